@@ -1,0 +1,262 @@
+import { BpfError } from '../errors.ts';
+import { ArenaPages, type PageState } from './arena-pages.ts';
+import type { KernelMemory } from './kernel-memory.ts';
+import { type ArenaAddress, MAX_PAGES, MEMORY_BYTES, PAGE_SIZE, pagesOf } from './layout.ts';
+import { giveMemory, takeMemory, zero } from './memory-pool.ts';
+
+/**
+ * A map of type BPF_MAP_TYPE_ARENA: its limits, where user space sees it, and what programs and user space do to its
+ * pages. The rules are Linux's (kernel/bpf/arena.c), probed on 6.18; which page is in which state is the business of
+ * {@link ArenaPages}.
+ */
+
+export const BPF_F_MMAPABLE = 1 << 10;
+export const BPF_F_SEGV_ON_FAULT = 1 << 17;
+export const BPF_F_NO_USER_CONV = 1 << 18;
+
+/** What BPF_MAP_CREATE takes for an arena. */
+export interface ArenaAttributes {
+  /** Bytes; must be 0. */
+  keySize: number;
+  /** Bytes; must be 0. */
+  valueSize: number;
+  /** Pages, 1 to 2^20. */
+  maxEntries: number;
+  /** BPF_F_MMAPABLE, and of BPF_F_SEGV_ON_FAULT and BPF_F_NO_USER_CONV what is wanted. */
+  flags: number;
+  /** The wanted user_vm_start, page-aligned, or 0. */
+  mapExtra: bigint;
+}
+
+/** What mmap(2) of an arena takes. */
+export interface ArenaMapping {
+  /** Bytes, rounded up to whole pages. */
+  length: number;
+  /** Wanted address; 0 or absent lets the kernel choose. */
+  address?: bigint;
+  /** MAP_FIXED: exactly there, replacing what is there. */
+  fixed?: boolean;
+  /** MAP_PRIVATE, which an arena refuses. */
+  private?: boolean;
+  /** Bytes; must be 0. */
+  offset?: number;
+}
+
+/** Counts of pages. */
+export interface ArenaStatistics {
+  /** Pages the arena may have: max_entries. */
+  pages: number;
+  /** Pages that hold memory. */
+  present: number;
+  /** Pages taken by bpf_arena_reserve_pages that hold no memory. */
+  reserved: number;
+  /** The most pages that were present at once. */
+  peak: number;
+}
+
+/** Upper halves of the addresses given to arenas without map_extra: one each, so that no two look alike. */
+let nextUpperHalf = 0x7f00;
+/** Where such an arena starts in its 4 GiB, when it leaves room: the page at 0 would look like NULL to programs. */
+const FIRST_LOW_HALF = 0x10000;
+
+export class Arena {
+  readonly attributes: Readonly<ArenaAttributes>;
+  /** Memory 0 of the programs that use this arena. */
+  readonly memory: WebAssembly.Memory;
+  readonly #kernel: KernelMemory;
+  readonly #bytes: Uint8Array;
+  /** Undefined until map_extra or the first mmap fixes where the arena lies. */
+  #pages: ArenaPages | undefined;
+  #userVmStart: bigint | undefined;
+  #mapped = false;
+  #exposed = false;
+  #closed = false;
+
+  /** Throws what BPF_MAP_CREATE fails with: EINVAL, E2BIG, ERANGE. */
+  constructor(kernel: KernelMemory, attributes: ArenaAttributes) {
+    checkAttributes(attributes);
+    this.attributes = { ...attributes };
+    this.#kernel = kernel;
+    this.memory = takeMemory();
+    this.#bytes = new Uint8Array(this.memory.buffer);
+    if (attributes.mapExtra !== 0n) this.#place(attributes.mapExtra, attributes.maxEntries);
+  }
+
+  /** The user address of the arena's first byte. Throws EINVAL before map_extra or mmap fixed it. */
+  get userVmStart(): bigint {
+    if (this.#userVmStart === undefined) {
+      throw new BpfError('EINVAL', "arena's user address must be set via map_extra or mmap()");
+    }
+    return this.#userVmStart;
+  }
+
+  /** Whether {@link userVmStart} is known. */
+  get placed(): boolean {
+    return this.#userVmStart !== undefined;
+  }
+
+  get noUserConv(): boolean {
+    return (this.attributes.flags & BPF_F_NO_USER_CONV) !== 0;
+  }
+
+  /** Page states and the page table that programs look stores up in. Throws EINVAL as {@link userVmStart}. */
+  get pages(): ArenaPages {
+    if (this.#pages === undefined) void this.userVmStart;
+    return this.#pages as ArenaPages;
+  }
+
+  /**
+   * Maps the arena into user space, as mmap(2) of its file descriptor does. The first mapping fixes where the arena
+   * lies and how large user space sees it; a later one must repeat both.
+   * @returns the user address. Throws EINVAL, E2BIG, EBUSY.
+   */
+  mmap({
+    length,
+    address = 0n,
+    fixed = false,
+    private: isPrivate = false,
+    offset = 0,
+  }: ArenaMapping): bigint {
+    const pages = pagesOf(length);
+    if (isPrivate) throw new BpfError('EINVAL', 'an arena is mapped MAP_SHARED');
+    if (offset !== 0) throw new BpfError('EINVAL', 'an arena is mapped from offset 0');
+    if (pages === 0) throw new BpfError('EINVAL', 'a mapping has at least one byte');
+    if (pages > MAX_PAGES) throw new BpfError('E2BIG', 'an arena is mapped at 4 GiB at most');
+    if (this.#userVmStart === undefined) {
+      this.#place(address !== 0n ? address : chooseUserVmStart(pages), pages);
+    } else {
+      const size = this.pages.mapped;
+      if (pages > size) throw new BpfError('E2BIG', `the arena is mapped with ${size} pages, not ${pages}`);
+      if (pages < size) throw new BpfError('EINVAL', `the arena is mapped with ${size} pages, not ${pages}`);
+      if (address !== this.#userVmStart) {
+        throw new BpfError('EINVAL', `the arena's user address is 0x${this.#userVmStart.toString(16)}`);
+      }
+      if (this.#mapped && !fixed) {
+        throw new BpfError('EBUSY', "something is mapped at the arena's user address; MAP_FIXED replaces it");
+      }
+    }
+    this.#mapped = true;
+    return this.userVmStart;
+  }
+
+  /**
+   * bpf_arena_alloc_pages: makes free pages present and zero.
+   * @param address arena address of the first page, or undefined for the best place.
+   * @param count pages. @returns the arena address, or −1 where the kfunc gives NULL.
+   */
+  allocate(address: ArenaAddress | undefined, count: number): ArenaAddress | -1 {
+    return this.pages.allocate(address, count);
+  }
+
+  /** bpf_arena_free_pages: from the page that holds `address`, `count` pages become free and read zero. */
+  free(address: ArenaAddress, count: number): void {
+    this.pages.free(address, count);
+  }
+
+  /** bpf_arena_reserve_pages. @returns 0, or a negative errno: −EINVAL outside the arena, −EBUSY when one is taken. */
+  reserve(address: ArenaAddress, count: number): number {
+    return this.pages.reserve(address, count);
+  }
+
+  /** The user address for an arena address. */
+  userAddress(address: ArenaAddress): bigint {
+    return ((this.userVmStart >> 32n) << 32n) | BigInt(address);
+  }
+
+  /**
+   * The arena address for a user address, checked for user space: throws EFAULT when it lies outside the mapping. In
+   * a NO_USER_CONV arena programs store pointers without an upper half; those are taken, too.
+   */
+  arenaAddress(user: bigint): ArenaAddress {
+    const start = this.userVmStart;
+    const full = this.noUserConv && user >> 32n === 0n ? user | ((start >> 32n) << 32n) : user;
+    const end = start + BigInt(this.pages.mapped) * BigInt(PAGE_SIZE);
+    if (full >= start && full < end) return Number(full & 0xffffffffn) as ArenaAddress;
+    const hint = user >> 32n === 0n ? ' (it has no upper half: was it stored without cast_user?)' : '';
+    const range = `0x${start.toString(16)} to 0x${(end - 1n).toString(16)}`;
+    throw new BpfError('EFAULT', `0x${user.toString(16)} is outside the arena, ${range}${hint}`);
+  }
+
+  /**
+   * User space touches `length` bytes at an arena address: pages that are not present are faulted in, zeroed. Throws
+   * EFAULT where Linux sends SIGSEGV: outside the mapping, or absent under BPF_F_SEGV_ON_FAULT.
+   */
+  touch(address: ArenaAddress, length: number, writes: boolean): void {
+    if (this.#closed) throw new BpfError('EBADF', 'the arena is closed');
+    const segv = (this.attributes.flags & BPF_F_SEGV_ON_FAULT) !== 0;
+    this.pages.touch(address, length, writes, segv);
+  }
+
+  /**
+   * All bytes of the mapping, for code that needs speed over safety: a touch does not fault pages in, so a write to a
+   * page that is not present is lost to programs; and the array outlives {@link close}, though not its contents.
+   */
+  get bytes(): Uint8Array {
+    if (this.#closed) throw new BpfError('EBADF', 'the arena is closed');
+    this.#exposed = true;
+    this.pages.assumeWritten();
+    const start = Number(this.userVmStart & 0xffffffffn);
+    return this.#bytes.subarray(start, start + this.pages.mapped * PAGE_SIZE);
+  }
+
+  /** Memory 0 as bytes, indexed by arena address; for rooms of this kernel, which keep the page states right. */
+  get window(): Uint8Array {
+    return this.#bytes;
+  }
+
+  get statistics(): ArenaStatistics {
+    return { pages: this.attributes.maxEntries, ...this.pages.statistics };
+  }
+
+  /** The state of the arena's page `index`, counted from its start. */
+  pageState(index: number): PageState {
+    return this.pages.state(index);
+  }
+
+  /** Gives the memory back. Views throw afterwards. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const pages = this.#pages;
+    if (pages !== undefined) {
+      for (const { start, length } of pages.written()) zero(this.#bytes, start, length);
+      pages.close();
+    }
+    // Someone may still hold `bytes`: that memory goes to the garbage collector, not to the next arena.
+    if (!this.#exposed) giveMemory(this.memory);
+  }
+
+  #place(userVmStart: bigint, mapped: number): void {
+    this.#userVmStart = userVmStart;
+    const start = Number(userVmStart & 0xffffffffn) as ArenaAddress;
+    this.#pages = new ArenaPages(this.#kernel, this.#bytes, start, this.attributes.maxEntries, mapped);
+  }
+}
+
+function checkAttributes({ keySize, valueSize, maxEntries, flags, mapExtra }: ArenaAttributes): void {
+  const refuse = (problem: string) => new BpfError('EINVAL', `arena: ${problem}`);
+  if (keySize !== 0) throw refuse(`key_size must be 0, not ${keySize}`);
+  if (valueSize !== 0) throw refuse(`value_size must be 0, not ${valueSize}`);
+  if (maxEntries === 0) throw refuse('max_entries, the number of pages, must not be 0');
+  if ((flags & BPF_F_MMAPABLE) === 0) throw refuse('map_flags must hold BPF_F_MMAPABLE (0x400)');
+  const unknown = flags & ~(BPF_F_MMAPABLE | BPF_F_SEGV_ON_FAULT | BPF_F_NO_USER_CONV);
+  if (unknown !== 0) throw refuse(`map_flags 0x${(unknown >>> 0).toString(16)} are not for arenas`);
+  if ((mapExtra & BigInt(PAGE_SIZE - 1)) !== 0n)
+    throw refuse('map_extra must be a multiple of the page size');
+  if (maxEntries > MAX_PAGES) {
+    throw new BpfError('E2BIG', `arena: ${maxEntries} pages are more than 4 GiB (${MAX_PAGES} pages)`);
+  }
+  const last = mapExtra + BigInt(maxEntries) * BigInt(PAGE_SIZE) - 1n;
+  if (mapExtra >> 32n !== last >> 32n) {
+    throw new BpfError(
+      'ERANGE',
+      `arena: the region at map_extra 0x${mapExtra.toString(16)} crosses a 4 GiB boundary`,
+    );
+  }
+}
+
+function chooseUserVmStart(pages: number): bigint {
+  const upper = BigInt(nextUpperHalf) << 32n;
+  nextUpperHalf = nextUpperHalf === 0x7fff ? 0x7f00 : nextUpperHalf + 1;
+  return pages * PAGE_SIZE + FIRST_LOW_HALF <= MEMORY_BYTES ? upper | BigInt(FIRST_LOW_HALF) : upper;
+}
