@@ -1,0 +1,6 @@
+/** The BTF room: type information, bytes ⇄ types ⇄ C, TypeScript and JSON, and CO-RE. It knows nothing of ELF. */
+
+export { Btf, type DeclTag } from './btf.ts';
+export { MAX_RESOLVE_DEPTH, POINTER_SIZE } from './layout.ts';
+export { essentialName } from './names.ts';
+export * from './types.ts';
