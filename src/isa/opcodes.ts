@@ -104,6 +104,9 @@ export const SIGN_EXTENSIONS = [8, 16, 32] as const;
 /** off of a division or modulo that is signed. */
 export const BPF_SIGNED = 1;
 
+/** imm of a byte-order instruction: the bits taken. */
+export const ENDIAN_WIDTHS: readonly number[] = [16, 32, 64];
+
 export const BPF_REG_0 = 0;
 export const BPF_REG_1 = 1;
 export const BPF_REG_2 = 2;
@@ -275,12 +278,12 @@ export interface PacketOpcode extends Row {
 }
 
 /**
- * Those without parameters of their own. `call`: helper, subprogram or kfunc, selected by src. `callx`: LLVM's indirect
- * call, which Linux does not know. `ld_imm64`: the only instruction of two slots. `may_goto`: jumps by `off` when the
+ * Those without parameters of their own. `call`: helper, subprogram or kfunc, selected by src. `callx` and
+ * `gotox`: LLVM's call and jump to the address in dst, which Linux 6.18 does not know. `ld_imm64`: the only instruction of two slots. `may_goto`: jumps by `off` when the
  * loop's budget is used up.
  */
 export interface PlainOpcode extends Row {
-  readonly kind: 'call' | 'callx' | 'exit' | 'may_goto' | 'ld_imm64';
+  readonly kind: 'call' | 'callx' | 'gotox' | 'exit' | 'may_goto' | 'ld_imm64';
 }
 
 export type Opcode =
@@ -405,6 +408,7 @@ export const OPCODES: readonly Opcode[] = [
   { ...row(0xe5, 'BPF_JCOND', ['dst', 'src', 'imm']), kind: 'may_goto' },
   { ...row(0x85, 'BPF_CALL', ['dst', 'off']), kind: 'call' },
   { ...row(0x8d, 'BPF_CALL | BPF_X', ['src', 'off', 'imm']), kind: 'callx' },
+  { ...row(0x0d, 'BPF_JA | BPF_X', ['src', 'off', 'imm']), kind: 'gotox' },
   { ...row(0x95, 'BPF_EXIT', ['dst', 'src', 'off', 'imm']), kind: 'exit' },
   ...memoryOpcodes(),
   { ...row(0x18, 'BPF_IMM | BPF_DW', ['off']), kind: 'ld_imm64' },
@@ -424,4 +428,9 @@ export function opcode(code: number): Opcode | undefined {
 /** The atomic operation that `imm` selects for an access of `size` bytes, or undefined when there is none. */
 export function atomicOperation(imm: number, size: AccessSize): AtomicOperation | undefined {
   return ATOMIC_OPERATIONS.find((each) => each.imm === imm && (size >= 4 || each.sizes.length === 4));
+}
+
+/** Whether this `off` makes arithmetic of this row signed: only division and modulo have a signed form. */
+export function isSigned(row: AluOpcode, off: number): boolean {
+  return off === BPF_SIGNED && (row.op === 'div' || row.op === 'mod');
 }
