@@ -1,0 +1,172 @@
+/**
+ * Compiles the BPF programs in this folder: `npm run programs [-- --check] [-- --native DIR]`. Each X.bpf.c gives X.bpf.o
+ * and, with casts as inline assembly, X_asm.bpf.o; the same file compiled for this machine gives the native X. The bytes
+ * depend on source, headers and compiler alone: clang runs in this folder with relative paths and without the
+ * environment's include paths, and DWARF is stripped while BTF stays.
+ */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+/** This folder: where the sources and the committed objects are. */
+export const PROGRAMS = dirname(fileURLToPath(import.meta.url));
+
+const CLANG = process.env.CLANG ?? 'clang-22';
+const LLVM_STRIP = process.env.LLVM_STRIP ?? 'llvm-strip-22';
+
+/** No system header is in reach of a BPF program: include/ has to be enough. */
+const BPF_FLAGS = '-target bpf -mcpu=v4 -g -fdebug-compilation-dir=. -fno-ident -nostdlibinc'.split(' ');
+const COMMON_FLAGS = '-O2 -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Werror -I../include'.split(' ');
+const NATIVE_FLAGS = ['-D_GNU_SOURCE', '-pthread'];
+
+/** The two objects of every source: what their file name adds, and what the compiler is told. */
+const FORMS = [
+  { suffix: '', flags: [] },
+  { suffix: '_asm', flags: ['-DBPF_ARENA_FORCE_ASM'] },
+] as const;
+
+/** A tool that is missing or failed; the message is what the user reads. */
+class BuildError extends Error {}
+
+/** The programs' names: `arena_list` for arena_list.bpf.c, sorted. */
+export function sources(): string[] {
+  return readdirSync(PROGRAMS)
+    .filter((file) => file.endsWith('.bpf.c'))
+    .map((file) => file.slice(0, -'.bpf.c'.length))
+    .sort();
+}
+
+/** The object files that {@link sources} give, as file names. */
+export function objects(): string[] {
+  return sources().flatMap((name) => FORMS.map(({ suffix }) => `${name}${suffix}.bpf.o`));
+}
+
+/** The compiler's version line, or null when it is not installed. */
+export function clangVersion(): string | null {
+  try {
+    return execFileSync(CLANG, ['--version'], { encoding: 'utf8' }).split('\n')[0];
+  } catch {
+    return null;
+  }
+}
+
+/** Compiles every object of source `name` into `directory`. */
+export function buildObjects(name: string, directory: string): void {
+  for (const { suffix, flags } of FORMS) {
+    const object = resolve(directory, `${name}${suffix}.bpf.o`);
+    run(CLANG, [...COMMON_FLAGS, ...BPF_FLAGS, ...flags, '-c', `${name}.bpf.c`, '-o', object]);
+    run(LLVM_STRIP, ['-g', object]);
+  }
+}
+
+/** Compiles source `name` for this machine. Returns the executable's path: `directory/name`. */
+export function buildNative(name: string, directory: string): string {
+  const executable = resolve(directory, name);
+  run(CLANG, [...COMMON_FLAGS, ...NATIVE_FLAGS, `${name}.bpf.c`, '-o', executable]);
+  return executable;
+}
+
+/** Builds into a temporary folder; one line for every object here that is not what its source gives. */
+export function differences(progress: (line: string) => void = () => {}): string[] {
+  return inTemporaryFolder((fresh) => {
+    const problems: string[] = [];
+    for (const name of sources()) {
+      progress(`${name}.bpf.c`);
+      buildObjects(name, fresh);
+    }
+    for (const object of objects()) {
+      const problem = compare(join(PROGRAMS, object), join(fresh, object));
+      if (problem !== null) problems.push(`programs/${object}: ${problem}`);
+    }
+    const known = new Set(objects());
+    for (const file of readdirSync(PROGRAMS)) {
+      if (file.endsWith('.bpf.o') && !known.has(file)) problems.push(`programs/${file}: has no source`);
+    }
+    return problems;
+  });
+}
+
+/** Runs `work` with a folder that is gone afterwards. */
+export function inTemporaryFolder<T>(work: (directory: string) => T): T {
+  const directory = mkdtempSync(join(tmpdir(), 'bpf-programs-'));
+  try {
+    return work(directory);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+/** What is wrong with the committed file, or null. */
+function compare(committed: string, fresh: string): string | null {
+  if (!existsSync(committed)) return 'is missing';
+  const [have, want] = [readFileSync(committed), readFileSync(fresh)];
+  if (have.equals(want)) return null;
+  const at = want.findIndex((byte, index) => byte !== have[index]);
+  const where = at < 0 ? want.length : at;
+  return `is not what its source gives (${have.length} bytes, built ${want.length}; first difference at ${where})`;
+}
+
+function run(tool: string, args: readonly string[]): void {
+  const { CPATH, C_INCLUDE_PATH, CCC_OVERRIDE_OPTIONS, ...env } = process.env;
+  try {
+    execFileSync(tool, args, { cwd: PROGRAMS, env, encoding: 'utf8', stdio: ['ignore', 'inherit', 'pipe'] });
+  } catch (error) {
+    const { code, stderr } = error as { code?: string; stderr?: string };
+    if (code === 'ENOENT') {
+      throw new BuildError(
+        `${tool} not found. Install the Debian packages clang-22 and llvm-22 (apt.llvm.org), or name your compiler: ` +
+          'CLANG=clang LLVM_STRIP=llvm-strip npm run programs',
+      );
+    }
+    throw new BuildError(`${stderr ?? error}${tool} failed`);
+  }
+}
+
+function check(): number {
+  const problems = differences((line) => console.log(`check  ${line}`));
+  for (const problem of problems) console.error(problem);
+  if (problems.length > 0) console.error(`Rebuild with: npm run programs (here: ${clangVersion()})`);
+  else console.log(`${objects().length} objects are what their sources give`);
+  return problems.length > 0 ? 1 : 0;
+}
+
+/** Rebuilds in place, touching only the files whose bytes change. */
+function rebuild(): number {
+  inTemporaryFolder((fresh) => {
+    for (const name of sources()) {
+      buildObjects(name, fresh);
+      for (const { suffix } of FORMS) {
+        const object = `${name}${suffix}.bpf.o`;
+        const changed = compare(join(PROGRAMS, object), join(fresh, object)) !== null;
+        if (changed) copyFileSync(join(fresh, object), join(PROGRAMS, object));
+        console.log(`${changed ? 'built ' : 'same  '} ${object}`);
+      }
+    }
+  });
+  return 0;
+}
+
+function native(directory: string): number {
+  mkdirSync(directory, { recursive: true });
+  for (const name of sources()) console.log(`native ${buildNative(name, directory)}`);
+  return 0;
+}
+
+function main(): number {
+  const { values } = parseArgs({ options: { check: { type: 'boolean' }, native: { type: 'string' } } });
+  // npm runs scripts in the package's root, so a relative DIR counts from there.
+  if (values.native !== undefined) return native(resolve(values.native));
+  return values.check ? check() : rebuild();
+}
+
+if (import.meta.main) {
+  try {
+    process.exitCode = main();
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = error instanceof BuildError ? 1 : 2;
+  }
+}
