@@ -96,6 +96,16 @@ int bpf_arena_reserve_pages(void *map, void __arena *ptr, __u32 page_cnt) __ksym
 
 #endif
 
+/*
+ * Makes map the arena of this program. Casts need one, and a program that reaches the arena only through pointers it
+ * finds in memory, naming neither the map nor an arena global, would have none.
+ */
+#ifdef __bpf__
+#define arena_associate(map) asm volatile("" : : "r"(map))
+#else
+#define arena_associate(map) ((void)(map))
+#endif
+
 /* ptr, an arena pointer in either form, as one that may be dereferenced. ptr itself keeps its form. */
 #ifdef BPF_ARENA_COMPILER_CASTS
 #define arena_kern(ptr) (ptr)
