@@ -4,8 +4,8 @@
  * rule (exactly at addr, else the smallest free range that is large enough), and the helpers that need no kernel.
  * A program's main() calls bpf_arena_native_open() first.
  *
- * It is there to test programs, so it is simple where Linux is careful: finding a range reads the whole page table
- * (linear in the arena's size), one lock serialises all threads, of equally small ranges the lowest wins, and a touch of
+ * It is there to test programs, so it is simple where Linux is careful: finding a range reads the page table
+ * (linear in the pages ever taken), one lock serialises all threads, of equally small ranges the lowest wins, and a touch of
  * a page that is not allocated is not noticed. Arena globals are ordinary variables outside the region. Include it in
  * one translation unit.
  */
@@ -14,6 +14,7 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 
@@ -21,6 +22,7 @@ static struct {
 	unsigned char *base; /* 4 GiB-aligned, so that page numbers are (u32)address >> 12 as in an arena */
 	unsigned char *taken; /* a byte per page: 0 free, 1 allocated or reserved */
 	__u32 pages;
+	__u32 top; /* no page from here on was ever taken */
 	int locked;
 } bpf_arena_native;
 
@@ -64,7 +66,7 @@ static inline __u32 bpf_arena_native_used(void)
 	__u32 page, used = 0;
 
 	bpf_arena_native_lock();
-	for (page = 0; page < bpf_arena_native.pages; page++)
+	for (page = 0; page < bpf_arena_native.top; page++)
 		used += bpf_arena_native.taken[page];
 	bpf_arena_native_unlock();
 	return used;
@@ -75,9 +77,9 @@ static inline __u32 bpf_arena_native_run(__u32 page)
 {
 	__u32 end = page;
 
-	while (end < bpf_arena_native.pages && !bpf_arena_native.taken[end])
+	while (end < bpf_arena_native.top && !bpf_arena_native.taken[end])
 		end++;
-	return end - page;
+	return (end < bpf_arena_native.top ? end : bpf_arena_native.pages) - page;
 }
 
 /* First page of the smallest free run of at least cnt pages, or the number of pages when there is none. */
@@ -95,6 +97,13 @@ static inline __u32 bpf_arena_native_best_fit(__u32 cnt)
 	return best;
 }
 
+static inline void bpf_arena_native_take(__u32 page, __u32 cnt)
+{
+	memset(bpf_arena_native.taken + page, 1, cnt);
+	if (page + cnt > bpf_arena_native.top)
+		bpf_arena_native.top = page + cnt;
+}
+
 static inline __u32 bpf_arena_native_page(void *addr)
 {
 	return ((uint32_t)(uintptr_t)addr - (uint32_t)(uintptr_t)bpf_arena_native.base) / PAGE_SIZE;
@@ -102,7 +111,7 @@ static inline __u32 bpf_arena_native_page(void *addr)
 
 static inline void *bpf_arena_alloc_pages(void *map, void *addr, __u32 cnt, int node_id, __u64 flags)
 {
-	__u32 page, i;
+	__u32 page;
 	void *mem = NULL;
 
 	(void)map;
@@ -112,8 +121,7 @@ static inline void *bpf_arena_alloc_pages(void *map, void *addr, __u32 cnt, int 
 	bpf_arena_native_lock();
 	page = addr ? bpf_arena_native_page(addr) : bpf_arena_native_best_fit(cnt);
 	if (page < bpf_arena_native.pages && bpf_arena_native_run(page) >= cnt) {
-		for (i = 0; i < cnt; i++)
-			bpf_arena_native.taken[page + i] = 1;
+		bpf_arena_native_take(page, cnt);
 		mem = bpf_arena_native.base + (uint64_t)page * PAGE_SIZE;
 	}
 	bpf_arena_native_unlock();
@@ -122,7 +130,7 @@ static inline void *bpf_arena_alloc_pages(void *map, void *addr, __u32 cnt, int 
 
 static inline void bpf_arena_free_pages(void *map, void *ptr, __u32 cnt)
 {
-	__u32 page = bpf_arena_native_page(ptr), i;
+	__u32 page = bpf_arena_native_page(ptr);
 
 	(void)map;
 	if (!ptr || page >= bpf_arena_native.pages)
@@ -132,14 +140,13 @@ static inline void bpf_arena_free_pages(void *map, void *ptr, __u32 cnt)
 	bpf_arena_native_lock();
 	/* Zeroes them: a private page that is dropped comes back empty. */
 	madvise(bpf_arena_native.base + (uint64_t)page * PAGE_SIZE, (uint64_t)cnt * PAGE_SIZE, MADV_DONTNEED);
-	for (i = 0; i < cnt; i++)
-		bpf_arena_native.taken[page + i] = 0;
+	memset(bpf_arena_native.taken + page, 0, cnt);
 	bpf_arena_native_unlock();
 }
 
 static inline int bpf_arena_reserve_pages(void *map, void *ptr, __u32 cnt)
 {
-	__u32 page = bpf_arena_native_page(ptr), i;
+	__u32 page = bpf_arena_native_page(ptr);
 	int ret = 0;
 
 	(void)map;
@@ -150,8 +157,8 @@ static inline int bpf_arena_reserve_pages(void *map, void *ptr, __u32 cnt)
 	bpf_arena_native_lock();
 	if (bpf_arena_native_run(page) < cnt)
 		ret = -EBUSY;
-	for (i = 0; !ret && i < cnt; i++)
-		bpf_arena_native.taken[page + i] = 1;
+	else
+		bpf_arena_native_take(page, cnt);
 	bpf_arena_native_unlock();
 	return ret;
 }
