@@ -81,22 +81,22 @@ export class Btf implements TypeSource {
    * @param options.base what split BTF (a module's) continues: `vmlinux`
    * @throws FormatError when header, type boundaries or strings are damaged; single types are checked when read
    */
-  static read(bytes: Uint8Array, options: { base?: Btf } = {}): Btf {
+  static read(bytes: Uint8Array, { base }: { base?: Btf } = {}): Btf {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const { typesStart, typesEnd, stringsStart, stringsEnd } = readHeader(bytes, view);
     const strings = new StringSection(
       bytes.subarray(stringsStart, stringsEnd),
       stringsStart,
-      options.base && options.base.#strings,
+      base === undefined ? undefined : base.#strings,
     );
-    if (options.base === undefined && strings.bytes[0] !== 0) {
+    if (base === undefined && strings.bytes[0] !== 0) {
       throw new FormatError(
         '.BTF',
         stringsStart,
         'the strings do not start with an empty one; split BTF needs its base',
       );
     }
-    return new Btf(view, findTypes(view, typesStart, typesEnd), strings, options.base);
+    return new Btf(view, findTypes(view, typesStart, typesEnd), strings, base);
   }
 
   /** One past the last string offset: where split BTF on this base continues. */
@@ -138,6 +138,11 @@ export class Btf implements TypeSource {
   /** The string at an offset, of any length (source lines of `.BTF.ext`, access strings). */
   string(offset: number): string {
     return this.#strings.at(offset);
+  }
+
+  /** @throws FormatError when no string is at that offset */
+  checkString(offset: number): void {
+    this.#strings.holding(offset);
   }
 
   /** The name at a string offset: at most 4095 bytes. */
