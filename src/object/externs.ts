@@ -1,0 +1,166 @@
+import type { Btf } from '../btf/index.ts';
+import { STB_WEAK, STT_NOTYPE } from '../elf/index.ts';
+import { BpfError } from '../errors.ts';
+import type { DataSection } from './data-sections.ts';
+import type { ObjectFile } from './object-file.ts';
+
+/**
+ * What the object declares and the kernel defines: kfuncs and kernel variables (`__ksym`), and kernel configuration
+ * values (`__kconfig`), which the loader writes into a data section of their own. Rules: libbpf's
+ * bpf_object__collect_externs and set_kcfg_value_*.
+ */
+
+export const KCONFIG_SECTION = '.kconfig';
+export const KSYMS_SECTION = '.ksyms';
+
+interface Declaration {
+  readonly name: string;
+  /** Declared weak: absent is fine, and reads as 0. */
+  readonly weak: boolean;
+  /** Type id in the object's BTF: of the func for a kfunc, of the variable's type otherwise. 0: `void`. */
+  readonly type: number;
+}
+
+export interface Kfunc extends Declaration {
+  readonly kind: 'kfunc';
+}
+
+export interface Ksym extends Declaration {
+  readonly kind: 'ksym';
+}
+
+export interface Kconfig extends Declaration {
+  readonly kind: 'kconfig';
+  /** Bytes into {@link KCONFIG_SECTION}. */
+  readonly offset: number;
+  /** Bytes. */
+  readonly size: number;
+}
+
+export type Extern = Kfunc | Ksym | Kconfig;
+
+/** A configuration value as `/boot/config-…` has it: y, n, m, a number, or a string without its quotes. */
+export type KconfigValue = 'y' | 'n' | 'm' | bigint | { string: string };
+
+/** Finds what every undefined symbol declares. Throws EINVAL for one that type information does not explain. */
+export function readExterns(file: ObjectFile): Extern[] {
+  const undefinedSymbols = file.elf.symbols.filter(
+    ({ section, name, type }) => section === 0 && name !== '' && type === STT_NOTYPE,
+  );
+  if (undefinedSymbols.length === 0) return [];
+  const btf = file.requireBtf(`extern '${undefinedSymbols[0].name}'`);
+  const declared = declarations(btf);
+  const externs = undefinedSymbols.map((symbol): Extern => {
+    const found = declared.get(symbol.name);
+    if (found === undefined) {
+      const advice = 'declare it with __ksym or __kconfig, or define it';
+      throw new BpfError(
+        'EINVAL',
+        `extern '${symbol.name}': no section .ksyms or .kconfig declares it; ${advice}`,
+      );
+    }
+    const base = { name: symbol.name, weak: symbol.binding === STB_WEAK, type: found.type };
+    if (found.section === KCONFIG_SECTION) {
+      return { ...base, kind: 'kconfig', offset: 0, size: kconfigSize(btf, symbol.name, found.type) };
+    }
+    return { ...base, kind: found.isFunction ? 'kfunc' : 'ksym' };
+  });
+  return [...externs.filter(({ kind }) => kind !== 'kconfig'), ...placeKconfigs(btf, externs)];
+}
+
+function declarations(btf: Btf): Map<string, { section: string; type: number; isFunction: boolean }> {
+  const found = new Map<string, { section: string; type: number; isFunction: boolean }>();
+  for (const section of [KCONFIG_SECTION, KSYMS_SECTION]) {
+    const datasec = btf.idOf(section, 'datasec');
+    const type = datasec === undefined ? undefined : btf.type(datasec);
+    if (type?.kind !== 'datasec') continue;
+    for (const { type: id } of type.variables) {
+      const member = btf.type(id);
+      if (member.kind === 'var') found.set(member.name, { section, type: member.type, isFunction: false });
+      if (member.kind === 'func') found.set(member.name, { section, type: id, isFunction: true });
+    }
+  }
+  return found;
+}
+
+/** Largest alignment first, then smallest size, then by name: libbpf's order, so that offsets agree. */
+function placeKconfigs(btf: Btf, externs: readonly Extern[]): Kconfig[] {
+  const kconfigs = externs.filter((each): each is Kconfig => each.kind === 'kconfig');
+  const byPlace = (a: Kconfig, b: Kconfig) =>
+    btf.alignOf(b.type) - btf.alignOf(a.type) || a.size - b.size || (a.name < b.name ? -1 : 1);
+  let end = 0;
+  return kconfigs.sort(byPlace).map((each) => {
+    const align = btf.alignOf(each.type);
+    const offset = Math.ceil(end / align) * align;
+    end = offset + each.size;
+    return { ...each, offset };
+  });
+}
+
+function kconfigSize(btf: Btf, name: string, type: number): number {
+  const resolved = btf.type(btf.resolve(type));
+  const plain = resolved.kind === 'int' || resolved.kind === 'enum' || resolved.kind === 'array';
+  if (!plain)
+    throw new BpfError('EOPNOTSUPP', `extern (kcfg) '${name}': its type ${resolved.kind} is not supported`);
+  return btf.sizeOf(type);
+}
+
+/**
+ * Writes the configuration values into the section that programs read them from.
+ *
+ * @param lookup gives a value by name, or undefined when this kernel does not have it.
+ * @returns the section, or undefined when the object declares none. Throws EINVAL when a value that is not weak is
+ * absent, or does not fit its type.
+ */
+export function fillKconfig(
+  btf: Btf | undefined,
+  externs: readonly Extern[],
+  lookup: (name: string) => KconfigValue | undefined,
+): DataSection | undefined {
+  const kconfigs = externs.filter((each): each is Kconfig => each.kind === 'kconfig');
+  if (kconfigs.length === 0 || btf === undefined) return undefined;
+  const end = Math.max(...kconfigs.map(({ offset, size }) => offset + size));
+  const contents = new Uint8Array(end);
+  for (const each of kconfigs) {
+    const value = lookup(each.name);
+    if (value !== undefined) writeKconfig(btf, each, value, contents);
+    else if (!each.weak) {
+      throw new BpfError(
+        'EINVAL',
+        `extern (kcfg) '${each.name}': not found; declare it __weak if it may be absent`,
+      );
+    }
+  }
+  const variables = kconfigs.map(({ name, type, offset, size }) => ({ name, type, offset, size }));
+  const type = btf.idOf(KCONFIG_SECTION, 'datasec') ?? 0;
+  return { name: KCONFIG_SECTION, index: -1, contents, readOnly: true, variables, type };
+}
+
+const TRISTATE = { n: 0, y: 1, m: 2 } as const;
+
+function writeKconfig(btf: Btf, kconfig: Kconfig, value: KconfigValue, contents: Uint8Array): void {
+  const { name, offset, size } = kconfig;
+  const type = btf.type(btf.resolve(kconfig.type));
+  const refuse = (problem: string) => new BpfError('EINVAL', `extern (kcfg) '${name}': ${problem}`);
+  if (typeof value === 'object') {
+    if (type.kind !== 'array' || btf.sizeOf(type.type) !== 1) throw refuse('a string needs a char array');
+    const text = new TextEncoder().encode(value.string);
+    contents.set(text.subarray(0, Math.max(0, size - 1)), offset);
+    return;
+  }
+  if (type.kind === 'array') throw refuse(`value '${value}' is no string`);
+  const isBool = type.kind === 'int' && type.bool;
+  const isChar = type.kind === 'int' && size === 1 && !isBool;
+  if (typeof value === 'bigint') {
+    if (isBool) throw refuse(`value ${value} is not y, n or m`);
+    const signed = type.kind === 'int' && type.signed;
+    const fits = signed
+      ? BigInt.asIntN(8 * size, value) === value
+      : BigInt.asUintN(8 * size, value) === value;
+    if (!fits) throw refuse(`value ${value} does not fit ${size} bytes`);
+    for (let at = 0; at < size; at++) contents[offset + at] = Number((value >> BigInt(8 * at)) & 0xffn);
+    return;
+  }
+  if (isBool && value === 'm') throw refuse("value 'm' does not fit bool; use enum libbpf_tristate");
+  contents[offset] = isChar ? value.charCodeAt(0) : TRISTATE[value];
+}

@@ -1,0 +1,51 @@
+import type { MapTypeName } from './map-types.ts';
+
+/** A slot of a map that the object fills before load: a program (prog_array) or a map (map in map), by name. */
+export interface InitialSlot {
+  /** Which element. */
+  index: number;
+  kind: 'map' | 'program';
+  name: string;
+}
+
+/**
+ * A map as an object describes it. All that may be set before load can be changed until then, as with libbpf's
+ * `bpf_map__set_*` functions.
+ */
+export interface MapSpec {
+  /** As the object names it: the variable in `.maps`, or the section (`.bss`). */
+  readonly name: string;
+  /** As Linux sees it, at most 15 characters: libbpf shortens names of data sections. */
+  readonly kernelName: string;
+  type: number;
+  /** Bytes. */
+  keySize: number;
+  /** Bytes. */
+  valueSize: number;
+  /** Elements; for an arena pages, for a ring buffer bytes. */
+  maxEntries: number;
+  /** BPF_F_* of BPF_MAP_CREATE. */
+  flags: number;
+  /** Depends on the type; for an arena the wanted user_vm_start. */
+  mapExtra: bigint;
+  numaNode: number;
+  /** Path to pin the map at, or to reuse when something is pinned there. */
+  pinPath: string | undefined;
+  /** Declared with LIBBPF_PIN_BY_NAME. */
+  readonly pinByName: boolean;
+  /** False: the map is not created; programs that use it cannot be loaded. */
+  autocreate: boolean;
+  /** Type id of the key in the object's BTF; 0 when there is none. */
+  readonly keyType: number;
+  /** Type id of the value, for data sections of the datasec; 0 when there is none. */
+  readonly valueType: number;
+  /** What the maps inside look like. */
+  readonly inner: MapSpec | undefined;
+  readonly slots: readonly InitialSlot[];
+  /** Of a data section: its initial contents, to be changed until load. */
+  readonly contents: Uint8Array | undefined;
+  /** The map is frozen for user space after its contents are set. */
+  readonly frozen: boolean;
+}
+
+export type { MapTypeName };

@@ -1,0 +1,69 @@
+import { Btf, type BtfExt, readBtfExt } from '../btf/index.ts';
+import {
+  type ElfFile,
+  type ElfSection,
+  type ElfSymbol,
+  readElf,
+  SHN_LORESERVE,
+  SHT_NOBITS,
+  STT_SECTION,
+} from '../elf/index.ts';
+import { BpfError, FormatError } from '../errors.ts';
+
+/**
+ * The ELF file and its type information, as the other files of this room want to ask it: sections by name, symbols by
+ * what they stand for.
+ */
+export class ObjectFile {
+  /** Of the object: the file's name without folder and endings, as libbpf names it. */
+  readonly name: string;
+  readonly elf: ElfFile;
+  readonly btf: Btf | undefined;
+  readonly ext: BtfExt | undefined;
+  /** What was ignored, for whoever wonders why. */
+  readonly warnings: string[] = [];
+
+  constructor(bytes: Uint8Array, name: string) {
+    this.name = name;
+    this.elf = readElf(bytes);
+    const btf = this.section('.BTF');
+    this.btf = btf && Btf.read(btf.data);
+    const ext = this.section('.BTF.ext');
+    this.ext = ext && this.btf && readBtfExt(ext.data, this.btf);
+  }
+
+  section(name: string): ElfSection | undefined {
+    return this.elf.sections.find((section) => section.name === name);
+  }
+
+  /** The named symbols that are defined in a section. */
+  symbolsOf(section: ElfSection): ElfSymbol[] {
+    return this.elf.symbols.filter(
+      (symbol) => symbol.section === section.index && symbol.type !== STT_SECTION && symbol.name !== '',
+    );
+  }
+
+  /** The section a symbol is defined in; undefined for symbols that the object lacks, or that have no section. */
+  sectionOf(symbol: ElfSymbol): ElfSection | undefined {
+    const defined = symbol.section > 0 && symbol.section < SHN_LORESERVE;
+    return defined ? this.elf.sections[symbol.section] : undefined;
+  }
+
+  /** A section's bytes, zeroes for one without (`.bss`). Throws when it is larger than anything BPF can load. */
+  contents(section: ElfSection): Uint8Array {
+    if (section.type !== SHT_NOBITS) return section.data.slice();
+    if (section.size > MAX_DATA_SECTION) {
+      throw new FormatError(section.name, 0, `${section.size} bytes are more than a map value can have`);
+    }
+    return new Uint8Array(section.size);
+  }
+
+  /** The type information that a declaration needs. Throws EINVAL when the object has none. */
+  requireBtf(what: string): Btf {
+    if (this.btf !== undefined) return this.btf;
+    throw new BpfError('EINVAL', `${this.name}: ${what} needs type information; compile with -g`);
+  }
+}
+
+/** Linux: KMALLOC_MAX_SIZE bounds a map value; far above every real object's data. */
+const MAX_DATA_SECTION = 2 ** 30;
