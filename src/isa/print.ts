@@ -93,6 +93,9 @@ function usesOnlyItsFields(row: Opcode, insns: readonly Instruction[], index: nu
       const second = insns[index + 1];
       return second.code === 0 && second.dst === 0 && second.src === 0 && second.off === 0;
     }
+    case 'ld_ind':
+      // LLVM's text has no place for the displacement.
+      return insn.imm === 0;
     default:
       return true;
   }
