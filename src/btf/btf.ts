@@ -48,6 +48,8 @@ export interface DeclTag {
   readonly name: string;
   /** -1 for the type itself */
   readonly componentIdx: number;
+  /** The text is a whole attribute, not the argument of `btf_decl_tag`. */
+  readonly attribute: boolean;
 }
 
 export class Btf implements TypeSource {

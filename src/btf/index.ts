@@ -7,4 +7,5 @@ export type { StringSink } from './encode.ts';
 export * from './ext.ts';
 export { MAX_RESOLVE_DEPTH, POINTER_SIZE } from './layout.ts';
 export { essentialName } from './names.ts';
+export { type PrintCOptions, printC, printTypeC } from './print-c.ts';
 export * from './types.ts';

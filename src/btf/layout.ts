@@ -99,7 +99,8 @@ export class Alignments {
 
   /**
    * The alignment of the type in bytes (libbpf: btf__align_of). BTF does not store it: it follows from the members, and
-   * is 1 for a struct whose layout no natural alignment explains, so which must be packed.
+   * is 1 for a struct whose layout no natural alignment explains, so which must be packed. Unlike libbpf, bit fields that
+   * cross the boundary of their type tell of packing too.
    */
   of(id: number, depth = 0): number {
     const types = this.#types;
@@ -132,11 +133,14 @@ export class Alignments {
   #ofComposite(id: number, type: Extract<BtfType, { kind: 'struct' | 'union' }>, depth: number): number {
     const known = this.#known.get(id);
     if (known !== undefined) return known;
+    const types = this.#types;
     let alignment = 1;
     let packed = false;
     for (const member of type.members) {
       const needed = this.of(member.type, depth + 1);
-      if (member.bitfieldSize === 0 && member.bitOffset % (8 * needed) !== 0) packed = true;
+      const unit = 8 * (member.bitfieldSize === 0 ? needed : sizeOf(types, member.type));
+      if ((member.bitOffset % unit) + member.bitfieldSize > (member.bitfieldSize === 0 ? 0 : unit))
+        packed = true;
       alignment = Math.max(alignment, needed);
     }
     if (packed || type.size % alignment !== 0) alignment = 1;
