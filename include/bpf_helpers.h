@@ -104,12 +104,13 @@ static __u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
 	})
 
 /*
- * Zero, but not to the verifier. It follows a counter that starts at a constant value by value, and gives up after some
- * thousand passes; one that starts at an unknown value it sees come back, and is done after two.
+ * Zero, but not to the verifier. It follows a variable that starts at a constant value by value, and gives up after some
+ * thousand passes; one that starts at an unknown value it sees come back, and is done after two. So whatever a loop
+ * counts and anything compares starts from here:
  *
  *	for (i = unknown_zero; i < n && can_loop; i++)
  *
- * Whether the constant does harm depends on how the compiler arranged the loop, so it is best never used.
+ * Whether a constant does harm depends on how the compiler arranged the loop, so it is best never used.
  */
 static volatile __u32 unknown_zero __attribute__((unused));
 

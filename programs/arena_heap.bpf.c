@@ -320,6 +320,7 @@ int heap_reserve(void *ctx)
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #ifndef __bpf__
+#include <pthread.h>
 #include <stdio.h>
 
 static void print_churn(const char *name, int retval, const struct churn *churn)
@@ -329,14 +330,40 @@ static void print_churn(const char *name, int retval, const struct churn *churn)
 	printf("%s_checksum=%llu\n", name, churn->checksum);
 }
 
-/* Runs the programs in their order; `arena_heap PAGES` sets fill_pages. Prints a line for each result. */
+static void *frag_churn_thread(void *churn)
+{
+	heap_frag_churn(churn);
+	return NULL;
+}
+
+/* heap_frag_churn on several threads at once; one line for all. */
+static void churn_threads(int threads)
+{
+	struct churn churns[64] = {};
+	pthread_t thread[64];
+	__u32 bad = 0;
+	int i;
+
+	for (i = 0; i < threads; i++) {
+		churns[i] = (struct churn){ .seed = i + 1, .rounds = 200000, .max_size = 500 };
+		pthread_create(&thread[i], NULL, frag_churn_thread, &churns[i]);
+	}
+	for (i = 0; i < threads; i++) {
+		pthread_join(thread[i], NULL);
+		bad += churns[i].bad + churns[i].failed + (churns[i].allocs != churns[i].frees);
+	}
+	printf("threads_bad=%u\n", bad);
+}
+
+/* Runs the programs in their order; `arena_heap PAGES THREADS` sets fill_pages and how many churn in the end. */
 int main(int argc, char **argv)
 {
 	struct churn churn = { .seed = 42, .rounds = 10000, .max_size = 16 };
 	struct churn frag_churn = { .seed = 42, .rounds = 50000, .max_size = 500 };
+	int threads = argc > 2 ? atoi(argv[2]) : 0;
 	int retval;
 
-	if (bpf_arena_native_open(&arena))
+	if (threads > 64 || bpf_arena_native_open(&arena))
 		return 1;
 	if (argc > 1)
 		fill_pages = strtoull(argv[1], NULL, 0);
@@ -351,6 +378,8 @@ int main(int argc, char **argv)
 	print_churn("heap_churn", retval, &churn);
 	retval = heap_frag_churn(&frag_churn);
 	print_churn("heap_frag_churn", retval, &frag_churn);
+	if (threads > 0)
+		churn_threads(threads);
 	printf("heap_frag_drain=%d\n", heap_frag_drain(NULL));
 	printf("heap_reserve=%d\n", heap_reserve(NULL));
 	printf("pages_left=%u\n", bpf_arena_native_used());

@@ -32,7 +32,7 @@ const FORMS = [
 class BuildError extends Error {}
 
 /** The programs' names: `arena_list` for arena_list.bpf.c, sorted. */
-export function sources(): string[] {
+function sources(): string[] {
   return readdirSync(PROGRAMS)
     .filter((file) => file.endsWith('.bpf.c'))
     .map((file) => file.slice(0, -'.bpf.c'.length))
@@ -40,7 +40,7 @@ export function sources(): string[] {
 }
 
 /** The object files that {@link sources} give, as file names. */
-export function objects(): string[] {
+function objects(): string[] {
   return sources().flatMap((name) => FORMS.map(({ suffix }) => `${name}${suffix}.bpf.o`));
 }
 
@@ -53,28 +53,30 @@ export function clangVersion(): string | null {
   }
 }
 
+/** Compiles a BPF C file to `object`; paths count from this folder. `flags` come last, so they override. */
+export function compileObject(source: string, object: string, flags: readonly string[] = []): void {
+  run(CLANG, [...COMMON_FLAGS, ...BPF_FLAGS, ...flags, '-c', source, '-o', object]);
+  run(LLVM_STRIP, ['-g', object]);
+}
+
+/** Compiles a BPF C file for this machine; paths count from this folder. */
+export function compileNative(source: string, executable: string, flags: readonly string[] = []): void {
+  run(CLANG, [...COMMON_FLAGS, ...NATIVE_FLAGS, ...flags, source, '-o', executable]);
+}
+
 /** Compiles every object of source `name` into `directory`. */
-export function buildObjects(name: string, directory: string): void {
+function buildObjects(name: string, directory: string): void {
   for (const { suffix, flags } of FORMS) {
-    const object = resolve(directory, `${name}${suffix}.bpf.o`);
-    run(CLANG, [...COMMON_FLAGS, ...BPF_FLAGS, ...flags, '-c', `${name}.bpf.c`, '-o', object]);
-    run(LLVM_STRIP, ['-g', object]);
+    compileObject(`${name}.bpf.c`, join(directory, `${name}${suffix}.bpf.o`), flags);
   }
 }
 
-/** Compiles source `name` for this machine. Returns the executable's path: `directory/name`. */
-export function buildNative(name: string, directory: string): string {
-  const executable = resolve(directory, name);
-  run(CLANG, [...COMMON_FLAGS, ...NATIVE_FLAGS, `${name}.bpf.c`, '-o', executable]);
-  return executable;
-}
-
 /** Builds into a temporary folder; one line for every object here that is not what its source gives. */
-export function differences(progress: (line: string) => void = () => {}): string[] {
+function differences(): string[] {
   return inTemporaryFolder((fresh) => {
     const problems: string[] = [];
     for (const name of sources()) {
-      progress(`${name}.bpf.c`);
+      console.log(`check  ${name}.bpf.c`);
       buildObjects(name, fresh);
     }
     for (const object of objects()) {
@@ -126,7 +128,7 @@ function run(tool: string, args: readonly string[]): void {
 }
 
 function check(): number {
-  const problems = differences((line) => console.log(`check  ${line}`));
+  const problems = differences();
   for (const problem of problems) console.error(problem);
   if (problems.length > 0) console.error(`Rebuild with: npm run programs (here: ${clangVersion()})`);
   else console.log(`${objects().length} objects are what their sources give`);
@@ -151,7 +153,10 @@ function rebuild(): number {
 
 function native(directory: string): number {
   mkdirSync(directory, { recursive: true });
-  for (const name of sources()) console.log(`native ${buildNative(name, directory)}`);
+  for (const name of sources()) {
+    compileNative(`${name}.bpf.c`, join(directory, name));
+    console.log(`native ${join(directory, name)}`);
+  }
   return 0;
 }
 
