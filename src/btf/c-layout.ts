@@ -4,7 +4,7 @@
  */
 
 import { declTags, INDENT, type PrintC } from './c-declarator.ts';
-import { identifier } from './c-names.ts';
+import { identifier } from './name-space.ts';
 import type { BtfComposite, BtfMember } from './types.ts';
 
 /** Fillers from the widest: each is used where its alignment holds anyway. */

@@ -4,6 +4,7 @@
  */
 
 import type { Btf } from './btf.ts';
+import { identifier, NameSpace } from './name-space.ts';
 import type { BtfType } from './types.ts';
 
 /** Integers and floats that clang knows by these names. */
@@ -38,8 +39,8 @@ export class CNames {
   readonly #btf: Btf;
   readonly #tags = new Map<number, string>();
   readonly #ordinary = new Map<number, string>();
-  readonly #usedTags = new Map<string, number>();
-  readonly #usedOrdinary = new Map<string, number>();
+  readonly #usedTags = new NameSpace();
+  readonly #usedOrdinary = new NameSpace();
   /** Anonymous enums that something refers to. */
   readonly #referenced = new Set<number>();
   /** Enumerators that got another name, by enum and position; most keep theirs. */
@@ -57,7 +58,7 @@ export class CNames {
         case 'struct':
         case 'union': {
           if (type.name === '') break;
-          const name = claim(this.#usedTags, type.name);
+          const name = this.#usedTags.claim(type.name);
           this.#tags.set(id, name);
           const key = `${type.kind} ${type.name}`;
           if (!definitions.has(key)) definitions.set(key, name);
@@ -65,7 +66,7 @@ export class CNames {
         }
         case 'enum':
         case 'enum64':
-          if (type.name !== '') this.#tags.set(id, claim(this.#usedTags, type.name));
+          if (type.name !== '') this.#tags.set(id, this.#usedTags.claim(type.name));
           this.#nameEnumerators(type);
           break;
         case 'fwd':
@@ -73,7 +74,7 @@ export class CNames {
           break;
         case 'typedef':
         case 'func':
-          this.#ordinary.set(id, claim(this.#usedOrdinary, type.name));
+          this.#ordinary.set(id, this.#usedOrdinary.claim(type.name));
           break;
       }
     }
@@ -121,12 +122,12 @@ export class CNames {
     const type = this.#btf.type(id);
     if (type.kind !== 'fwd') return;
     const defined = definitions.get(`${type.fwdKind} ${type.name}`);
-    this.#tags.set(id, defined ?? claim(this.#usedTags, type.name));
+    this.#tags.set(id, defined ?? this.#usedTags.claim(type.name));
   }
 
   #nameEnumerators(type: Extract<BtfType, { kind: 'enum' | 'enum64' }>): void {
     for (const [index, { name }] of type.values.entries()) {
-      const given = claim(this.#usedOrdinary, name);
+      const given = this.#usedOrdinary.claim(name);
       if (given === name) continue;
       const renamed = this.#enumerators.get(type) ?? new Map<number, string>();
       renamed.set(index, given);
@@ -139,24 +140,4 @@ export class CNames {
     else if ('params' in type) for (const { type: id } of type.params) this.#referenced.add(id);
     if ('type' in type && type.kind !== 'decl_tag') this.#referenced.add(type.type);
   }
-}
-
-/** @param used names that are taken, and how often each was wanted */
-function claim(used: Map<string, number>, wanted: string): string {
-  const base = identifier(wanted);
-  let times = used.get(base) ?? 0;
-  let name = base;
-  if (times > 0) {
-    do name = `${base}___${++times}`;
-    while (used.has(name));
-    used.set(name, 1);
-  }
-  used.set(base, Math.max(times, 1));
-  return name;
-}
-
-/** What C can take as a name: other languages' names lose what it cannot. */
-export function identifier(name: string): string {
-  if (/^[A-Za-z_$][\w$]*$/.test(name)) return name;
-  return `_${name.replace(/[^\w$]/g, '_')}`;
 }
