@@ -92,9 +92,8 @@ static inline int arena_htab_set(void *map, struct arena_frag_cache __arena *cac
 	while (can_loop) {
 		elem = arena_htab_walk(first, searched, key);
 		if (elem != searched) {
-			if (arena_kern(elem)->key != key) {
+			if (arena_kern(elem)->key != key)
 				break; /* out of budget */
-			}
 			ret = flags == BPF_NOEXIST ? -EEXIST : 0;
 			if (ret == 0)
 				WRITE_ONCE(arena_kern(elem)->value, value);
