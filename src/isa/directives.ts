@@ -83,6 +83,8 @@ function section(at: Cursor, builder: Builder, line: number): void {
     if (at.accept(',')) {
       at.expect('@');
       at.expectName('progbits or nobits');
+      // The entry size of a mergeable section; nothing is merged here.
+      if (at.accept(',')) at.constant('an entry size');
     }
   }
   builder.enter(name, kind, line);
@@ -179,6 +181,8 @@ function align(at: Cursor, builder: Builder, line: number, exponent: boolean): v
   const operand = at.integer(exponent ? 0 : 1, exponent ? 20 : MAX_ALIGN, 'an alignment');
   const bytes = exponent ? 1 << operand : operand;
   if ((bytes & (bytes - 1)) !== 0) at.reject(`expected a power of two, found ${bytes}`, line);
+  // GNU as takes a fill byte too; only zero is of use.
+  if (at.accept(',')) at.integer(0, 0, 'a fill of zero');
   builder.alignTo(bytes, line);
 }
 

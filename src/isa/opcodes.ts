@@ -406,7 +406,7 @@ export const OPCODES: readonly Opcode[] = [
   { ...row(0x05, 'BPF_JA', ['dst', 'src', 'imm']), kind: 'goto', distance: 'off' },
   { ...row(0x06, 'BPF_JA', ['dst', 'src', 'off']), kind: 'goto', distance: 'imm' },
   { ...row(0xe5, 'BPF_JCOND', ['dst', 'src', 'imm']), kind: 'may_goto' },
-  { ...row(0x85, 'BPF_CALL', ['dst', 'off']), kind: 'call' },
+  { ...row(0x85, 'BPF_CALL', ['dst']), kind: 'call' },
   { ...row(0x8d, 'BPF_CALL | BPF_X', ['src', 'off', 'imm']), kind: 'callx' },
   { ...row(0x0d, 'BPF_JA | BPF_X', ['src', 'off', 'imm']), kind: 'gotox' },
   { ...row(0x95, 'BPF_EXIT', ['dst', 'src', 'off', 'imm']), kind: 'exit' },

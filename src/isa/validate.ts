@@ -102,6 +102,9 @@ function checkFields(row: KnownOpcode, insns: readonly Instruction[], index: num
       if (insn.src > BPF_PSEUDO_MAP_IDX_VALUE) return 'unrecognized bpf_ld_imm64 insn';
       return unusedIsSet ? reserved : undefined;
     }
+    case 'exit':
+      // Linux does not look at off here.
+      return insn.dst !== 0 || insn.src !== 0 || insn.imm !== 0 ? reserved : undefined;
     case 'may_goto':
       if (insn.src !== 0 || insn.dst !== 0 || insn.imm !== 0) return `invalid may_goto imm ${insn.imm}`;
       return undefined;
