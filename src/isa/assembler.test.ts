@@ -212,3 +212,17 @@ test('a jump too far for 16 bits says what to use', () => {
   assert.throws(() => assembleInstructions(far), /40000 instructions away, too far for 16 bits; use `gotol`/);
   assert.equal(assembleInstructions(far.replace('goto', 'gotol'))[0].imm, 40_000);
 });
+
+test('numbers that the caller names may stand wherever a number may', () => {
+  const constants = [
+    ['bpf_map_lookup_elem', 1n],
+    ['BPF_F_MMAPABLE', 1024n],
+  ] as const;
+  const { sections, maps } = assemble(
+    '.map m, type=array, map_flags=BPF_F_MMAPABLE; call bpf_map_lookup_elem',
+    'x',
+    constants,
+  );
+  assert.deepEqual((sections[0] as CodeSection).insns, assembleInstructions('call 1'));
+  assert.equal(maps[0].mapFlags, 1024);
+});

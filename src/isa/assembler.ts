@@ -17,10 +17,15 @@ import type { AssembledUnit } from './unit.ts';
  * Assembles a program text.
  *
  * @param name the file's name, for errors and the unit.
+ * @param constants numbers that the text may name, such as helpers (`call bpf_map_lookup_elem`) and flags.
  * @throws FormatError whose `offset` is the line, and which says what was expected there.
  */
-export function assemble(text: string, name = 'asm'): AssembledUnit {
-  const builder = new Builder(name);
+export function assemble(
+  text: string,
+  name = 'asm',
+  constants: Iterable<readonly [string, bigint]> = [],
+): AssembledUnit {
+  const builder = new Builder(name, constants);
   const at = new Cursor(text, name, builder.constants);
   let line = 1;
   while (!at.done) {

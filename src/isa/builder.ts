@@ -65,7 +65,7 @@ const DATA_SECTION =
 /** Collects the statements of one text. */
 export class Builder {
   readonly name: string;
-  readonly constants = new Map<string, bigint>();
+  readonly constants: Map<string, bigint>;
   readonly maps: MapDeclaration[] = [];
   readonly externs: ExternDeclaration[] = [];
   license: string | undefined;
@@ -76,8 +76,9 @@ export class Builder {
   private readonly attributes = new Map<string, SymbolAttributes>();
   private current: OpenSection;
 
-  constructor(name: string) {
+  constructor(name: string, constants: Iterable<readonly [string, bigint]>) {
     this.name = name;
+    this.constants = new Map(constants);
     this.current = this.enter('.text');
   }
 

@@ -5,7 +5,7 @@
  */
 
 import { BpfError, FormatError } from '../errors.ts';
-import { BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, opcode } from './opcodes.ts';
+import { atomicOperation, BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, opcode } from './opcodes.ts';
 
 /** Bytes of one slot (RFC 9669, section 3.1). */
 export const INSN_SIZE = 8;
@@ -78,6 +78,33 @@ export function subprogramTarget(insn: Instruction, index: number): number | und
     (kind === 'call' && insn.src === BPF_PSEUDO_CALL) ||
     (kind === 'ld_imm64' && insn.src === BPF_PSEUDO_FUNC);
   return refers ? index + 1 + insn.imm : undefined;
+}
+
+/**
+ * The register that an instruction writes, or undefined when it writes none. A call writes r0 (and clobbers r1 to r5).
+ */
+export function writtenRegister(insn: Instruction): number | undefined {
+  const row = opcode(insn.code);
+  switch (row?.kind) {
+    case 'alu':
+    case 'neg':
+    case 'endian':
+    case 'load':
+    case 'ld_imm64':
+      return insn.dst;
+    case 'atomic': {
+      const operation = atomicOperation(insn.imm, row.size);
+      if (operation?.op === 'load_acquire') return insn.dst;
+      if (operation?.op === 'cmpxchg') return 0;
+      return operation?.fetch ? insn.src : undefined;
+    }
+    case 'call':
+    case 'ld_abs':
+    case 'ld_ind':
+      return 0;
+    default:
+      return undefined;
+  }
 }
 
 /**

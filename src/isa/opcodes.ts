@@ -162,7 +162,7 @@ export const ACCESS_SIZES = [
 ] as const;
 
 /** What `imm` of an atomic instruction selects. `fetch`: the old value goes to src (cmpxchg: to r0). */
-export const ATOMIC_OPERATIONS = [
+export const ATOMIC_OPERATIONS: readonly AtomicOperation[] = [
   { imm: BPF_ADD, op: 'add', fetch: false, symbol: '+=', sizes: [4, 8] },
   { imm: BPF_OR, op: 'or', fetch: false, symbol: '|=', sizes: [4, 8] },
   { imm: BPF_AND, op: 'and', fetch: false, symbol: '&=', sizes: [4, 8] },
@@ -175,7 +175,7 @@ export const ATOMIC_OPERATIONS = [
   { imm: BPF_CMPXCHG, op: 'cmpxchg', fetch: true, symbol: '=', sizes: [4, 8] },
   { imm: BPF_LOAD_ACQ, op: 'load_acquire', fetch: false, symbol: '=', sizes: [1, 2, 4, 8] },
   { imm: BPF_STORE_REL, op: 'store_release', fetch: false, symbol: '=', sizes: [1, 2, 4, 8] },
-] as const satisfies readonly AtomicOperation[];
+];
 
 /** One row of {@link ATOMIC_OPERATIONS}. */
 export interface AtomicOperation {
@@ -397,21 +397,21 @@ function memoryOpcodes(): Opcode[] {
 /** Every code byte that is an instruction, in no particular order; look one up with {@link opcode}. */
 export const OPCODES: readonly Opcode[] = [
   ...aluOpcodes(),
-  { ...row(0x87, 'BPF_NEG', ['src', 'off', 'imm']), kind: 'neg', width: 64 },
-  { ...row(0x84, 'BPF_NEG', ['src', 'off', 'imm']), kind: 'neg', width: 32 },
-  { ...row(0xd4, 'BPF_END | BPF_TO_LE', ['src', 'off']), kind: 'endian', op: 'le' },
-  { ...row(0xdc, 'BPF_END | BPF_TO_BE', ['src', 'off']), kind: 'endian', op: 'be' },
-  { ...row(0xd7, 'BPF_END', ['src', 'off']), kind: 'endian', op: 'bswap' },
+  { ...row(BPF_ALU64 | BPF_NEG, 'BPF_NEG', ['src', 'off', 'imm']), kind: 'neg', width: 64 },
+  { ...row(BPF_ALU | BPF_NEG, 'BPF_NEG', ['src', 'off', 'imm']), kind: 'neg', width: 32 },
+  { ...row(BPF_ALU | BPF_END | BPF_TO_LE, 'BPF_END | BPF_TO_LE', ['src', 'off']), kind: 'endian', op: 'le' },
+  { ...row(BPF_ALU | BPF_END | BPF_TO_BE, 'BPF_END | BPF_TO_BE', ['src', 'off']), kind: 'endian', op: 'be' },
+  { ...row(BPF_ALU64 | BPF_END, 'BPF_END', ['src', 'off']), kind: 'endian', op: 'bswap' },
   ...jumpOpcodes(),
-  { ...row(0x05, 'BPF_JA', ['dst', 'src', 'imm']), kind: 'goto', distance: 'off' },
-  { ...row(0x06, 'BPF_JA', ['dst', 'src', 'off']), kind: 'goto', distance: 'imm' },
-  { ...row(0xe5, 'BPF_JCOND', ['dst', 'src', 'imm']), kind: 'may_goto' },
-  { ...row(0x85, 'BPF_CALL', ['dst']), kind: 'call' },
-  { ...row(0x8d, 'BPF_CALL | BPF_X', ['src', 'off', 'imm']), kind: 'callx' },
-  { ...row(0x0d, 'BPF_JA | BPF_X', ['src', 'off', 'imm']), kind: 'gotox' },
-  { ...row(0x95, 'BPF_EXIT', ['dst', 'src', 'off', 'imm']), kind: 'exit' },
+  { ...row(BPF_JMP | BPF_JA, 'BPF_JA', ['dst', 'src', 'imm']), kind: 'goto', distance: 'off' },
+  { ...row(BPF_JMP32 | BPF_JA, 'BPF_JA', ['dst', 'src', 'off']), kind: 'goto', distance: 'imm' },
+  { ...row(BPF_JMP | BPF_JCOND, 'BPF_JCOND', ['dst', 'src', 'imm']), kind: 'may_goto' },
+  { ...row(BPF_JMP | BPF_CALL, 'BPF_CALL', ['dst']), kind: 'call' },
+  { ...row(BPF_JMP | BPF_CALL | BPF_X, 'BPF_CALL | BPF_X', ['src', 'off', 'imm']), kind: 'callx' },
+  { ...row(BPF_JMP | BPF_JA | BPF_X, 'BPF_JA | BPF_X', ['src', 'off', 'imm']), kind: 'gotox' },
+  { ...row(BPF_JMP | BPF_EXIT, 'BPF_EXIT', ['dst', 'src', 'off', 'imm']), kind: 'exit' },
   ...memoryOpcodes(),
-  { ...row(0x18, 'BPF_IMM | BPF_DW', ['off']), kind: 'ld_imm64' },
+  { ...row(BPF_LD | BPF_IMM | BPF_DW, 'BPF_IMM | BPF_DW', ['off']), kind: 'ld_imm64' },
 ];
 
 const BY_CODE: readonly (Opcode | undefined)[] = (() => {
@@ -425,9 +425,17 @@ export function opcode(code: number): Opcode | undefined {
   return BY_CODE[code];
 }
 
-/** The atomic operation that `imm` selects for an access of `size` bytes, or undefined when there is none. */
-export function atomicOperation(imm: number, size: AccessSize): AtomicOperation | undefined {
-  return ATOMIC_OPERATIONS.find((each) => each.imm === imm && (size >= 4 || each.sizes.length === 4));
+const ATOMIC_BY_IMM: ReadonlyMap<number, AtomicOperation> = new Map(
+  ATOMIC_OPERATIONS.map((each) => [each.imm, each]),
+);
+
+/**
+ * The atomic operation that `imm` selects for an access of `size` bytes, or undefined when there is none. Without a
+ * size: for any access.
+ */
+export function atomicOperation(imm: number, size?: AccessSize): AtomicOperation | undefined {
+  const operation = ATOMIC_BY_IMM.get(imm);
+  return size === undefined || operation?.sizes.includes(size) ? operation : undefined;
 }
 
 /** Whether this `off` makes arithmetic of this row signed: only division and modulo have a signed form. */

@@ -7,7 +7,7 @@
 import type { Instruction } from './instruction.ts';
 import { instruction, ldImm64 } from './instruction.ts';
 import type { Cursor } from './lexer.ts';
-import type { AccessSize, AluOp, Source, Width } from './opcodes.ts';
+import type { AccessSize, AluOp, Width } from './opcodes.ts';
 import {
   ALU_OPERATIONS,
   ATOMIC_OPERATIONS,
@@ -21,10 +21,30 @@ import {
   BPF_XCHG,
   ENDIAN_WIDTHS,
   JUMP_OPERATIONS,
-  MAX_BPF_REG,
   OPCODES,
   SIGN_EXTENSIONS,
 } from './opcodes.ts';
+
+import type { Register } from './operands.ts';
+import {
+  accessType,
+  address,
+  immediate,
+  register,
+  requireWidth,
+  S16_MAX,
+  S16_MIN,
+  S32_MAX,
+  S32_MIN,
+  sameRegister,
+  secondOperand,
+  skipAnnotation,
+  tryRegister,
+  tryRegisterAhead,
+  typedAddress,
+  U32_MAX,
+  widthOf,
+} from './operands.ts';
 
 /** A symbol that an operand names, instead of a number. */
 export interface Reference {
@@ -41,17 +61,6 @@ export interface ParsedInstruction {
   readonly insns: readonly Instruction[];
   readonly reference?: Reference;
 }
-
-interface Register {
-  readonly number: number;
-  readonly width: Width;
-}
-
-const S16_MIN = -0x8000;
-const S16_MAX = 0x7fff;
-const S32_MIN = -0x8000_0000;
-const S32_MAX = 0x7fff_ffff;
-const U32_MAX = 0xffff_ffff;
 
 /** Code bytes by what an instruction does, read out of the opcode table. */
 const CODES: ReadonlyMap<string, number> = new Map(
@@ -158,69 +167,6 @@ function one(code: number, fields?: Partial<Omit<Instruction, 'code'>>): ParsedI
   return { insns: [instruction(code, fields)] };
 }
 
-/** Takes a register if one stands here. */
-function tryRegister(at: Cursor): Register | undefined {
-  const { text, kind } = at.peek();
-  const match = kind === 'name' ? /^([rwRW])(\d{1,2})$/.exec(text) : null;
-  if (match === null) return undefined;
-  if (Number(match[2]) >= MAX_BPF_REG) at.fail(`a register from r0 to r${MAX_BPF_REG - 1}`);
-  at.take();
-  return { number: Number(match[2]), width: match[1].toLowerCase() === 'r' ? 64 : 32 };
-}
-
-function register(at: Cursor, width?: Width): Register {
-  const letter = width === 32 ? 'w' : 'r';
-  const expected = width === undefined ? 'a register' : `a ${width}-bit register, ${letter}0 to ${letter}10`;
-  const { text } = at.peek();
-  if (width !== undefined && /^[rwRW]\d/.test(text) && text[0].toLowerCase() !== letter) at.fail(expected);
-  return tryRegister(at) ?? at.fail(expected);
-}
-
-/** Takes exactly this register: an instruction that names one twice has only one field for it. */
-function sameRegister(at: Cursor, wanted: Register): void {
-  const expected = `${wanted.width === 64 ? 'r' : 'w'}${wanted.number}`;
-  if (at.peek().text.toLowerCase() !== expected) at.fail(`\`${expected}\``);
-  at.take();
-}
-
-/** An immediate of 32 bits: signed, or the unsigned number with the same bits, as clang accepts it. */
-function immediate(at: Cursor): number {
-  return at.integer(S32_MIN, U32_MAX, 'a 32-bit number') | 0;
-}
-
-/** `r2 + 0x4`. */
-function address(at: Cursor): { base: number; off: number } {
-  const base = register(at, 64).number;
-  if (!at.at('+') && !at.at('-')) at.fail('`+` or `-` and an offset');
-  return { base, off: at.integer(S16_MIN, S16_MAX, 'an offset') };
-}
-
-/** `(u32 *)`. */
-function accessType(at: Cursor): { size: AccessSize; signed: boolean } {
-  at.expect('(');
-  const match = /^([us])(8|16|32|64)$/.exec(at.peek().text);
-  if (match === null) at.fail('u8, u16, u32, u64, s8, s16 or s32');
-  at.take();
-  at.expect('*');
-  at.expect(')');
-  return { size: (Number(match[2]) / 8) as AccessSize, signed: match[1] === 's' };
-}
-
-/** `(u32 *)(r2 + 0x4)`, unsigned. */
-function typedAddress(at: Cursor): { size: AccessSize; base: number; off: number } {
-  const { size, signed } = accessType(at);
-  if (signed) at.reject('expected an unsigned type, u8 to u64: only loads have signed ones');
-  at.expect('(');
-  const { base, off } = address(at);
-  at.expect(')');
-  return { size, base, off };
-}
-
-/** The register width that goes with a value of this many bytes. */
-function widthOf(size: AccessSize): Width {
-  return size === 8 ? 64 : 32;
-}
-
 /** A number in its field, or the symbol the assembler shall resolve. */
 function jump(at: Cursor, insn: Instruction, long = false): ParsedInstruction {
   const { kind, text } = at.peek();
@@ -242,18 +188,6 @@ function jump(at: Cursor, insn: Instruction, long = false): ParsedInstruction {
   return { insns: [{ ...insn, [long ? 'imm' : 'off']: Number(value) }] };
 }
 
-/** What listings print in angle brackets behind an operand; the words, or undefined when there is nothing. */
-function skipAnnotation(at: Cursor): string[] | undefined {
-  if (!at.accept('<')) return undefined;
-  const words: string[] = [];
-  while (!at.peek().text.endsWith('>')) {
-    if (at.peek().kind === 'end') at.fail('`>`');
-    words.push(at.take().text);
-  }
-  at.take();
-  return words;
-}
-
 function conditionalJump(at: Cursor): ParsedInstruction {
   const dst = register(at);
   const op = JUMP_BY_SYMBOL.get(at.peek().text);
@@ -265,13 +199,6 @@ function conditionalJump(at: Cursor): ParsedInstruction {
     at,
     instruction(codeOf(`${op} ${dst.width} ${operand.source}`), { dst: dst.number, ...operand.fields }),
   );
-}
-
-/** A register of the same width, or an immediate. */
-function secondOperand(at: Cursor, width: Width): { source: Source; fields: { src?: number; imm?: number } } {
-  if (/^[rwRW]\d{1,2}$/.test(at.peek().text))
-    return { source: 'X', fields: { src: register(at, width).number } };
-  return { source: 'K', fields: { imm: immediate(at) } };
 }
 
 /** `call 6`, `call name`; lossless listings mark what is no helper: `call 0x1 <pc+0x1>`, `call 0x5 <kfunc>`. */
@@ -344,10 +271,6 @@ function store(at: Cursor): ParsedInstruction {
   return one(codeOf(`store ${size} K`), { dst: base, off, imm: immediate(at) });
 }
 
-function tryRegisterAhead(at: Cursor, ahead = 0): boolean {
-  return /^[rwRW]\d{1,2}$/.test(at.peek(ahead).text);
-}
-
 function assignment(at: Cursor, dst: Register): ParsedInstruction {
   const alu = ALU_BY_SYMBOL.get(at.peek().text);
   if (alu === undefined) at.fail(`an assignment (${[...ALU_BY_SYMBOL.keys()].join(' ')})`);
@@ -386,11 +309,6 @@ function assigned(at: Cursor, dst: Register): ParsedInstruction {
     return one(codeOf(`mov ${dst.width} X`), { dst: dst.number, src });
   }
   return constantOrAddress(at, dst);
-}
-
-function requireWidth(at: Cursor, { number, width }: Register, wanted: Width): void {
-  if (width !== wanted)
-    at.reject(`expected a ${wanted}-bit register, ${wanted === 64 ? 'r' : 'w'}${number}, before \`=\``);
 }
 
 /** `(s8)r2`. */

@@ -5,9 +5,9 @@
  */
 
 import type { Instruction } from './instruction.ts';
+import { writtenRegister } from './instruction.ts';
 import type { AluOpcode, Opcode } from './opcodes.ts';
 import {
-  ATOMIC_OPERATIONS,
   atomicOperation,
   BPF_ADDR_SPACE_CAST,
   BPF_LDX,
@@ -90,7 +90,7 @@ function checkFields(row: KnownOpcode, insns: readonly Instruction[], index: num
     case 'store':
       return unusedIsSet ? (row.source === 'K' ? 'BPF_ST uses reserved fields' : reserved) : undefined;
     case 'atomic':
-      if (!ATOMIC_OPERATIONS.some((each) => each.imm === insn.imm)) {
+      if (atomicOperation(insn.imm) === undefined) {
         return `BPF_ATOMIC uses invalid atomic opcode ${(insn.imm >>> 0).toString(16).padStart(2, '0')}`;
       }
       return atomicOperation(insn.imm, row.size) === undefined ? 'invalid atomic operand size' : undefined;
@@ -135,7 +135,7 @@ function checkResult(row: Opcode, insn: Instruction): string | undefined {
     const shifts = row.op === 'lsh' || row.op === 'rsh' || row.op === 'arsh';
     if (shifts && (imm < 0 || imm >= row.width)) return `invalid shift ${imm}`;
   }
-  return writtenRegister(row, insn) === BPF_REG_10 ? 'frame pointer is read only' : undefined;
+  return writtenRegister(insn) === BPF_REG_10 ? 'frame pointer is read only' : undefined;
 }
 
 /** Registers past r10 do not exist. Linux checks the source before the destination. */
@@ -144,31 +144,4 @@ function checkRegisters(insn: Instruction): string | undefined {
     if (register >= MAX_BPF_REG) return `R${register} is invalid`;
   }
   return undefined;
-}
-
-/**
- * The register that an instruction writes, or undefined when it writes none. A call writes r0 (and clobbers r1 to r5).
- * The same fact serves the interpreter's and the JIT's liveness.
- */
-export function writtenRegister(row: Opcode, insn: Instruction): number | undefined {
-  switch (row.kind) {
-    case 'alu':
-    case 'neg':
-    case 'endian':
-    case 'load':
-    case 'ld_imm64':
-      return insn.dst;
-    case 'atomic': {
-      const operation = atomicOperation(insn.imm, row.size);
-      if (operation?.op === 'load_acquire') return insn.dst;
-      if (operation?.op === 'cmpxchg') return 0;
-      return operation?.fetch ? insn.src : undefined;
-    }
-    case 'call':
-    case 'ld_abs':
-    case 'ld_ind':
-      return 0;
-    default:
-      return undefined;
-  }
 }

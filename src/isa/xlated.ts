@@ -7,7 +7,7 @@
 import type { Instruction } from './instruction.ts';
 import { imm64, subprogramTarget } from './instruction.ts';
 import type { AtomicOpcode, Opcode } from './opcodes.ts';
-import { ATOMIC_OPERATIONS, BPF_ADDR_SPACE_CAST, isSigned, opcode, SIGN_EXTENSIONS } from './opcodes.ts';
+import { atomicOperation, BPF_ADDR_SPACE_CAST, isSigned, opcode, SIGN_EXTENSIONS } from './opcodes.ts';
 
 export interface XlatedOptions {
   /** The name of the helper or kfunc that this call calls; without one it prints as `unknown`. */
@@ -98,7 +98,7 @@ function format(
 
 /** Sizes that an operation does not take print too: the kernel prints first and checks then. */
 function atomic(row: AtomicOpcode, { dst, src, off, imm }: Instruction): string | undefined {
-  const operation = ATOMIC_OPERATIONS.find((each) => each.imm === imm);
+  const operation = atomicOperation(imm);
   if (operation === undefined) return undefined;
   const type = `(u${row.size * 8} *)`;
   const at = `${type}(r${dst} ${signed(off)})`;
