@@ -208,9 +208,26 @@ for (const [text, line, says] of REFUSED) {
 }
 
 test('a jump too far for 16 bits says what to use', () => {
-  const far = `goto end\n${'r0 = 0\n'.repeat(40_000)}end: exit`;
-  assert.throws(() => assembleInstructions(far), /40000 instructions away, too far for 16 bits; use `gotol`/);
-  assert.equal(assembleInstructions(far.replace('goto', 'gotol'))[0].imm, 40_000);
+  const over = (slots: number) => `goto end\n${'r0 = 0\n'.repeat(slots)}end: exit`;
+  const back = (slots: number) => `start:\n${'r0 = 0\n'.repeat(slots - 1)}goto start`;
+  assert.equal(assembleInstructions(over(0x7fff))[0].off, 0x7fff);
+  assert.equal(assembleInstructions(back(0x8000)).at(-1)?.off, -0x8000);
+  assert.throws(
+    () => assembleInstructions(over(0x8000)),
+    /32768 instructions away, too far for 16 bits; use `gotol`/,
+  );
+  assert.throws(() => assembleInstructions(back(0x8001)), /-32769 instructions away/);
+  assert.equal(assembleInstructions(over(0x8000).replace('goto', 'gotol'))[0].imm, 0x8000);
+});
+
+test('a call of a local function in another section is left to the linker', () => {
+  const { sections } = assemble('.func static sub; exit; .section tc; call sub; exit');
+  const [, tc] = sections as readonly CodeSection[];
+  assert.deepEqual(
+    tc.relocations.map(({ kind, symbol }) => `${kind} ${symbol}`),
+    ['call sub'],
+  );
+  assert.equal(tc.insns[0].imm, -1);
 });
 
 test('numbers that the caller names may stand wherever a number may', () => {
