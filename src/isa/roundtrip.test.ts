@@ -7,7 +7,7 @@ import { decode, encode, ldImm64, slots } from './instruction.ts';
 import type { Opcode } from './opcodes.ts';
 import { ATOMIC_OPERATIONS, ENDIAN_WIDTHS, OPCODES } from './opcodes.ts';
 import { formatInstruction } from './print.ts';
-import { validate } from './validate.ts';
+import { validateInstruction } from './validate.ts';
 import { formatXlated } from './xlated.ts';
 
 const SEED = Number(process.env.SEED ?? 20260);
@@ -64,7 +64,7 @@ function randomInstructions(random: Random, count: number): Instruction[] {
     for (const field of row.unused) insn[field] = 0;
     const slot =
       row.kind === 'ld_imm64' ? ldImm64(insn.dst, (BigInt(random(2 ** 32)) << 32n) | 5n, insn.src) : [insn];
-    if (validate(slot, 0) !== undefined) continue;
+    if (validateInstruction(slot, 0) !== undefined) continue;
     insns.push(...slot);
     made++;
   }
@@ -96,7 +96,7 @@ test(`any bytes decode, print and reassemble, or are a FormatError (seed ${SEED}
     for (let index = 0; index < insns.length; index += slots(insns[index])) {
       lines.push(formatInstruction(insns, index, { lossless: true }));
       formatXlated(insns, index);
-      validate(insns, index);
+      validateInstruction(insns, index);
     }
     assert.deepEqual(encode(assembleInstructions(lines.join('\n'))), bytes);
   }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { decode } from './instruction.ts';
 import { OPCODES } from './opcodes.ts';
-import { validate } from './validate.ts';
+import { validateInstruction } from './validate.ts';
 
 /**
  * Instructions and what Linux 6.18 said about them when each was loaded with all registers initialised; an empty
@@ -21,10 +21,13 @@ test('the recorded verdicts cover every opcode but those Linux does not have', (
 test(`each of ${VERDICTS.length} instructions gets the kernel's message`, () => {
   for (const [bytes, message] of VERDICTS) {
     const insns = decode(Uint8Array.from(Buffer.from(bytes, 'hex')));
-    assert.equal(validate(insns, 0) ?? '', message, bytes);
+    assert.equal(validateInstruction(insns, 0) ?? '', message, bytes);
   }
 });
 
 test('a ld_imm64 at the end of a program is invalid', () => {
-  assert.equal(validate([{ code: 0x18, dst: 0, src: 0, off: 0, imm: 0 }], 0), 'invalid bpf_ld_imm64 insn');
+  assert.equal(
+    validateInstruction([{ code: 0x18, dst: 0, src: 0, off: 0, imm: 0 }], 0),
+    'invalid bpf_ld_imm64 insn',
+  );
 });

@@ -49,7 +49,7 @@ type KnownOpcode = Opcode & { readonly kind: keyof typeof FAMILY };
  * @returns Linux's message (`unknown opcode 8d`, `BPF_MOV uses reserved fields`, `R11 is invalid`, …), or undefined for
  * a well-formed instruction. Whether jumps stay inside the program, and what registers hold, is the verifier's to judge.
  */
-export function validate(insns: readonly Instruction[], index: number): string | undefined {
+export function validateInstruction(insns: readonly Instruction[], index: number): string | undefined {
   const insn = insns[index];
   const row = opcode(insn.code);
   if (isMalformedLoad(insn)) return `${FAMILY.load} uses reserved fields`;
