@@ -26,6 +26,6 @@ export class NameSpace {
 
 /** A name that C and TypeScript can take: those of other languages lose what they cannot. */
 export function identifier(name: string): string {
-  if (/^[A-Za-z_$][\w$]*$/.test(name)) return name;
-  return `_${name.replace(/[^\w$]/g, '_')}`;
+  const text = name.replace(/[^\w$]/g, '_');
+  return /^[A-Za-z_$]/.test(text) ? text : `_${text}`;
 }
