@@ -35,7 +35,7 @@ export interface ArenaFault {
 
 export interface Environment {
   /** Memory 1. */
-  readonly kernel: DataView;
+  readonly kernelMemory: DataView;
   /** Upper half of a kernel-memory pointer, as a signed 32-bit integer. */
   readonly kernelHigh: number;
   /** Absent when the program has no arena. */

@@ -105,7 +105,7 @@ export class Machine {
   constructor(code: Code, environment: Environment, context: { low: number; high: number }) {
     this.code = code;
     this.environment = environment;
-    this.target = environment.kernel;
+    this.target = environment.kernelMemory;
     this.regs = code.registers.slice();
     this.wide = new BigInt64Array(this.regs.buffer);
     this.tags = new Uint8Array(this.regs.length / 2);

@@ -42,7 +42,7 @@ function locate(machine: Machine, pc: number, base: number, size: number, access
     const refusal = environment.refusal(address, size, access !== 'load');
     if (refusal !== undefined) throw new Violation(machine, refusal);
   }
-  machine.target = environment.kernel;
+  machine.target = environment.kernelMemory;
   return address;
 }
 
@@ -102,7 +102,7 @@ function write(target: DataView, at: number, size: AccessSize, low: number, high
 /** Remembers that a stack slot holds an arena pointer, or forgets it: spill and fill keep the type. */
 function tagStack(machine: Machine, at: number, size: number, tag: number): void {
   const bottom = machine.stackTop - machine.stackTags.length * 8;
-  if (machine.target !== machine.environment.kernel || at < bottom || at >= machine.stackTop) return;
+  if (machine.target !== machine.environment.kernelMemory || at < bottom || at >= machine.stackTop) return;
   const slot = (at - bottom) >> 3;
   machine.stackTags[slot] = size === 8 && at % 8 === 0 ? tag : SCALAR;
   machine.stackTags[(at + size - 1 - bottom) >> 3] = machine.stackTags[slot];
@@ -110,7 +110,8 @@ function tagStack(machine: Machine, at: number, size: number, tag: number): void
 
 function stackTag(machine: Machine, at: number, size: number): number {
   const bottom = machine.stackTop - machine.stackTags.length * 8;
-  const onStack = machine.target === machine.environment.kernel && at >= bottom && at < machine.stackTop;
+  const onStack =
+    machine.target === machine.environment.kernelMemory && at >= bottom && at < machine.stackTop;
   return onStack && size === 8 && at % 8 === 0 ? machine.stackTags[(at - bottom) >> 3] : SCALAR;
 }
 

@@ -1,0 +1,233 @@
+import { BpfError } from '../errors.ts';
+import type { ArenaFault, ArenaWindow, Environment } from '../interpreter/environment.ts';
+import { Violation } from '../interpreter/guard.ts';
+import { run } from '../interpreter/interpreter.ts';
+import { ARENA_POINTER, FRAME_BYTES, MAX_FRAMES, Machine } from '../interpreter/machine.ts';
+import { helperName } from '../isa/helper-names.ts';
+import type { FaultReport, RunOptions, RunResult } from '../object/kernel.ts';
+import type { HelperArgument } from '../verifier/helpers.ts';
+import type { KfuncType } from '../verifier/kfuncs.ts';
+import type { Pointer } from './helpers/arena.ts';
+import { helper } from './helpers/table.ts';
+import type { EmbeddedKernel } from './kernel.ts';
+import { KERNEL_HIGH, type KernelOffset, kernelPointer } from './layout.ts';
+import type { EmbeddedMap } from './maps/map.ts';
+import type { EmbeddedProgram } from './program.ts';
+
+/**
+ * One CPU: it runs programs, and has a program stack and a place for contexts in kernel memory. To the interpreter it is
+ * the environment: it says which kernel memory a program may access, and turns registers into the arguments of helpers
+ * and kfuncs.
+ */
+
+/** Linux: U16_MAX, the largest context of a syscall program. */
+export const MAX_CTX = 65_535;
+/** Instructions whose faults are reported in one run; a program has seldom more than a few. */
+const MAX_FAULT_SITES = 1_000;
+const STACK_BYTES = MAX_FRAMES * FRAME_BYTES;
+
+export class Cpu implements Environment {
+  readonly id: number;
+  readonly kernel: EmbeddedKernel;
+  readonly kernelMemory: DataView;
+  readonly kernelHigh = KERNEL_HIGH;
+  readonly stackTop: number;
+  /** The program that runs. */
+  program: EmbeddedProgram | undefined;
+  arena: ArenaWindow | undefined;
+  readonly #ctx: KernelOffset;
+  #ctxSize = 0;
+  #faults = new Map<number, ArenaFault & { count: number }>();
+
+  constructor(kernel: EmbeddedKernel, id: number) {
+    this.kernel = kernel;
+    this.id = id;
+    this.kernelMemory = kernel.memory.view;
+    const stack = kernel.memory.allocate(STACK_BYTES);
+    this.stackTop = stack + STACK_BYTES;
+    this.#ctx = kernel.memory.allocate(MAX_CTX);
+  }
+
+  kernelPointer(offset: number): bigint {
+    return BigInt.asIntN(64, kernelPointer(offset as KernelOffset));
+  }
+
+  /**
+   * Runs a program to its end, `repeat` times.
+   * Throws EINVAL for a context that is too large or a repeat below 1, ETIMEDOUT and Violation as the interpreter.
+   */
+  run(program: EmbeddedProgram, { ctx, repeat = 1 }: RunOptions = {}): RunResult {
+    if (ctx !== undefined && ctx.length > MAX_CTX) {
+      throw new BpfError('EINVAL', `a context has at most ${MAX_CTX} bytes, not ${ctx.length}`);
+    }
+    if (!(repeat >= 1)) throw new BpfError('EINVAL', `repeat must be 1 or more, not ${repeat}`);
+    if (this.program !== undefined) throw new BpfError('EBUSY', `CPU ${this.id} runs ${this.program.name}`);
+    const { memory } = this.kernel;
+    this.program = program;
+    this.arena = program.arena && windowOf(program.arena);
+    this.#faults.clear();
+    this.#ctxSize = ctx?.length ?? 0;
+    if (ctx !== undefined) memory.bytes.set(ctx, this.#ctx);
+    const context = { low: ctx === undefined ? 0 : this.#ctx, high: ctx === undefined ? 0 : KERNEL_HIGH };
+    const start = performance.now();
+    try {
+      let retval = 0n;
+      for (let round = 0; round < repeat; round++) {
+        retval = run(new Machine(program.code, this, context), this.kernel.instructionBudget);
+      }
+      return {
+        retval: Number(retval & 0xffffffffn),
+        durationNs: Math.round(((performance.now() - start) * 1e6) / repeat),
+        ...(ctx && { ctxOut: memory.bytes.slice(this.#ctx, this.#ctx + ctx.length) }),
+        faults: this.#reports(program),
+      };
+    } finally {
+      this.program = undefined;
+      this.arena = undefined;
+    }
+  }
+
+  refusal(offset: number, size: number, writes: boolean): string | undefined {
+    if (offset >= this.#ctx && offset < this.#ctx + MAX_CTX) {
+      const inside = offset + size <= this.#ctx + this.#ctxSize;
+      return inside ? undefined : `invalid bpf_context access off=${offset - this.#ctx} size=${size}`;
+    }
+    const map = this.kernel.mapWithValueAt(offset);
+    if (map !== undefined) return map.refusal(offset, size, writes);
+    if (offset >= this.stackTop - STACK_BYTES && offset < this.stackTop) {
+      return `invalid ${writes ? 'write to' : 'read from'} stack, off=${offset - this.stackTop} size=${size}`;
+    }
+    const header = !writes && this.kernel.mapAt(offset as KernelOffset, true);
+    return header
+      ? undefined
+      : `kernel memory at offset 0x${offset.toString(16)} does not belong to the program`;
+  }
+
+  callHelper(id: number, machine: Machine): void {
+    const found = helper(id);
+    if (found === undefined) {
+      const name = helperName(id);
+      const problem =
+        name === undefined ? `invalid func unknown#${id}` : `bpf_${name}#${id} is not in the embedded kernel`;
+      throw new Violation(machine, problem);
+    }
+    const { args, returns } = found.row;
+    const values: unknown[] = [this];
+    let map: EmbeddedMap | undefined;
+    args.forEach((kind: HelperArgument, index) => {
+      const value = this.#argument(machine, kind, index + 1, map, args[index + 1] === 'size');
+      if (kind === 'const_map_ptr') map = value as EmbeddedMap;
+      values.push(value);
+    });
+    const result = found.call(...values);
+    switch (returns) {
+      case 'map_value_or_null':
+        machine.wide[0] = this.kernelPointer(result as number);
+        break;
+      default:
+        machine.wide[0] = BigInt(result);
+    }
+  }
+
+  callKfunc(id: number, machine: Machine): void {
+    const kfunc = this.kernel.kfunc(id);
+    if (kfunc === undefined)
+      throw new Violation(machine, `calling kernel function with BTF id ${id} is not allowed`);
+    const { params, returns } = kfunc.row;
+    const values = Object.entries(params).map(([name, type], index) =>
+      this.#kfuncArgument(machine, name, type, index + 1),
+    );
+    const result = kfunc.call(...values) ?? 0;
+    if (returns === 'void __arena *') {
+      const found = result >= 0 && this.arena !== undefined;
+      machine.regs[0] = found ? result : 0;
+      machine.regs[1] = found ? (this.arena?.userHigh ?? 0) : 0;
+    } else machine.wide[0] = BigInt(result);
+  }
+
+  fault(fault: ArenaFault): void {
+    if (this.kernel.faults === 'off') return;
+    const known = this.#faults.get(fault.insn);
+    if (known !== undefined) known.count++;
+    else if (this.#faults.size < MAX_FAULT_SITES) this.#faults.set(fault.insn, { ...fault, count: 1 });
+  }
+
+  #argument(
+    machine: Machine,
+    kind: HelperArgument,
+    register: number,
+    map: EmbeddedMap | undefined,
+    sized: boolean,
+  ): unknown {
+    const low = machine.regs[2 * register] >>> 0;
+    const high = machine.regs[2 * register + 1] >>> 0;
+    switch (kind) {
+      case 'const_map_ptr':
+        return this.#map(machine, register);
+      case 'map_key':
+        return this.#memory(machine, register, map?.keySize ?? 0);
+      case 'map_value':
+        return this.#memory(machine, register, map?.valueSize ?? 0);
+      case 'mem':
+        return this.#memory(machine, register, sized ? machine.regs[2 * register + 2] >>> 0 : 0);
+      case 'size':
+        return low;
+      case 'flags':
+        return high * 2 ** 32 + low;
+      case 'value':
+        return machine.register(register);
+    }
+  }
+
+  #kfuncArgument(machine: Machine, name: string, type: KfuncType, register: number): unknown {
+    const low = machine.regs[2 * register] >>> 0;
+    const high = machine.regs[2 * register + 1] >>> 0;
+    if (name.endsWith('__map')) return this.#map(machine, register);
+    if (name.endsWith('__ign')) return { low, isNull: low === 0 && high === 0 } satisfies Pointer;
+    return type === 'u64' ? high * 2 ** 32 + low : type === 'int' ? low | 0 : low;
+  }
+
+  #map(machine: Machine, register: number): EmbeddedMap {
+    const low = machine.regs[2 * register] >>> 0;
+    const isPointer = machine.regs[2 * register + 1] === KERNEL_HIGH;
+    const map = isPointer ? this.kernel.mapAt(low as KernelOffset) : undefined;
+    if (map === undefined) throw new Violation(machine, `R${register} type=scalar expected=map_ptr`);
+    return map;
+  }
+
+  /** An argument that points to `size` bytes which the program may read. */
+  #memory(machine: Machine, register: number, size: number): KernelOffset {
+    const low = machine.regs[2 * register] >>> 0;
+    const expected = 'expected=fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_';
+    if (machine.tags[register] === ARENA_POINTER)
+      throw new Violation(machine, `R${register} type=arena ${expected}`);
+    if (machine.regs[2 * register + 1] !== KERNEL_HIGH) {
+      throw new Violation(machine, `R${register} type=scalar ${expected}`);
+    }
+    const onStack = low >= machine.stackBottom && low + size <= machine.stackTop;
+    const refusal = onStack ? undefined : this.refusal(low, size, false);
+    if (refusal !== undefined) throw new Violation(machine, `R${register}: ${refusal}`);
+    return low as KernelOffset;
+  }
+
+  #reports(program: EmbeddedProgram): FaultReport[] {
+    return [...this.#faults.values()].map((fault) => program.explain(fault));
+  }
+}
+
+const windows = new WeakMap<object, ArenaWindow>();
+
+/** The arena as the interpreter sees it; made once an arena. */
+function windowOf(arena: NonNullable<EmbeddedProgram['arena']>): ArenaWindow {
+  let window = windows.get(arena);
+  if (window === undefined) {
+    window = {
+      view: new DataView(arena.memory.buffer),
+      pageTable: arena.pages.table,
+      userHigh: Number(arena.userVmStart >> 32n) | 0,
+      noUserConv: arena.noUserConv,
+    };
+    windows.set(arena, window);
+  }
+  return window;
+}

@@ -1,0 +1,31 @@
+import type { HelperArgument, HelperPrototype } from '../../verifier/helpers.ts';
+import type { Cpu } from '../cpu.ts';
+import type { KernelOffset } from '../layout.ts';
+import type { EmbeddedMap } from '../maps/map.ts';
+
+/**
+ * How helpers are called: arguments arrive checked and in the form that the prototype's row implies. Only what may need
+ * all 64 bits, `value` arguments and `u64` results, is a BigInt.
+ */
+
+interface ArgumentForms {
+  const_map_ptr: EmbeddedMap;
+  map_key: KernelOffset;
+  map_value: KernelOffset;
+  mem: KernelOffset;
+  /** Bytes. */
+  size: number;
+  /** Unsigned; rounded above 2^53, where no flag is. */
+  flags: number;
+  value: bigint;
+}
+
+type Forms<Args extends readonly HelperArgument[]> = {
+  [Index in keyof Args]: ArgumentForms[Args[Index]];
+};
+
+/** A helper's function. For `map_value_or_null` it returns the value's offset or 0. */
+export type HelperFunction<Row extends HelperPrototype> = (
+  cpu: Cpu,
+  ...args: Forms<Row['args']>
+) => Row['returns'] extends 'u64' ? bigint : number;

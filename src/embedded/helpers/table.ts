@@ -1,0 +1,35 @@
+import { HELPERS, type HelperName } from '../../verifier/helpers.ts';
+import type { HelperFunction } from './call.ts';
+import { get_current_pid_tgid, get_prandom_u32, get_smp_processor_id, ktime_get_ns } from './environment.ts';
+import { map_delete_elem, map_lookup_elem, map_update_elem } from './maps.ts';
+import { trace_printk } from './printk.ts';
+
+/** What each helper does, by its name in the prototypes' table. A row without a function does not compile. */
+
+type Row<Name extends HelperName> = Extract<(typeof HELPERS)[number], { name: Name }>;
+
+const FUNCTIONS: { [Name in HelperName]: HelperFunction<Row<Name>> } = {
+  map_lookup_elem,
+  map_update_elem,
+  map_delete_elem,
+  ktime_get_ns,
+  trace_printk,
+  get_prandom_u32,
+  get_smp_processor_id,
+  get_current_pid_tgid,
+};
+
+/** A helper's row and function, as a caller that reads the row at run time sees them. */
+export interface Helper {
+  readonly row: (typeof HELPERS)[number];
+  readonly call: (...args: unknown[]) => number | bigint;
+}
+
+const BY_ID = new Map<number, Helper>(
+  HELPERS.map((row) => [row.id, { row, call: FUNCTIONS[row.name] as Helper['call'] }]),
+);
+
+/** The helper with this number, or undefined when the embedded kernel has none. */
+export function helper(id: number): Helper | undefined {
+  return BY_ID.get(id);
+}

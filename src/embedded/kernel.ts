@@ -1,0 +1,159 @@
+import { BpfError } from '../errors.ts';
+import type { KconfigValue } from '../object/externs.ts';
+import type { Kernel } from '../object/kernel.ts';
+import type { BpfObject, LinkTarget } from '../object/object.ts';
+import { embeddedBtf } from './btf.ts';
+import { Cpu } from './cpu.ts';
+import { KFUNC_TABLE, type Kfunc } from './helpers/kfunc-table.ts';
+import { KernelMemory } from './kernel-memory.ts';
+import type { KernelOffset } from './layout.ts';
+import { EmbeddedLoad } from './load.ts';
+import type { EmbeddedMap, MapAttributes } from './maps/map.ts';
+import { createMap } from './maps/types.ts';
+
+/**
+ * The embedded kernel: kernel memory, maps, CPUs, and what programs can look up by name. Loading an object is a chapter
+ * of its own (load.ts), as is running a program (cpu.ts).
+ */
+
+export interface EmbeddedOptions {
+  /** `report`: runs list every access to an absent arena page. Default `off`. */
+  faults?: 'off' | 'report';
+  /** Instructions after which a run is stopped with ETIMEDOUT. Default 2^30. */
+  instructionBudget?: number;
+  /** Gets each line that programs print with bpf_trace_printk, without its newline. */
+  onTrace?: (line: string) => void;
+  /** Kernel configuration values for `__kconfig` externs, over the defaults. */
+  kconfig?: Readonly<Record<string, KconfigValue>>;
+}
+
+/** Linux 6.18, whose behaviour this kernel follows: KERNEL_VERSION(6, 18, 0). */
+const LINUX_KERNEL_VERSION = (6n << 16n) | (18n << 8n);
+
+const KCONFIG: Readonly<Record<string, KconfigValue>> = {
+  LINUX_KERNEL_VERSION,
+  LINUX_HAS_BPF_COOKIE: 1n,
+  LINUX_HAS_SYSCALL_WRAPPER: 1n,
+  CONFIG_BPF: 'y',
+  CONFIG_BPF_SYSCALL: 'y',
+  CONFIG_BPF_JIT: 'y',
+  CONFIG_64BIT: 'y',
+  CONFIG_HZ: 1000n,
+  CONFIG_NR_CPUS: 64n,
+  CONFIG_PAGE_SHIFT: 12n,
+};
+
+export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
+  readonly name = 'embedded';
+  readonly btf = embeddedBtf();
+  readonly memory: KernelMemory;
+  /** CPU 0, the calling thread. */
+  readonly cpu: Cpu;
+  readonly faults: 'off' | 'report';
+  readonly instructionBudget: number;
+  /** What bpf_get_current_pid_tgid gives; the process's own id where there is one. */
+  readonly processId: number = (globalThis as { process?: { pid?: number } }).process?.pid ?? 1;
+  readonly #options: EmbeddedOptions;
+  readonly #maps = new Map<number, EmbeddedMap>();
+  readonly #byHeader = new Map<KernelOffset, EmbeddedMap>();
+  readonly #loads = new Set<EmbeddedLoad>();
+  /** The map that {@link mapWithValueAt} found last: accesses come in runs. */
+  #last: EmbeddedMap | undefined;
+  #nextMapId = 1;
+  #closed = false;
+
+  constructor(options: EmbeddedOptions = {}) {
+    this.#options = options;
+    this.faults = options.faults ?? 'off';
+    this.instructionBudget = options.instructionBudget ?? 2 ** 30;
+    this.memory = KernelMemory.open();
+    this.cpu = new Cpu(this, 0);
+  }
+
+  kconfig(name: string): KconfigValue | undefined {
+    return this.#options.kconfig?.[name] ?? KCONFIG[name];
+  }
+
+  /** Creates a map, as BPF_MAP_CREATE does. Throws EINVAL, E2BIG, ERANGE, EOPNOTSUPP, ENOMEM. */
+  createMap(attributes: MapAttributes): EmbeddedMap {
+    this.#checkOpen();
+    const map = createMap(this.memory, this.#nextMapId, attributes);
+    this.#nextMapId++;
+    this.#maps.set(map.id, map);
+    this.#byHeader.set(map.header, map);
+    return map;
+  }
+
+  /** Closes a map and gives its memory back. */
+  closeMap(map: EmbeddedMap): void {
+    if (!this.#maps.delete(map.id)) return;
+    this.#byHeader.delete(map.header);
+    if (this.#last === map) this.#last = undefined;
+    map.close();
+  }
+
+  mapById(id: number): EmbeddedMap | undefined {
+    return this.#maps.get(id);
+  }
+
+  /** The map whose header is at an offset; with `within`, also when the offset lies inside the header. */
+  mapAt(offset: KernelOffset, within = false): EmbeddedMap | undefined {
+    const start = within ? offset - (offset % 4096) : offset;
+    return this.#byHeader.get(start as KernelOffset);
+  }
+
+  /** The map that has an element at an offset of kernel memory. */
+  mapWithValueAt(offset: number): EmbeddedMap | undefined {
+    const holds = (map: EmbeddedMap | undefined): boolean =>
+      map?.region !== undefined && offset >= map.region.start && offset < map.region.end;
+    if (!holds(this.#last)) {
+      this.#last = undefined;
+      for (const map of this.#maps.values()) if (holds(map)) this.#last = map;
+    }
+    return this.#last;
+  }
+
+  /** The kfunc with this BTF id. */
+  kfunc(id: number): Kfunc | undefined {
+    return kfuncsById().get(id);
+  }
+
+  trace(line: string): void {
+    this.#options.onTrace?.(line);
+  }
+
+  async load(object: BpfObject): Promise<EmbeddedLoad> {
+    this.#checkOpen();
+    const load = EmbeddedLoad.start(this, object);
+    this.#loads.add(load);
+    return load;
+  }
+
+  /** Called by a load that closed itself. */
+  forget(load: EmbeddedLoad): void {
+    this.#loads.delete(load);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    for (const load of [...this.#loads]) load.close();
+    for (const map of [...this.#maps.values()]) this.closeMap(map);
+    this.#closed = true;
+    this.memory.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new BpfError('EBADF', 'the kernel is closed');
+  }
+}
+
+let byId: Map<number, Kfunc> | undefined;
+
+function kfuncsById(): Map<number, Kfunc> {
+  byId ??= new Map(KFUNC_TABLE.map((kfunc) => [embeddedBtf().idOf(kfunc.row.name, 'func') ?? 0, kfunc]));
+  return byId;
+}

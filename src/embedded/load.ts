@@ -1,0 +1,191 @@
+import { BpfError } from '../errors.ts';
+import { BPF_ADDR_SPACE_CAST, opcode } from '../isa/opcodes.ts';
+import { checkArenaSize, type DataSection } from '../object/data-sections.ts';
+import type { LoadedParts } from '../object/kernel.ts';
+import type { LinkedProgram } from '../object/link.ts';
+import type { MapSpec } from '../object/map-spec.ts';
+import type { BpfObject, ProgramSpec } from '../object/object.ts';
+import type { ProgramType } from '../object/program-types.ts';
+import { VerifierError, verify } from '../verifier/verify.ts';
+import type { Arena } from './arena.ts';
+import type { EmbeddedKernel } from './kernel.ts';
+import { type ArenaAddress, PAGE_SIZE } from './layout.ts';
+import { ArenaMap } from './maps/arena.ts';
+import type { EmbeddedMap } from './maps/map.ts';
+import { EmbeddedProgram } from './program.ts';
+import { type PlacedArena, References } from './references.ts';
+
+/**
+ * Loading an object into the embedded kernel, in libbpf's order: maps are created, the arena is placed and its globals
+ * are copied in, data sections get their contents, then each program is linked, its references are filled in, it is
+ * verified, decoded. All or nothing: whatever was made is closed again when a step fails.
+ */
+
+/** Program types that can be run. */
+export const SUPPORTED_PROGRAM_TYPES: readonly ProgramType[] = ['syscall'];
+
+export class EmbeddedLoad implements LoadedParts {
+  readonly object: BpfObject;
+  readonly maps: Readonly<Record<string, EmbeddedMap>>;
+  readonly programs: Readonly<Record<string, EmbeddedProgram>>;
+  /** The data sections with the map that holds each: `.kconfig` is among them. */
+  readonly sections: readonly { section: DataSection; map: EmbeddedMap }[];
+  /** The object's arena, and where in it its globals start. */
+  readonly arena: PlacedArena | undefined;
+  readonly #kernel: EmbeddedKernel;
+
+  private constructor(
+    kernel: EmbeddedKernel,
+    object: BpfObject,
+    parts: Pick<EmbeddedLoad, 'maps' | 'programs' | 'sections' | 'arena'>,
+  ) {
+    this.#kernel = kernel;
+    this.object = object;
+    this.maps = parts.maps;
+    this.programs = parts.programs;
+    this.sections = parts.sections;
+    this.arena = parts.arena;
+  }
+
+  static start(kernel: EmbeddedKernel, object: BpfObject): EmbeddedLoad {
+    const loader = new Loader(kernel, object);
+    try {
+      return new EmbeddedLoad(kernel, object, loader.load());
+    } catch (error) {
+      loader.undo();
+      throw error;
+    }
+  }
+
+  close(): void {
+    for (const program of Object.values(this.programs)) program.close();
+    for (const map of Object.values(this.maps)) this.#kernel.closeMap(map);
+    this.#kernel.forget(this);
+  }
+}
+
+class Loader {
+  readonly #kernel: EmbeddedKernel;
+  readonly #object: BpfObject;
+  readonly #maps: Record<string, EmbeddedMap> = Object.create(null);
+  #arena: PlacedArena | undefined;
+
+  constructor(kernel: EmbeddedKernel, object: BpfObject) {
+    this.#kernel = kernel;
+    this.#object = object;
+  }
+
+  load(): Pick<EmbeddedLoad, 'maps' | 'programs' | 'sections' | 'arena'> {
+    const object = this.#object;
+    const kconfig = object.kconfig(this.#kernel);
+    const specs = [...Object.values(object.maps), ...(kconfig ? [object.mapFor(kconfig)] : [])];
+    for (const spec of specs) if (spec.autocreate) this.#createMap(spec);
+    this.#placeArena();
+    const sections = [...object.data, ...(kconfig ? [kconfig] : [])].flatMap((section) => {
+      const map = this.#maps[section.name];
+      return map === undefined ? [] : [{ section, map }];
+    });
+    for (const { section, map } of sections) {
+      map.update(new Uint8Array(4), section.contents);
+      if (section.readOnly) map.freeze();
+    }
+    const programs: Record<string, EmbeddedProgram> = Object.create(null);
+    for (const spec of Object.values(object.programs))
+      if (spec.autoload) programs[spec.name] = this.#program(spec);
+    return { maps: this.#maps, programs, sections, arena: this.#arena };
+  }
+
+  /** Closes what {@link load} made before it failed. */
+  undo(): void {
+    for (const map of Object.values(this.#maps)) this.#kernel.closeMap(map);
+  }
+
+  #createMap(spec: MapSpec): void {
+    const { kernelName, type, keySize, valueSize, maxEntries, flags, mapExtra } = spec;
+    this.#maps[spec.name] = this.#kernel.createMap({
+      name: kernelName,
+      type,
+      keySize,
+      valueSize,
+      maxEntries,
+      flags,
+      mapExtra,
+    });
+  }
+
+  /**
+   * Maps the arena and copies its globals in, at its end: the address 0 then aliases nothing. (libbpf does the same where
+   * the kernel takes offsets that large.)
+   */
+  #placeArena(): void {
+    const map = Object.values(this.#maps).find((each) => each instanceof ArenaMap);
+    if (map === undefined) return;
+    map.map();
+    const globals = this.#object.arenaGlobals;
+    if (globals === undefined) {
+      this.#arena = { map, globals: 0 as ArenaAddress };
+      return;
+    }
+    checkArenaSize(
+      this.#object.maps[Object.keys(this.#maps).find((name) => this.#maps[name] === map) as string],
+      globals,
+    );
+    const pages = Math.ceil(globals.contents.length / PAGE_SIZE);
+    const at = (map.arena.pages.start + (map.maxEntries - pages) * PAGE_SIZE) as ArenaAddress;
+    if (map.arena.allocate(at, pages) < 0) throw new BpfError('ENOMEM', 'no room for the arena globals');
+    map.arena.touch(at, globals.contents.length, true);
+    map.arena.window.set(globals.contents, at);
+    this.#arena = { map, globals: at };
+  }
+
+  #program(spec: ProgramSpec): EmbeddedProgram {
+    if (!SUPPORTED_PROGRAM_TYPES.includes(spec.type)) {
+      const advice = `it has ${SUPPORTED_PROGRAM_TYPES.join(', ')}; set autoload to false to load the rest`;
+      const problem = `program type ${spec.type} (section '${spec.section}') is not in the embedded kernel`;
+      throw new BpfError('EOPNOTSUPP', `program '${spec.name}': ${problem}; ${advice}`);
+    }
+    const linked = this.#object.link(spec, this.#kernel);
+    const references = new References(this.#kernel, this.#maps, this.#arena);
+    references.fillIn(linked);
+    const program = {
+      name: spec.name,
+      insns: linked.insns,
+      subprograms: linked.functions,
+      sourceAt: sourceLookup(linked),
+    };
+    const arena = references.arenaOf(linked);
+    checkCasts(program, arena);
+    return new EmbeddedProgram(this.#kernel, spec, verify(program), arena, (_, index) =>
+      references.value(linked, index),
+    );
+  }
+}
+
+/** Casts need to know which arena they are about. */
+function checkCasts(program: Parameters<typeof verify>[0], arena: Arena | undefined): void {
+  if (arena !== undefined) return;
+  const cast = program.insns.findIndex((insn) => {
+    const row = opcode(insn.code);
+    const isMove = row?.kind === 'alu' && row.op === 'mov' && row.width === 64 && row.source === 'X';
+    return isMove && insn.off === BPF_ADDR_SPACE_CAST;
+  });
+  if (cast < 0) return;
+  const problem = 'addr_space_cast insn can only be used in a program that has an associated arena';
+  throw new VerifierError(program, cast, problem);
+}
+
+/** Finds the source line of a slot: the last record that starts at or before it. */
+function sourceLookup({ lines }: LinkedProgram) {
+  const sorted = [...lines].sort((a, b) => a.insn - b.insn);
+  return (insn: number) => {
+    let low = 0;
+    let high = sorted.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (sorted[middle].insn <= insn) low = middle + 1;
+      else high = middle;
+    }
+    const info = sorted[low - 1]?.info;
+    return info && { file: info.fileName, text: info.text, line: info.line, column: info.column };
+  };
+}

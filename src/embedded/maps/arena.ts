@@ -1,0 +1,57 @@
+import { ERRNO } from '../../errors.ts';
+import { Arena } from '../arena.ts';
+import { BPF_MAP_LAYOUT } from '../btf.ts';
+import type { KernelMemory } from '../kernel-memory.ts';
+import type { KernelOffset } from '../layout.ts';
+import { PAGE_SIZE } from '../layout.ts';
+import { EmbeddedMap, type MapAttributes } from './map.ts';
+
+/** BPF_MAP_TYPE_ARENA as a map: it has no elements, so every map operation fails as on Linux. */
+export class ArenaMap extends EmbeddedMap {
+  readonly region = undefined;
+  readonly arena: Arena;
+
+  constructor(kernel: KernelMemory, id: number, attributes: MapAttributes) {
+    const arena = new Arena(kernel, attributes);
+    super(kernel, id, attributes);
+    this.arena = arena;
+  }
+
+  /** Maps the arena as a loader does, whole and where map_extra says, and notes the addresses in the map's header. */
+  map(): void {
+    const length = this.maxEntries * PAGE_SIZE;
+    const start = this.arena.mmap({ length, address: this.attributes.mapExtra, fixed: true });
+    const { view } = this.kernel;
+    view.setBigUint64(this.header + BPF_MAP_LAYOUT.user_vm_start, start, true);
+    view.setBigUint64(this.header + BPF_MAP_LAYOUT.user_vm_end, start + BigInt(length), true);
+  }
+
+  override find(_key: KernelOffset): KernelOffset {
+    return 0 as KernelOffset;
+  }
+
+  override lookup(_key: Uint8Array): undefined {
+    this.check(-ERRNO.EINVAL, 'lookup');
+  }
+
+  override update(_key: Uint8Array): void {
+    this.check(-ERRNO.EINVAL, 'update');
+  }
+
+  override store(): number {
+    return -ERRNO.EINVAL;
+  }
+
+  override remove(): number {
+    return -ERRNO.EINVAL;
+  }
+
+  override next(): number {
+    return -ERRNO.EOPNOTSUPP;
+  }
+
+  override close(): void {
+    this.arena.close();
+    super.close();
+  }
+}

@@ -1,0 +1,86 @@
+import { BpfError, ERRNO } from '../../errors.ts';
+import type { KernelMemory } from '../kernel-memory.ts';
+import type { KernelOffset } from '../layout.ts';
+import {
+  align8,
+  BPF_EXIST,
+  BPF_F_INNER_MAP,
+  BPF_F_MMAPABLE,
+  BPF_F_NUMA_NODE,
+  BPF_F_PRESERVE_ELEMS,
+  BPF_F_RDONLY,
+  BPF_F_RDONLY_PROG,
+  BPF_F_WRONLY,
+  BPF_F_WRONLY_PROG,
+  BPF_NOEXIST,
+  checkFlags,
+  EmbeddedMap,
+  type MapAttributes,
+  type ValueRegion,
+} from './map.ts';
+
+/** BPF_MAP_TYPE_ARRAY: elements of one size behind each other, all there from the start. Data sections are such maps. */
+
+const FLAGS =
+  BPF_F_NUMA_NODE |
+  BPF_F_RDONLY |
+  BPF_F_WRONLY |
+  BPF_F_RDONLY_PROG |
+  BPF_F_WRONLY_PROG |
+  BPF_F_MMAPABLE |
+  BPF_F_PRESERVE_ELEMS |
+  BPF_F_INNER_MAP;
+
+export class ArrayMap extends EmbeddedMap {
+  readonly region: ValueRegion;
+
+  constructor(kernel: KernelMemory, id: number, attributes: MapAttributes) {
+    const { name, keySize, valueSize, maxEntries } = attributes;
+    const refuse = (problem: string) => new BpfError('EINVAL', `map '${name}': ${problem}`);
+    if (keySize !== 4) throw refuse(`the key of an array is a 4-byte index, not ${keySize} bytes`);
+    if (valueSize === 0) throw refuse('value_size must not be 0');
+    if (maxEntries === 0) throw refuse('max_entries must not be 0');
+    if (valueSize > 0x7fff_ffff)
+      throw new BpfError('E2BIG', `map '${name}': a value of ${valueSize} bytes is too large`);
+    checkFlags(attributes, FLAGS);
+    super(kernel, id, attributes);
+    const stride = align8(valueSize);
+    const start = this.own(stride * maxEntries);
+    this.region = { start, end: start + stride * maxEntries, stride };
+  }
+
+  override find(key: KernelOffset): KernelOffset {
+    return this.#element(this.kernel.view.getUint32(key, true));
+  }
+
+  override store(key: KernelOffset, value: KernelOffset, flags: number): number {
+    if (flags > BPF_EXIST) return -ERRNO.EINVAL;
+    const element = this.find(key);
+    if (element === 0) return -ERRNO.E2BIG;
+    if (flags === BPF_NOEXIST) return -ERRNO.EEXIST;
+    this.kernel.bytes.copyWithin(element, value, value + this.valueSize);
+    return 0;
+  }
+
+  override remove(_key: KernelOffset): number {
+    return -ERRNO.EINVAL;
+  }
+
+  override next(key: KernelOffset, next: KernelOffset): number {
+    const { view } = this.kernel;
+    const index = key === 0 ? this.maxEntries : view.getUint32(key, true);
+    if (index === this.maxEntries - 1) return -ERRNO.ENOENT;
+    view.setUint32(next, index >= this.maxEntries ? 0 : index + 1, true);
+    return 0;
+  }
+
+  /** As on Linux only of a map with one element; others have no address that a program could rely on. */
+  override valueAddress(offset: number): KernelOffset | undefined {
+    const inside = this.maxEntries === 1 && offset < this.valueSize;
+    return inside ? ((this.region.start + offset) as KernelOffset) : undefined;
+  }
+
+  #element(index: number): KernelOffset {
+    return (index < this.maxEntries ? this.region.start + index * this.region.stride : 0) as KernelOffset;
+  }
+}

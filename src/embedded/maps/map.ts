@@ -1,0 +1,234 @@
+import { BpfError, ERRNO, type ErrnoName, errnoName } from '../../errors.ts';
+import type { BpfMap } from '../../object/kernel.ts';
+import { BPF_MAP_LAYOUT } from '../btf.ts';
+import type { KernelMemory } from '../kernel-memory.ts';
+import type { KernelOffset } from '../layout.ts';
+
+/**
+ * What all maps of the embedded kernel have in common: the header in kernel memory that a program's map pointer points
+ * to, and user space's operations, which copy key and value into kernel memory and go the way programs go.
+ */
+
+export const BPF_ANY = 0;
+export const BPF_NOEXIST = 1;
+export const BPF_EXIST = 2;
+
+export const BPF_F_NO_PREALLOC = 1 << 0;
+export const BPF_F_NUMA_NODE = 1 << 2;
+export const BPF_F_RDONLY = 1 << 3;
+export const BPF_F_WRONLY = 1 << 4;
+export const BPF_F_ZERO_SEED = 1 << 6;
+export const BPF_F_RDONLY_PROG = 1 << 7;
+export const BPF_F_WRONLY_PROG = 1 << 8;
+export const BPF_F_MMAPABLE = 1 << 10;
+export const BPF_F_PRESERVE_ELEMS = 1 << 11;
+export const BPF_F_INNER_MAP = 1 << 12;
+
+/** What BPF_MAP_CREATE takes. Sizes in bytes. */
+export interface MapAttributes {
+  name: string;
+  type: number;
+  keySize: number;
+  valueSize: number;
+  maxEntries: number;
+  flags: number;
+  mapExtra: bigint;
+}
+
+/** Bytes of kernel memory where each element holds a value that programs may access. */
+export interface ValueRegion {
+  start: KernelOffset;
+  /** One past the last byte. */
+  end: number;
+  /** From one value to the next. */
+  stride: number;
+}
+
+export abstract class EmbeddedMap implements BpfMap {
+  readonly attributes: Readonly<MapAttributes>;
+  readonly id: number;
+  /** struct bpf_map in kernel memory: what a program's map pointer points to. */
+  readonly header: KernelOffset;
+  /** Set by BPF_MAP_FREEZE: user space may no longer change it. */
+  frozen = false;
+  protected readonly kernel: KernelMemory;
+  /** One key and one value for user space's operations, behind the header. */
+  readonly #key: KernelOffset;
+  readonly #value: KernelOffset;
+  readonly #owned: KernelOffset[] = [];
+
+  constructor(kernel: KernelMemory, id: number, attributes: MapAttributes) {
+    this.kernel = kernel;
+    this.id = id;
+    this.attributes = { ...attributes };
+    this.header = this.own(BPF_MAP_LAYOUT.size + align8(attributes.keySize) + attributes.valueSize);
+    this.#key = (this.header + BPF_MAP_LAYOUT.size) as KernelOffset;
+    this.#value = (this.#key + align8(attributes.keySize)) as KernelOffset;
+    this.#writeHeader();
+  }
+
+  get name(): string {
+    return this.attributes.name;
+  }
+  get type(): number {
+    return this.attributes.type;
+  }
+  get keySize(): number {
+    return this.attributes.keySize;
+  }
+  get valueSize(): number {
+    return this.attributes.valueSize;
+  }
+  get maxEntries(): number {
+    return this.attributes.maxEntries;
+  }
+  get flags(): number {
+    return this.attributes.flags;
+  }
+
+  /** Where programs find values, for the guard; undefined when they get no pointers to any. */
+  abstract readonly region: ValueRegion | undefined;
+  /** The value for a key, both in kernel memory; 0 when there is no such element. */
+  abstract find(key: KernelOffset): KernelOffset;
+  /** @returns 0 or a negative errno. */
+  abstract store(key: KernelOffset, value: KernelOffset, flags: number): number;
+  /** @returns 0 or a negative errno. */
+  abstract remove(key: KernelOffset): number;
+  /** Writes the key after the one at `key` (0: the first) to `next`. @returns 0 or a negative errno. */
+  abstract next(key: KernelOffset, next: KernelOffset): number;
+
+  /** Where a direct reference (`ld_imm64` of a map value) leads, or undefined when the type has none there. */
+  valueAddress(_offset: number): KernelOffset | undefined {
+    return undefined;
+  }
+
+  lookup(key: Uint8Array): Uint8Array | undefined {
+    this.#refuseFlag(BPF_F_WRONLY, 'user space may not read it (BPF_F_WRONLY)');
+    const value = this.find(this.#put(this.#key, key, this.keySize, 'key'));
+    return value === 0 ? undefined : this.kernel.bytes.slice(value, value + this.valueSize);
+  }
+
+  update(key: Uint8Array, value: Uint8Array, flags = BPF_ANY): void {
+    this.#checkWritable();
+    this.#put(this.#key, key, this.keySize, 'key');
+    this.#put(this.#value, value, this.valueSize, 'value');
+    this.check(this.store(this.#key, this.#value, flags), 'update');
+  }
+
+  delete(key: Uint8Array): boolean {
+    this.#checkWritable();
+    const result = this.remove(this.#put(this.#key, key, this.keySize, 'key'));
+    if (result === -ERRNO.ENOENT) return false;
+    this.check(result, 'delete');
+    return true;
+  }
+
+  nextKey(key?: Uint8Array): Uint8Array | undefined {
+    const from = key === undefined ? (0 as KernelOffset) : this.#put(this.#key, key, this.keySize, 'key');
+    // The value's scratch place may be smaller than a key, so the answer goes where the question was.
+    const result = this.next(from, this.#key);
+    if (result === -ERRNO.ENOENT) return undefined;
+    this.check(result, 'get_next_key');
+    return this.kernel.bytes.slice(this.#key, this.#key + this.keySize);
+  }
+
+  *keys(): Generator<Uint8Array> {
+    const seen = this.maxEntries;
+    let key = this.nextKey();
+    for (let count = 0; key !== undefined && count <= seen; count++) {
+      yield key;
+      key = this.nextKey(key);
+    }
+  }
+
+  freeze(): void {
+    this.frozen = true;
+  }
+
+  /** Why a program may not access `size` bytes at an offset within {@link region}; undefined when it may. */
+  refusal(offset: number, size: number, writes: boolean): string | undefined {
+    const { region, valueSize, flags } = this;
+    if (region === undefined) return undefined;
+    const at = (offset - region.start) % region.stride;
+    const where = `value_size=${valueSize} off=${at} size=${size}`;
+    if (at + size > valueSize) return `invalid access to map value, ${where}`;
+    if (writes && (flags & BPF_F_RDONLY_PROG) !== 0) return `write into map forbidden, ${where}`;
+    if (!writes && (flags & BPF_F_WRONLY_PROG) !== 0) return `read from map forbidden, ${where}`;
+    return undefined;
+  }
+
+  /** Gives its kernel memory back. */
+  close(): void {
+    for (const offset of this.#owned.splice(0)) this.kernel.free(offset);
+  }
+
+  /** Kernel memory that is freed with the map. */
+  protected own(bytes: number): KernelOffset {
+    const offset = this.kernel.allocate(bytes);
+    this.#owned.push(offset);
+    return offset;
+  }
+
+  #writeHeader(): void {
+    const { view, bytes } = this.kernel;
+    const { type, keySize, valueSize, maxEntries, mapExtra, flags, name } = this.attributes;
+    const word = (field: keyof typeof BPF_MAP_LAYOUT, value: number) =>
+      view.setUint32(this.header + BPF_MAP_LAYOUT[field], value, true);
+    word('map_type', type);
+    word('key_size', keySize);
+    word('value_size', valueSize);
+    word('max_entries', maxEntries);
+    word('map_flags', flags);
+    word('id', this.id);
+    view.setBigUint64(this.header + BPF_MAP_LAYOUT.map_extra, mapExtra, true);
+    bytes.set(new TextEncoder().encode(name).subarray(0, 15), this.header + BPF_MAP_LAYOUT.name);
+  }
+
+  #put(place: KernelOffset, bytes: Uint8Array, size: number, what: string): KernelOffset {
+    if (bytes.length !== size) {
+      throw new BpfError('EINVAL', `map '${this.name}': a ${what} has ${size} bytes, not ${bytes.length}`);
+    }
+    this.kernel.bytes.set(bytes, place);
+    return place;
+  }
+
+  #checkWritable(): void {
+    if (this.frozen)
+      throw new BpfError('EPERM', `map '${this.name}': user space cannot change it, it is frozen`);
+    this.#refuseFlag(BPF_F_RDONLY, 'user space may not write it (BPF_F_RDONLY)');
+  }
+
+  #refuseFlag(flag: number, problem: string): void {
+    if ((this.flags & flag) !== 0) throw new BpfError('EPERM', `map '${this.name}': ${problem}`);
+  }
+
+  /** Throws what a negative errno means for a map operation. */
+  protected check(result: number, operation: string): void {
+    if (result === 0) return;
+    const code = errnoName(result) as ErrnoName;
+    throw new BpfError(code, `map '${this.name}': ${operation} failed: ${REASONS[code] ?? code}`);
+  }
+}
+
+const REASONS: Partial<Record<ErrnoName, string>> = {
+  E2BIG: 'no room for another element, or an index beyond max_entries',
+  EEXIST: 'the element exists (BPF_NOEXIST)',
+  ENOENT: 'the element does not exist (BPF_EXIST)',
+  EINVAL: 'the operation or its flags are not for this type of map',
+  EOPNOTSUPP: 'this type of map does not support it',
+};
+
+/** Rounds up to a multiple of 8: elements start aligned, as on Linux. */
+export function align8(bytes: number): number {
+  return Math.ceil(bytes / 8) * 8;
+}
+
+/** Refuses map flags that a type does not know, and settings it cannot have, with what BPF_MAP_CREATE answers. */
+export function checkFlags({ name, flags }: MapAttributes, allowed: number): void {
+  const unknown = (flags & ~allowed) >>> 0;
+  if (unknown !== 0)
+    throw new BpfError('EINVAL', `map '${name}': map_flags 0x${unknown.toString(16)} are not for its type`);
+  const both = BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;
+  if ((flags & both) === both)
+    throw new BpfError('EINVAL', `map '${name}': it cannot be read-only and write-only`);
+}

@@ -1,0 +1,76 @@
+import { BpfError } from '../errors.ts';
+import type { ArenaFault } from '../interpreter/environment.ts';
+import { Code } from '../interpreter/machine.ts';
+import type { Instruction } from '../isa/instruction.ts';
+import type { FaultReport, LoadedProgram, RunOptions, RunResult } from '../object/kernel.ts';
+import type { ProgramType } from '../object/program-types.ts';
+import type { VerifiedProgram } from '../verifier/result.ts';
+import type { Arena } from './arena.ts';
+import type { EmbeddedKernel } from './kernel.ts';
+import { PAGE_SIZE } from './layout.ts';
+
+/** A program in the embedded kernel: verified, decoded, associated with its arena. */
+export class EmbeddedProgram implements LoadedProgram {
+  readonly name: string;
+  readonly type: ProgramType;
+  readonly section: string;
+  readonly verified: VerifiedProgram;
+  readonly code: Code;
+  /** The arena that the program refers to; a program has at most one. */
+  readonly arena: Arena | undefined;
+  readonly #kernel: EmbeddedKernel;
+  #closed = false;
+
+  constructor(
+    kernel: EmbeddedKernel,
+    spec: { name: string; type: ProgramType; section: string },
+    verified: VerifiedProgram,
+    arena: Arena | undefined,
+    resolve: (insn: Instruction, index: number) => bigint | undefined,
+  ) {
+    this.#kernel = kernel;
+    this.name = spec.name;
+    this.type = spec.type;
+    this.section = spec.section;
+    this.verified = verified;
+    this.arena = arena;
+    this.code = new Code(verified, resolve);
+  }
+
+  get insnCount(): number {
+    return this.verified.insns.length;
+  }
+
+  /** Runs on CPU 0, the calling thread. Throws EBADF when closed, and what `Cpu.run` throws. */
+  run(options?: RunOptions): RunResult {
+    if (this.#closed) throw new BpfError('EBADF', `program '${this.name}' is closed`);
+    return this.#kernel.cpu.run(this, options);
+  }
+
+  /** A fault in words: where in the source, and what the page was. */
+  explain({ insn, address, size, access, count }: ArenaFault & { count: number }): FaultReport {
+    const source = this.verified.sourceAt(insn);
+    return {
+      program: this.name,
+      insn,
+      function: this.verified.subprogramOf(insn).name,
+      ...(source && { source: { file: source.file, line: source.line, text: source.text.trim() } }),
+      address,
+      size,
+      access,
+      page: this.#pageAt(address),
+      count,
+    };
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  #pageAt(address: number): FaultReport['page'] {
+    const { arena } = this;
+    if (arena === undefined) return 'outside';
+    const page = Math.floor((address - arena.pages.start) / PAGE_SIZE);
+    return page < 0 || page >= arena.attributes.maxEntries ? 'outside' : arena.pageState(page);
+  }
+}

@@ -1,0 +1,96 @@
+import type { BpfObject } from './object.ts';
+import type { ProgramType } from './program-types.ts';
+
+/**
+ * What a kernel is to whoever loads objects: one interface, satisfied by the embedded kernel and by Linux. It stands
+ * beside the object, which is what the two have in common.
+ */
+
+/** A map in a kernel. Keys and values are bytes here; a typed view of them is the caller's matter. */
+export interface BpfMap {
+  /** As in the object. */
+  readonly name: string;
+  readonly id: number;
+  /** BPF_MAP_TYPE_*. */
+  readonly type: number;
+  /** Bytes. */
+  readonly keySize: number;
+  /** Bytes. */
+  readonly valueSize: number;
+  readonly maxEntries: number;
+  readonly flags: number;
+  /** A copy of the value, or undefined when there is no such element. */
+  lookup(key: Uint8Array): Uint8Array | undefined;
+  /** @param flags BPF_ANY 0, BPF_NOEXIST 1, BPF_EXIST 2. Throws EEXIST, ENOENT, E2BIG, EINVAL, EPERM. */
+  update(key: Uint8Array, value: Uint8Array, flags?: number): void;
+  /** Whether there was such an element. Throws EINVAL for types that delete nothing. */
+  delete(key: Uint8Array): boolean;
+  /** The key after this one in the map's own order, the first without one; undefined at the end. */
+  nextKey(key?: Uint8Array): Uint8Array | undefined;
+  /** All keys. An element that is removed meanwhile ends or restarts nothing; one that is added may be missed. */
+  keys(): Iterable<Uint8Array>;
+}
+
+/** What a program gets, and what is wanted back. */
+export interface RunOptions {
+  /** The context: for `syscall` any bytes, at most 65,535; copied in, and out again. */
+  ctx?: Uint8Array;
+  /** Runs in a row; the result is the last one's. Default 1. */
+  repeat?: number;
+}
+
+/** An access to an arena page that was not present: where a program read 0 or lost a store. */
+export interface FaultReport {
+  program: string;
+  /** The slot of the instruction. */
+  insn: number;
+  /** The function, and its source line where known. */
+  function: string;
+  source?: { file: string; line: number; text: string };
+  /** The arena address; outside 0 to 2^32 − 1 when the instruction's offset left the window. */
+  address: number;
+  /** Bytes. */
+  size: number;
+  access: 'load' | 'store' | 'atomic';
+  /** What the page was: free and reserved pages, or beyond the arena. */
+  page: 'free' | 'reserved' | 'present' | 'outside';
+  /** How often this instruction faulted; address and size are those of the first time. */
+  count: number;
+}
+
+export interface RunResult {
+  /** r0's low 32 bits, unsigned, as BPF_PROG_TEST_RUN gives it. */
+  retval: number;
+  /** Of one run, in nanoseconds; the mean when repeated. */
+  durationNs: number;
+  /** The context afterwards, when one was given. */
+  ctxOut?: Uint8Array;
+  /** Empty unless the kernel was asked to report. */
+  faults: FaultReport[];
+}
+
+/** A loaded program. */
+export interface LoadedProgram {
+  readonly name: string;
+  readonly type: ProgramType;
+  readonly section: string;
+  /** Instructions, in slots. */
+  readonly insnCount: number;
+  run(options?: RunOptions): RunResult;
+}
+
+/** An object in a kernel, without the typed access that the public API adds. */
+export interface LoadedParts {
+  readonly programs: Readonly<Record<string, LoadedProgram>>;
+  readonly maps: Readonly<Record<string, BpfMap>>;
+  close(): void;
+}
+
+/** What loads objects and runs programs. */
+export interface Kernel<Parts extends LoadedParts = LoadedParts> {
+  readonly name: 'embedded' | 'linux';
+  /** Loads all programs and maps of an object, or nothing: an error leaves the kernel as it was. */
+  load(object: BpfObject): Promise<Parts>;
+  /** Closes what is still loaded. */
+  close(): void;
+}
