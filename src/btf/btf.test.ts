@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { everyKind } from '../../test/fixtures.ts';
 import { FormatError } from '../errors.ts';
-import { BTF_KIND, Btf, BtfBuilder, type BtfType } from './index.ts';
+import { BTF_KIND, Btf, BtfBuilder, type BtfType, printC } from './index.ts';
 
 function typesOf(btf: Btf): BtfType[] {
   return Array.from({ length: btf.count }, (_, id) => btf.type(id));
@@ -122,6 +122,19 @@ test('the alignment of structs within structs, each twice, takes linear time', (
     inner = builder.add({ kind: 'union', name: `u${level}`, size: 4, members: [member('a'), member('b')] });
   }
   assert.equal(builder.build().alignOf(inner), 4);
+});
+
+test('many tags on a struct of many members take linear time to print', () => {
+  const builder = new BtfBuilder();
+  const type = builder.int('char', 1);
+  const members = Array.from({ length: 60_000 }, (_, i) => ({
+    ...{ name: `m${i}`, type, bitOffset: i * 8, bitfieldSize: 0 },
+  }));
+  const id = builder.add({ kind: 'struct', name: 's', size: 60_000, members });
+  for (let i = 0; i < 60_000; i++) builder.declTag('t', id, i);
+  const started = performance.now();
+  assert.equal(printC(builder.build()).split('btf_decl_tag("t")').length, 60_001);
+  assert.ok(performance.now() - started < 3000);
 });
 
 test('arrays beyond 4 GiB are refused', () => {

@@ -9,7 +9,7 @@ import { decodeType } from './decode.ts';
 import { Alignments, resolve, sizeOf, typeError } from './layout.ts';
 import { NameIndex } from './names.ts';
 import { StringSection } from './strings.ts';
-import type { BtfKind, BtfType, TypeSource } from './types.ts';
+import type { BtfDeclTag, BtfKind, BtfType, TypeSource } from './types.ts';
 import { BTF_KIND } from './types.ts';
 
 export const BTF_MAGIC = 0xeb9f;
@@ -43,15 +43,6 @@ const EXTRA_BYTES: Readonly<Record<BtfKind, readonly [fixed: number, each: numbe
 const FIXED = Uint8Array.from(KIND_NAMES, (kind) => EXTRA_BYTES[kind][0]);
 const EACH = Uint8Array.from(KIND_NAMES, (kind) => EXTRA_BYTES[kind][1]);
 
-/** A text that tags a type, or one member or parameter of it. */
-export interface DeclTag {
-  readonly name: string;
-  /** -1 for the type itself */
-  readonly componentIdx: number;
-  /** The text is a whole attribute, not the argument of `btf_decl_tag`. */
-  readonly attribute: boolean;
-}
-
 export class Btf implements TypeSource {
   /** Valid ids are 0 to count − 1, those of the base and void included. */
   readonly count: number;
@@ -65,7 +56,7 @@ export class Btf implements TypeSource {
   readonly #types: (BtfType | undefined)[];
   #names: NameIndex | undefined;
   #alignments: Alignments | undefined;
-  #declTags: Map<number, DeclTag[]> | undefined;
+  #declTags: Map<number, Map<number, BtfDeclTag[]>> | undefined;
 
   private constructor(view: DataView, offsets: Uint32Array, strings: StringSection, base: Btf | undefined) {
     this.#view = view;
@@ -186,27 +177,30 @@ export class Btf implements TypeSource {
 
   /** The texts of the declaration tags on a type, or on its member or parameter `componentIdx`. */
   declTags(id: number, componentIdx = -1): string[] {
-    return this.allDeclTags(id)
-      .filter((tag) => tag.componentIdx === componentIdx)
-      .map(({ name }) => name);
+    return this.declTagsOf(id, componentIdx).map(({ name }) => name);
   }
 
-  /** All declaration tags on a type and its components. */
-  allDeclTags(id: number): readonly DeclTag[] {
-    if (this.#declTags === undefined) {
-      this.#declTags = new Map();
-      for (let tagId = this.startId; tagId < this.count; tagId++) {
-        if (this.kindOf(tagId) !== 'decl_tag') continue;
-        const tag = this.type(tagId);
-        if (tag.kind !== 'decl_tag') continue;
-        const tags = this.#declTags.get(tag.type);
-        if (tags === undefined) this.#declTags.set(tag.type, [tag]);
-        else tags.push(tag);
-      }
+  /** As `declTags`, with what else BTF says of each tag. */
+  declTagsOf(id: number, componentIdx = -1): readonly BtfDeclTag[] {
+    this.#declTags ??= this.#indexDeclTags();
+    const own = this.#declTags.get(id)?.get(componentIdx) ?? [];
+    if (this.base === undefined || id >= this.startId) return own;
+    return [...this.base.declTagsOf(id, componentIdx), ...own];
+  }
+
+  /** By tagged type, then by component. */
+  #indexDeclTags(): Map<number, Map<number, BtfDeclTag[]>> {
+    const index = new Map<number, Map<number, BtfDeclTag[]>>();
+    for (let id = this.startId; id < this.count; id++) {
+      const tag = this.kindOf(id) === 'decl_tag' ? this.type(id) : undefined;
+      if (tag?.kind !== 'decl_tag') continue;
+      const byComponent = index.get(tag.type) ?? new Map<number, BtfDeclTag[]>();
+      index.set(tag.type, byComponent);
+      const tags = byComponent.get(tag.componentIdx);
+      if (tags === undefined) byComponent.set(tag.componentIdx, [tag]);
+      else tags.push(tag);
     }
-    const inBase = id < this.startId ? (this.base?.allDeclTags(id) ?? []) : [];
-    const own = this.#declTags.get(id) ?? [];
-    return inBase.length === 0 ? own : [...inBase, ...own];
+    return index;
   }
 
   #indexOf(id: number): number {

@@ -86,7 +86,7 @@ export class BtfBuilder implements TypeSource, StringSink {
     return this.add(VOID);
   }
 
-  /** As `add`, but the same description twice gives the same id. */
+  /** As `add`, but the same description twice gives the same id: such a type is not to be `set`. */
   intern(type: Exclude<BtfType, { kind: 'enum64' }>): number {
     const key = JSON.stringify(type);
     const known = this.#interned.get(key);

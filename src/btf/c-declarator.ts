@@ -37,8 +37,8 @@ export function quote(text: string): string {
 /** The declaration tags of a type or of one of its members, as attributes that follow it. */
 export function declTags(btf: Btf, id: number, componentIdx = -1): string {
   return btf
-    .allDeclTags(id)
-    .filter((tag) => tag.componentIdx === componentIdx && !tag.attribute)
+    .declTagsOf(id, componentIdx)
+    .filter(({ attribute }) => !attribute)
     .map(({ name }) => ` __attribute__((btf_decl_tag(${quote(name)})))`)
     .join('');
 }

@@ -12,8 +12,9 @@ import { MAX_RESOLVE_DEPTH } from './layout.ts';
 import { essentialName } from './names.ts';
 import type { BtfComposite, BtfEnum, BtfEnum64, BtfFwd, BtfKind, BtfType } from './types.ts';
 
-/** Comparisons per relocation; real ones take some thousands. */
+/** Comparisons that a relocation may take at most, and those that each adds for the next; real ones take some hundreds. */
 const BUDGET = 2_000_000;
+const REFILL = 20_000;
 
 /** The same kind, or enum and enum64 (libbpf: btf_kind_core_compat). */
 export function kindsCompatible(a: BtfKind, b: BtfKind): boolean {
@@ -27,7 +28,7 @@ function isEnumKind(kind: BtfKind): boolean {
 export class CoreMatcher {
   readonly local: Btf;
   readonly target: Btf;
-  #budget = 0;
+  #budget = BUDGET;
   #relo: CoreRelo | undefined;
 
   constructor(local: Btf, target: Btf) {
@@ -35,19 +36,20 @@ export class CoreMatcher {
     this.target = target;
   }
 
-  /** To be called before each relocation: it gets a new budget. */
+  /** To be called before each relocation. */
   start(relo: CoreRelo): void {
     this.#relo = relo;
-    this.#budget = BUDGET;
+    this.#budget = Math.min(this.#budget + REFILL, BUDGET);
   }
 
-  /** Counts one comparison. @throws FormatError (E2BIG) when the types need too many */
-  spend(): void {
-    if (--this.#budget < 0) throw this.tooDeep();
+  /** Counts comparisons. @throws FormatError (E2BIG) when the types need too many */
+  spend(comparisons = 1): void {
+    this.#budget -= comparisons;
+    if (this.#budget < 0) throw this.tooDeep();
   }
 
   tooDeep(): FormatError {
-    return failure(this.#relo!, 'the types are nested too deeply to compare', 'E2BIG');
+    return failure(this.#relo!, 'the types are nested too deeply, or too large, to compare', 'E2BIG');
   }
 
   /** Whether a field of one type can be read at the place of the other (libbpf: bpf_core_fields_are_compat). */
@@ -171,6 +173,7 @@ export class CoreMatcher {
   /** Enumerators are compared by name, not by value. */
   #enumsMatch(a: BtfEnum | BtfEnum64, b: BtfEnum | BtfEnum64): boolean {
     if (a.size !== b.size || a.values.length > b.values.length) return false;
+    this.spend(b.values.length);
     const names = new Set(b.values.map(({ name }) => essentialName(name)));
     return a.values.every(({ name }) => names.has(essentialName(name)));
   }

@@ -134,14 +134,16 @@ export function matchSpec(matcher: CoreMatcher, local: CoreSpec, id: number): Co
   const spec: CoreSpec = { relo, rootType: id, accessors: [], bitOffset: 0 };
   if (relo.kind === 'type_matches') return matcher.typesMatch(relo.type, id) ? spec : undefined;
   if (isTypeRelo(relo.kind)) return matcher.typesCompatible(relo.type, id) ? spec : undefined;
-  if (isEnumRelo(relo.kind)) return matchEnumerator(matcher.target, local, spec);
+  if (isEnumRelo(relo.kind)) return matchEnumerator(matcher, local, spec);
   return matchField(matcher, local, spec);
 }
 
-function matchEnumerator(target: Btf, local: CoreSpec, spec: CoreSpec): CoreSpec | undefined {
+function matchEnumerator(matcher: CoreMatcher, local: CoreSpec, spec: CoreSpec): CoreSpec | undefined {
+  const { target } = matcher;
   const id = target.resolve(spec.rootType);
   const type = target.type(id);
   if (type.kind !== 'enum' && type.kind !== 'enum64') return undefined;
+  matcher.spend(type.values.length);
   const wanted = essentialName(local.accessors[0].name ?? '');
   const index = type.values.findIndex(({ name }) => essentialName(name) === wanted);
   if (index < 0) return undefined;

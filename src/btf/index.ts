@@ -1,6 +1,6 @@
 /** The BTF room: type information, bytes ⇄ types ⇄ C, TypeScript and JSON, and CO-RE. It knows nothing of ELF. */
 
-export { Btf, type DeclTag } from './btf.ts';
+export { Btf } from './btf.ts';
 export { BtfBuilder, type BtfField, btfInt } from './builder.ts';
 export { CoreResolver, type CoreResult } from './core.ts';
 export type { StringSink } from './encode.ts';

@@ -8,10 +8,12 @@ import {
   SHF_ALLOC,
   SHN_ABS,
   SHN_UNDEF,
+  SHN_XINDEX,
   SHT_NOBITS,
   SHT_PROGBITS,
   SHT_REL,
   SHT_SYMTAB,
+  SHT_SYMTAB_SHNDX,
   STB_LOCAL,
   STB_WEAK,
   STT_FUNC,
@@ -169,6 +171,32 @@ test('names that share their ends cannot take more than 64 MiB', () => {
 test('thousands of sections are read', () => {
   const sections = Array.from({ length: 20_000 }, (_, i) => ({ name: `s${i}` }));
   assert.equal(readElf(writeElf({ sections, symbols: [] })).sections[20_000].name, 's19999');
+});
+
+test('counts that do not fit their field are taken from the null section', () => {
+  const { sections } = readElf(BYTES);
+  const bytes = withHeader(0, 32, BigInt(sections.length));
+  const view = new DataView(bytes.buffer);
+  view.setUint16(60, 0, true);
+  view.setUint16(62, 0xffff, true);
+  view.setUint32(bytes.length - sections.length * 64 + 40, sections.length - 1, true);
+  assert.deepEqual(readElf(bytes).symbols, readElf(BYTES).symbols);
+  const tooMany = writeElf({ sections: Array.from({ length: 65_000 }, () => ({ name: '' })), symbols: [] });
+  new DataView(tooMany.buffer).setUint16(60, 0xff00, true);
+  refused(tooMany, /65280 section headers do not fit/);
+});
+
+test('a symbol whose section index does not fit is looked up in the extended table', () => {
+  const extended = { name: '.shndx', type: SHT_SYMTAB_SHNDX, data: new Uint8Array(8).with(4, 1) };
+  const bytes = writeElf({ sections: [extended], symbols: [{ name: 'far', section: 0 }] });
+  const { sections } = readElf(bytes);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(sections[2].offset + 24 + 6, SHN_XINDEX, true);
+  refused(bytes, /symbol 1 needs an extended section index that the file lacks/);
+  view.setUint32(bytes.length - sections.length * 64 + 64 + 40, 2, true);
+  assert.equal(readElf(bytes).symbols[1].section, 1);
+  bytes[sections[1].offset + 4] = 9;
+  refused(bytes, /symbol 1 is in section 9 of 4/);
 });
 
 test('the writer refuses symbols and relocations of what the spec lacks', () => {

@@ -20,6 +20,7 @@ export function bpf_arena_alloc_pages(
   map: EmbeddedMap,
   address: Pointer,
   pages: number,
+  _node: number,
   flags: number,
 ): number {
   if (!(map instanceof ArenaMap) || flags !== 0) return -1;
