@@ -98,8 +98,12 @@ test('C printed from BTF has the layout of the C that it came from', { skip: noC
 test('TypeScript printed from BTF compiles under strict', { skip: noClang }, () => {
   const directory = mkdtempSync(join(tmpdir(), 'bpf-arena-'));
   try {
-    writeFileSync(join(directory, 'view.ts'), 'export type ArrayView<T> = readonly T[];\n');
-    const use = 'export const name = (globals: Globals): string => globals.pair[1].name;\n';
+    const view = 'export type ArrayView<T> = { [i: number]: T };\nexport type Pointer<T> = { value: T };\n';
+    writeFileSync(join(directory, 'view.ts'), view);
+    const use = `export function use({ pair, all, counter }: Globals): [bigint, number] {
+      pair[1].name = 'second';
+      return [counter + BigInt(all.i.next?.next === null ? 1 : 0), pair[0].name[0]];
+    }`;
     const text = printTs(btfOf(LAYOUTS), { importFrom: './view.ts' });
     writeFileSync(join(directory, 'types.ts'), `${text}${use}`);
     const compiler = fileURLToPath(new URL('../node_modules/typescript/bin/tsc', import.meta.url));

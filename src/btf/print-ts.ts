@@ -7,7 +7,7 @@
 import type { Btf } from './btf.ts';
 import { MAX_RESOLVE_DEPTH, typeError } from './layout.ts';
 import { NameSpace } from './name-space.ts';
-import type { BtfComposite, BtfEnum, BtfEnum64, BtfMember } from './types.ts';
+import type { BtfComposite, BtfEnum, BtfEnum64, BtfMember, BtfType } from './types.ts';
 
 /** Properties in all: more than ten times Linux's. Hostile BTF can ask for much more. */
 const MAX_PROPERTIES = 4_000_000;
@@ -43,7 +43,7 @@ const RESERVED = [
   ],
   ...['null', 'number', 'object', 'package', 'private', 'protected', 'public', 'return', 'static', 'string'],
   ...['super', 'switch', 'symbol', 'this', 'throw', 'true', 'try', 'type', 'typeof', 'undefined', 'unknown'],
-  ...['var', 'void', 'while', 'with', 'yield', 'ArrayView', 'Globals'],
+  ...['var', 'void', 'while', 'with', 'yield', 'ArrayView', 'Globals', 'Pointer'],
 ];
 
 /** Data sections that hold no variables for user space. */
@@ -52,16 +52,15 @@ const NOT_DATA = new Set(['.maps', '.ksyms', 'license', 'version', '.struct_ops'
 export interface PrintTsOptions {
   /** Print these types and what they use. Default: all named structs, unions and enums. */
   readonly roots?: readonly number[];
-  /** Where `ArrayView` comes from. Default `bpf-arena`. */
+  /** Where `ArrayView` and `Pointer` come from. Default `bpf-arena`. */
   readonly importFrom?: string;
 }
 
 /**
  * TypeScript declarations for the own types of `btf`, and an interface `Globals` when it has global variables.
  *
- * Integers up to 32 bits are numbers, 64-bit ones bigint; arrays of char are strings; an enum is the name of one of its
- * values or, for others, the number; a pointer is what it points to or null, and the address (bigint) when that has no
- * members to look at: void, functions, types that are only declared.
+ * Integers up to 32 bits are numbers, wider ones bigint; an enum is the name of one of its values or, for others, the
+ * number; an array of char also takes a string; a pointer to a struct is that struct or null, any other a `Pointer`.
  *
  * @throws FormatError when types are damaged
  */
@@ -70,8 +69,9 @@ export function printTs(btf: Btf, { roots, importFrom = 'bpf-arena' }: PrintTsOp
   const globals = printer.globals();
   for (const id of roots ?? printer.namedTypes()) printer.use(id);
   const body = `${printer.declarations()}${globals}`;
-  const arrays = body.includes('ArrayView<') ? `import type { ArrayView } from '${importFrom}';\n\n` : '';
-  return `${arrays}${body.trimEnd()}\n`;
+  const used = ['ArrayView', 'Pointer'].filter((name) => body.includes(`${name}<`));
+  const imports = used.length > 0 ? `import type { ${used.join(', ')} } from '${importFrom}';\n\n` : '';
+  return `${imports}${body.trimEnd()}\n`;
 }
 
 class TsPrinter {
@@ -166,7 +166,7 @@ class TsPrinter {
   }
 
   #member({ name, type, bitfieldSize }: BtfMember, owner: string): string {
-    const resolved = this.#btf.type(this.#btf.resolve(type));
+    const resolved = this.#resolved(type);
     const wide = bitfieldSize > 32 || ('size' in resolved && resolved.size > 4);
     if (bitfieldSize > 0 && resolved.kind === 'int' && !resolved.bool) {
       return `${propertyKey(name)}: ${wide ? 'bigint' : 'number'};`;
@@ -175,10 +175,12 @@ class TsPrinter {
   }
 
   #property(name: string, type: number, hint: string): string {
-    const kind = this.#btf.kindOf(this.#btf.resolve(type));
+    const { kind } = this.#resolved(type);
+    const key = propertyKey(name);
     const text = this.#typeText(type, hint);
-    const readonly = (kind === 'array' && text !== 'string') || kind === 'struct' || kind === 'union';
-    return `${readonly ? 'readonly ' : ''}${propertyKey(name)}: ${text};`;
+    if (this.#isText(type)) return `get ${key}(): ${text};\n  set ${key}(value: ${text} | string);`;
+    const readonly = kind === 'array' || kind === 'struct' || kind === 'union';
+    return `${readonly ? 'readonly ' : ''}${key}: ${text};`;
   }
 
   /** @param hint what an anonymous type found there is called */
@@ -186,23 +188,21 @@ class TsPrinter {
     let prefix = '';
     let suffix = '';
     let id = start;
-    let nullable = false;
     for (let depth = 0; depth <= MAX_RESOLVE_DEPTH; depth++) {
       id = this.#btf.resolve(id);
       const type = this.#btf.type(id);
       switch (type.kind) {
         case 'ptr': {
-          if (!this.#hasContents(type.type)) return `${prefix}bigint${suffix}`;
-          if (!nullable) suffix = ` | null${suffix}`;
-          nullable = true;
+          const target = this.#resolved(type.type).kind;
+          const isStruct = target === 'struct' || target === 'union';
+          if (!isStruct) prefix += 'Pointer<';
+          suffix = `${isStruct ? '' : '>'} | null${suffix}`;
           id = type.type;
           break;
         }
         case 'array':
-          if (this.#isChar(type.type)) return `${prefix}string${suffix}`;
           prefix += 'ArrayView<';
           suffix = `>${suffix}`;
-          nullable = false;
           id = type.type;
           break;
         case 'int':
@@ -215,20 +215,23 @@ class TsPrinter {
         case 'enum64':
           return `${prefix}${this.#nameOf(id, hint)}${suffix}`;
         default:
+          // Void, functions and types that are only declared: there is nothing to look at.
           return `${prefix}unknown${suffix}`;
       }
     }
     throw typeError(this.#btf, start, 'pointers and arrays nested too deeply');
   }
 
-  #hasContents(id: number): boolean {
-    const kind = this.#btf.kindOf(this.#btf.resolve(id));
-    return kind !== 'void' && kind !== 'func_proto' && kind !== 'fwd' && kind !== 'func';
+  /** An array of char. */
+  #isText(id: number): boolean {
+    const array = this.#resolved(id);
+    if (array.kind !== 'array') return false;
+    const element = this.#resolved(array.type);
+    return element.kind === 'int' && element.name === 'char';
   }
 
-  #isChar(id: number): boolean {
-    const type = this.#btf.type(this.#btf.resolve(id));
-    return type.kind === 'int' && type.name === 'char';
+  #resolved(id: number): BtfType {
+    return this.#btf.type(this.#btf.resolve(id));
   }
 
   /** The name of a declared type; mentioning it brings in its declaration. */

@@ -200,14 +200,15 @@ test('TypeScript: what a view of each kind gives', () => {
     printTs(everyKind.btf),
     `export interface node {
   next: node | null;
-  far: bigint;
+  far: Pointer<unknown> | null;
   whole: bigint;
   real: number;
-  name: string;
+  get name(): ArrayView<number>;
+  set name(value: ArrayView<number> | string);
   count: bigint;
   readonly flags: flags;
   color: color;
-  visit: bigint;
+  visit: Pointer<unknown> | null;
   size: huge;
   readonly matrix: ArrayView<ArrayView<number>>;
   ok: boolean;
@@ -226,7 +227,7 @@ export interface flags {
 export interface Globals {
   head: node | null;
 }
-`.replace(/^/, "import type { ArrayView } from 'bpf-arena';\n\n"),
+`.replace(/^/, "import type { ArrayView, Pointer } from 'bpf-arena';\n\n"),
   );
 });
 
