@@ -1,4 +1,5 @@
 import { BpfError, ERRNO } from '../errors.ts';
+import type { PageState } from '../kernel.ts';
 import type { KernelMemory } from './kernel-memory.ts';
 import { type ArenaAddress, type KernelOffset, MAX_PAGES, PAGE_SHIFT, PAGE_SIZE } from './layout.ts';
 import { zeroPage } from './memory-pool.ts';
@@ -18,8 +19,6 @@ export const PRESENT = 1;
 export const WRITTEN = 2;
 /** The page is kept from allocation by bpf_arena_reserve_pages and holds no memory. */
 export const RESERVED = 4;
-
-export type PageState = 'free' | 'reserved' | 'present';
 
 const LOCK = 0;
 const PRESENT_COUNT = 1;

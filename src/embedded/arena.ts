@@ -1,5 +1,6 @@
 import { BpfError } from '../errors.ts';
-import { ArenaPages, type PageState } from './arena-pages.ts';
+import type { ArenaStatistics, PageState } from '../kernel.ts';
+import { ArenaPages } from './arena-pages.ts';
 import type { KernelMemory } from './kernel-memory.ts';
 import { type ArenaAddress, MAX_PAGES, MEMORY_BYTES, PAGE_SIZE, pagesOf } from './layout.ts';
 import { giveMemory, takeMemory, zero } from './memory-pool.ts';
@@ -40,18 +41,6 @@ export interface ArenaMapping {
   private?: boolean;
   /** Bytes; must be 0. */
   offset?: number;
-}
-
-/** Counts of pages. */
-export interface ArenaStatistics {
-  /** Pages the arena may have: max_entries. */
-  pages: number;
-  /** Pages that hold memory. */
-  present: number;
-  /** Pages taken by bpf_arena_reserve_pages that hold no memory. */
-  reserved: number;
-  /** The most pages that were present at once. */
-  peak: number;
 }
 
 /** Upper halves of the addresses given to arenas without map_extra: one each, so that no two look alike. */

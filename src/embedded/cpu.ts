@@ -4,7 +4,7 @@ import { Violation } from '../interpreter/guard.ts';
 import { run } from '../interpreter/interpreter.ts';
 import { ARENA_POINTER, FRAME_BYTES, MAX_FRAMES, Machine } from '../interpreter/machine.ts';
 import { helperName } from '../isa/helper-names.ts';
-import type { FaultReport, RunOptions, RunResult } from '../object/kernel.ts';
+import type { FaultReport, RunOptions, RunResult } from '../kernel.ts';
 import type { HelperArgument } from '../verifier/helpers.ts';
 import type { KfuncType } from '../verifier/kfuncs.ts';
 import type { Pointer } from './helpers/arena.ts';

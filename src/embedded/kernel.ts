@@ -1,6 +1,6 @@
 import { BpfError } from '../errors.ts';
+import type { Kernel } from '../kernel.ts';
 import type { KconfigValue } from '../object/externs.ts';
-import type { Kernel } from '../object/kernel.ts';
 import type { BpfObject, LinkTarget } from '../object/object.ts';
 import { embeddedBtf } from './btf.ts';
 import { Cpu } from './cpu.ts';

@@ -1,7 +1,7 @@
 import { BpfError } from '../errors.ts';
 import { BPF_ADDR_SPACE_CAST, opcode } from '../isa/opcodes.ts';
+import type { LoadedParts, LoadedSection } from '../kernel.ts';
 import { checkArenaSize, type DataSection } from '../object/data-sections.ts';
-import type { LoadedParts } from '../object/kernel.ts';
 import type { LinkedProgram } from '../object/link.ts';
 import type { MapSpec } from '../object/map-spec.ts';
 import type { BpfObject, ProgramSpec } from '../object/object.ts';
@@ -14,6 +14,7 @@ import { ArenaMap } from './maps/arena.ts';
 import type { EmbeddedMap } from './maps/map.ts';
 import { EmbeddedProgram } from './program.ts';
 import { type PlacedArena, References } from './references.ts';
+import { ValueSpace } from './spaces.ts';
 
 /**
  * Loading an object into the embedded kernel, in libbpf's order: maps are created, the arena is placed and its globals
@@ -28,10 +29,8 @@ export class EmbeddedLoad implements LoadedParts {
   readonly object: BpfObject;
   readonly maps: Readonly<Record<string, EmbeddedMap>>;
   readonly programs: Readonly<Record<string, EmbeddedProgram>>;
-  /** The data sections with the map that holds each: `.kconfig` is among them. */
-  readonly sections: readonly { section: DataSection; map: EmbeddedMap }[];
-  /** The object's arena, and where in it its globals start. */
-  readonly arena: PlacedArena | undefined;
+  readonly sections: readonly LoadedSection[];
+  readonly arena: ArenaMap | undefined;
   readonly #kernel: EmbeddedKernel;
 
   private constructor(
@@ -92,7 +91,20 @@ class Loader {
     const programs: Record<string, EmbeddedProgram> = Object.create(null);
     for (const spec of Object.values(object.programs))
       if (spec.autoload) programs[spec.name] = this.#program(spec);
-    return { maps: this.#maps, programs, sections, arena: this.#arena };
+    return { maps: this.#maps, programs, sections: this.#sections(sections), arena: this.#arena?.map };
+  }
+
+  /** Where user space finds the global variables. */
+  #sections(data: readonly { section: DataSection; map: EmbeddedMap }[]): LoadedSection[] {
+    const arena = this.#arena;
+    const sections = data.map(({ section: { name, variables }, map }) => {
+      const memory = new ValueSpace(this.#kernel.memory, map, arena?.map.memory);
+      return { name, variables, memory, base: map.region?.start ?? 0 };
+    });
+    const globals = this.#object.arenaGlobals;
+    if (arena === undefined || globals === undefined) return sections;
+    const { name, variables } = globals;
+    return [...sections, { name, variables, memory: arena.map.memory, base: arena.globals }];
   }
 
   /** Closes what {@link load} made before it failed. */

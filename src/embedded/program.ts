@@ -2,7 +2,7 @@ import { BpfError } from '../errors.ts';
 import type { ArenaFault } from '../interpreter/environment.ts';
 import { Code } from '../interpreter/machine.ts';
 import type { Instruction } from '../isa/instruction.ts';
-import type { FaultReport, LoadedProgram, RunOptions, RunResult } from '../object/kernel.ts';
+import type { FaultReport, LoadedProgram, RunOptions, RunResult } from '../kernel.ts';
 import type { ProgramType } from '../object/program-types.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import type { Arena } from './arena.ts';

@@ -1,15 +1,18 @@
 import { ERRNO } from '../../errors.ts';
+import type { ArenaStatistics, PageState, ArenaMap as UserArenaMap } from '../../kernel.ts';
 import { Arena } from '../arena.ts';
 import { BPF_MAP_LAYOUT } from '../btf.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
 import { PAGE_SIZE } from '../layout.ts';
+import { ArenaSpace } from '../spaces.ts';
 import { EmbeddedMap, type MapAttributes } from './map.ts';
 
 /** BPF_MAP_TYPE_ARENA as a map: it has no elements, so every map operation fails as on Linux. */
-export class ArenaMap extends EmbeddedMap {
+export class ArenaMap extends EmbeddedMap implements UserArenaMap {
   readonly region = undefined;
   readonly arena: Arena;
+  #space: ArenaSpace | undefined;
 
   constructor(kernel: KernelMemory, id: number, attributes: MapAttributes) {
     const arena = new Arena(kernel, attributes);
@@ -28,6 +31,31 @@ export class ArenaMap extends EmbeddedMap {
 
   override find(_key: KernelOffset): KernelOffset {
     return 0 as KernelOffset;
+  }
+
+  get userVmStart(): bigint {
+    return this.arena.userVmStart;
+  }
+
+  get bytes(): Uint8Array {
+    return this.arena.bytes;
+  }
+
+  get memory(): ArenaSpace {
+    this.#space ??= new ArenaSpace(this.arena);
+    return this.#space;
+  }
+
+  get statistics(): ArenaStatistics {
+    return this.arena.statistics;
+  }
+
+  pageState(index: number): PageState {
+    return this.arena.pageState(index);
+  }
+
+  touch(address: bigint, length: number, writes = false): void {
+    this.arena.touch(this.arena.arenaAddress(address), length, writes);
   }
 
   override lookup(_key: Uint8Array): undefined {

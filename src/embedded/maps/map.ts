@@ -1,5 +1,5 @@
 import { BpfError, ERRNO, type ErrnoName, errnoName } from '../../errors.ts';
-import type { BpfMap } from '../../object/kernel.ts';
+import type { BpfMap } from '../../kernel.ts';
 import { BPF_MAP_LAYOUT } from '../btf.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
@@ -51,6 +51,7 @@ export abstract class EmbeddedMap implements BpfMap {
   readonly header: KernelOffset;
   /** Set by BPF_MAP_FREEZE: user space may no longer change it. */
   frozen = false;
+  closed = false;
   protected readonly kernel: KernelMemory;
   /** One key and one value for user space's operations, behind the header. */
   readonly #key: KernelOffset;
@@ -103,6 +104,7 @@ export abstract class EmbeddedMap implements BpfMap {
   }
 
   lookup(key: Uint8Array): Uint8Array | undefined {
+    this.#checkOpen();
     this.#refuseFlag(BPF_F_WRONLY, 'user space may not read it (BPF_F_WRONLY)');
     const value = this.find(this.#put(this.#key, key, this.keySize, 'key'));
     return value === 0 ? undefined : this.kernel.bytes.slice(value, value + this.valueSize);
@@ -124,6 +126,7 @@ export abstract class EmbeddedMap implements BpfMap {
   }
 
   nextKey(key?: Uint8Array): Uint8Array | undefined {
+    this.#checkOpen();
     const from = key === undefined ? (0 as KernelOffset) : this.#put(this.#key, key, this.keySize, 'key');
     // The value's scratch place may be smaller than a key, so the answer goes where the question was.
     const result = this.next(from, this.#key);
@@ -159,6 +162,7 @@ export abstract class EmbeddedMap implements BpfMap {
 
   /** Gives its kernel memory back. */
   close(): void {
+    this.closed = true;
     for (const offset of this.#owned.splice(0)) this.kernel.free(offset);
   }
 
@@ -192,7 +196,12 @@ export abstract class EmbeddedMap implements BpfMap {
     return place;
   }
 
+  #checkOpen(): void {
+    if (this.closed) throw new BpfError('EBADF', `map '${this.name}' is closed`);
+  }
+
   #checkWritable(): void {
+    this.#checkOpen();
     if (this.frozen)
       throw new BpfError('EPERM', `map '${this.name}': user space cannot change it, it is frozen`);
     this.#refuseFlag(BPF_F_RDONLY, 'user space may not write it (BPF_F_RDONLY)');

@@ -1,9 +1,11 @@
-import type { BpfObject } from './object.ts';
-import type { ProgramType } from './program-types.ts';
+import type { Variable } from './object/data-sections.ts';
+import type { BpfObject } from './object/object.ts';
+import type { ProgramType } from './object/program-types.ts';
+import type { ViewMemory } from './view/memory.ts';
 
 /**
- * What a kernel is to whoever loads objects: one interface, satisfied by the embedded kernel and by Linux. It stands
- * beside the object, which is what the two have in common.
+ * What a kernel is to whoever loads objects: one interface, satisfied by the embedded kernel and by Linux. Only types
+ * stand here; both kernels and the public API import them.
  */
 
 /** A map in a kernel. Keys and values are bytes here; a typed view of them is the caller's matter. */
@@ -79,10 +81,60 @@ export interface LoadedProgram {
   run(options?: RunOptions): RunResult;
 }
 
+/** What an arena's page is: holds memory, is kept from allocation without memory, or neither. */
+export type PageState = 'free' | 'reserved' | 'present';
+
+/** Counts of an arena's pages. */
+export interface ArenaStatistics {
+  /** Pages the arena may have: max_entries. */
+  pages: number;
+  /** Pages that hold memory. */
+  present: number;
+  /** Pages taken by bpf_arena_reserve_pages that hold no memory. */
+  reserved: number;
+  /** The most pages that were present at once. */
+  peak: number;
+}
+
+/** An arena map, as user space sees it. */
+export interface ArenaMap extends BpfMap {
+  /** The user address of the arena's first byte. */
+  readonly userVmStart: bigint;
+  /**
+   * All bytes of the mapping, from {@link userVmStart} on, without copying: for code that wants speed. A touch through
+   * it does not fault pages in: writes to a page that is not present are lost to programs. Make pages present first
+   * ({@link touch}, or a view).
+   */
+  readonly bytes: Uint8Array;
+  /** What typed views look at; offsets are arena addresses. */
+  readonly memory: ViewMemory;
+  readonly statistics: ArenaStatistics;
+  /** The state of page `index`, counted from the arena's start. */
+  pageState(index: number): PageState;
+  /**
+   * User space touches memory: pages that are not present are faulted in, zeroed.
+   * @param address a user address. @param length bytes. Throws EFAULT where Linux sends SIGSEGV.
+   */
+  touch(address: bigint, length: number, writes?: boolean): void;
+}
+
+/** Global variables of one section in a kernel: where they are, and the memory they are in. */
+export interface LoadedSection {
+  readonly name: string;
+  readonly variables: readonly Variable[];
+  readonly memory: ViewMemory;
+  /** Offset in {@link memory} of the section's first byte. */
+  readonly base: number;
+}
+
 /** An object in a kernel, without the typed access that the public API adds. */
 export interface LoadedParts {
   readonly programs: Readonly<Record<string, LoadedProgram>>;
   readonly maps: Readonly<Record<string, BpfMap>>;
+  /** The object's arena, if it has one. */
+  readonly arena: ArenaMap | undefined;
+  /** All sections of global variables, the arena's among them. */
+  readonly sections: readonly LoadedSection[];
   close(): void;
 }
 
