@@ -39,12 +39,17 @@ test('sizes and alignments are those of C', () => {
   refused(() => btf.sizeOf(ids.main), /a func has no size/);
 });
 
-test('a struct whose members are not aligned is packed: alignment 1', () => {
+test('a struct whose members or size are not aligned, or whose bit fields cross a boundary, is packed: alignment 1', () => {
   const builder = new BtfBuilder();
   const int = builder.int('int', 4);
   const member = { name: 'a', type: int, bitOffset: 8, bitfieldSize: 0 };
   const id = builder.add({ kind: 'struct', name: 'p', size: 5, members: [member] });
-  assert.equal(builder.build().alignOf(id), 1);
+  const tight = { name: 'a', type: int, bitOffset: 0, bitfieldSize: 0 };
+  const odd = builder.add({ kind: 'struct', name: 'q', size: 5, members: [tight] });
+  const crossing = { name: 'a', type: int, bitOffset: 20, bitfieldSize: 20 };
+  const bits = builder.add({ kind: 'struct', name: 'r', size: 8, members: [crossing] });
+  const btf = builder.build();
+  assert.deepEqual([btf.alignOf(id), btf.alignOf(odd), btf.alignOf(bits)], [1, 1, 1]);
 });
 
 test('tags of a type and of its members are kept apart', () => {

@@ -121,12 +121,11 @@ export class CoreResolver {
     return { ...result, failMemsizeAdjust: fails, targetType: target?.rootType };
   }
 
-  /** Reading fewer or more bytes keeps the value of pointers and unsigned integers, which extend with zeroes. */
+  /** Reading fewer or more bytes keeps the value of unsigned integers, which extend with zeroes. Pointers are all of a size. */
   #mayResize(localType: number | undefined, targetType: number | undefined): boolean {
     if (localType === undefined || targetType === undefined) return false;
     const a = this.#local.type(localType);
     const b = this.#target.type(targetType);
-    if (a.kind === 'ptr' && b.kind === 'ptr') return true;
     return a.kind === 'int' && b.kind === 'int' && !a.signed && !b.signed;
   }
 }

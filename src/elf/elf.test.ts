@@ -76,7 +76,12 @@ test('sections come back as they were written', () => {
 });
 
 test('symbols come back, local ones first', () => {
-  const { symbols } = readElf(BYTES);
+  const { symbols, sections } = readElf(BYTES);
+  assert.equal(
+    sections.find(({ type }) => type === SHT_SYMTAB)?.info,
+    2,
+    'sh_info is the first that is not local',
+  );
   assert.deepEqual(
     symbols.map(({ name, section, value, size, binding, visibility, type }) => [
       ...[name, section, value, size],
