@@ -49,6 +49,10 @@ test('declarations read inside out', () => {
     'int *const x;',
   );
   assert.equal(
+    member((b, int) => b.modifier('restrict', b.ptr(int))),
+    'int *__restrict x;',
+  );
+  assert.equal(
     member((b, int) => b.modifier('const', b.array(int, 2))),
     'const int x[2];',
   );
