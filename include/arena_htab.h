@@ -26,6 +26,7 @@ struct arena_htab_elem {
 	__u64 key;
 	__u64 value;
 };
+bpf_type_emit(struct arena_htab_elem);
 
 struct arena_htab_bucket {
 	struct arena_htab_elem __arena *first;

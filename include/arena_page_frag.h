@@ -41,6 +41,7 @@ struct arena_frag_page {
 	__u64 refs; /* live objects, plus one while the page is current */
 	__u64 used; /* bytes from the page's start that are handed out; only its taker touches it */
 };
+bpf_type_emit(struct arena_frag_page);
 
 struct arena_frag_slot {
 	struct arena_frag_page __arena *page; /* the current page; NULL when none, or while one is taken out */

@@ -44,6 +44,15 @@
 #define __kconfig __attribute__((section(".kconfig")))
 #define bpf_ksym_exists(symbol) (!!(void *)(symbol))
 
+/*
+ * Has the compiler describe a type in BTF. It leaves a struct that is only reached through pointers inside other structs
+ * as a mere declaration, so that user space could not look into a list's nodes. The pointer this takes is in no data
+ * section that a loader keeps.
+ */
+#define bpf_type_emit(type)                                                                                            \
+	static typeof(type) *const __bpf_concat(__type_emit_, __COUNTER__)                                             \
+		__attribute__((section(".type_emit"), used))
+
 /* Tags for parameters of global functions, which the verifier checks on their own. */
 #define __arg_arena __attribute__((btf_decl_tag("arg:arena")))
 #define __arg_ctx __attribute__((btf_decl_tag("arg:ctx")))
@@ -124,6 +133,7 @@ static volatile __u32 unknown_zero __attribute__((unused));
 #define SEC(name) __attribute__((used))
 #define __ksym
 #define __kconfig
+#define bpf_type_emit(type) struct __bpf_concat(__type_emit_, __COUNTER__)
 #define __arg_arena
 #define __arg_ctx
 #define __arg_nonnull

@@ -20,6 +20,9 @@ struct node {
 
 ARENA_LIST_HEAD(node_list, node);
 
+/* For TypeScript, which walks from list_head. */
+bpf_type_emit(struct node);
+
 /* In the arena. */
 struct arena_frag_cache __arena_global frags;
 struct node_list __arena_global list;
