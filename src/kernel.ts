@@ -1,3 +1,4 @@
+import type { Instruction } from './isa/instruction.ts';
 import type { Variable } from './object/data-sections.ts';
 import type { BpfObject } from './object/object.ts';
 import type { ProgramType } from './object/program-types.ts';
@@ -78,7 +79,18 @@ export interface LoadedProgram {
   readonly section: string;
   /** Instructions, in slots. */
   readonly insnCount: number;
+  /** The program as the kernel has it after verification: `bpftool prog dump xlated`. */
+  readonly xlated: XlatedProgram;
   run(options?: RunOptions): RunResult;
+}
+
+/** Instructions of a loaded program, with references filled in. */
+export interface XlatedProgram {
+  readonly insns: readonly Instruction[];
+  /** Its functions, the entry first; slots. */
+  readonly subprograms: readonly { readonly name: string; readonly start: number; readonly end: number }[];
+  /** The source line of a slot. */
+  sourceAt(insn: number): { file: string; text: string; line: number } | undefined;
 }
 
 /** What an arena's page is: holds memory, is kept from allocation without memory, or neither. */

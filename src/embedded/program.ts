@@ -2,7 +2,7 @@ import { BpfError } from '../errors.ts';
 import type { ArenaFault } from '../interpreter/environment.ts';
 import { Code } from '../interpreter/machine.ts';
 import type { Instruction } from '../isa/instruction.ts';
-import type { FaultReport, LoadedProgram, RunOptions, RunResult } from '../kernel.ts';
+import type { FaultReport, LoadedProgram, RunOptions, RunResult, XlatedProgram } from '../kernel.ts';
 import type { ProgramType } from '../object/program-types.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import type { Arena } from './arena.ts';
@@ -39,6 +39,10 @@ export class EmbeddedProgram implements LoadedProgram {
 
   get insnCount(): number {
     return this.verified.insns.length;
+  }
+
+  get xlated(): XlatedProgram {
+    return this.verified;
   }
 
   /** Runs on CPU 0, the calling thread. Throws EBADF when closed, and what `Cpu.run` throws. */

@@ -8,6 +8,7 @@ import {
   SHT_PROGBITS,
   STB_LOCAL,
   STT_FUNC,
+  STT_NOTYPE,
   STV_HIDDEN,
   STV_INTERNAL,
 } from '../elf/index.ts';
@@ -47,6 +48,8 @@ export interface CodeSection {
   readonly insns: readonly Instruction[];
   /** By address. */
   readonly functions: readonly CodeFunction[];
+  /** Names that compilers give to slots inside functions (`LBB0_3`). */
+  readonly labels: ReadonlyMap<number, string>;
   /** What the instruction in a slot refers to. */
   readonly references: ReadonlyMap<number, Reference>;
 }
@@ -68,7 +71,7 @@ export type Reference =
 
 interface Symbols {
   file: ObjectFile;
-  sections: Map<number, CodeSection>;
+  sections: Map<number, MutableSection>;
   data: Map<number, DataSection>;
   maps: Map<number, string>;
   externs: Map<string, Extern>;
@@ -105,6 +108,8 @@ export function readCode(
 
 interface MutableSection extends CodeSection {
   references: Map<number, Reference>;
+  /** By their first slot. */
+  functionsByStart: Map<number, CodeFunction>;
 }
 
 function readSection(file: ObjectFile, section: ElfSection): MutableSection {
@@ -113,7 +118,17 @@ function readSection(file: ObjectFile, section: ElfSection): MutableSection {
     .symbolsOf(section)
     .filter(({ type }) => type === STT_FUNC)
     .sort((a, b) => a.value - b.value);
-  const code: MutableSection = { name: section.name, insns, functions: [], references: new Map() };
+  const labels = file
+    .symbolsOf(section)
+    .filter(({ type, value }) => type === STT_NOTYPE && value % INSN_SIZE === 0);
+  const code: MutableSection = {
+    name: section.name,
+    insns,
+    functions: [],
+    labels: new Map(labels.map(({ value, name }) => [value / INSN_SIZE, name])),
+    references: new Map(),
+    functionsByStart: new Map(),
+  };
   const functions = symbols.map((symbol, index): CodeFunction => {
     const end = symbol.size > 0 ? symbol.value + symbol.size : (symbols[index + 1]?.value ?? section.size);
     if (
@@ -139,6 +154,8 @@ function readSection(file: ObjectFile, section: ElfSection): MutableSection {
       local,
     };
   });
+  // Of two names for one function, the first stands for it.
+  for (const each of functions.toReversed()) code.functionsByStart.set(each.start, each);
   return Object.assign(code, { functions });
 }
 
@@ -187,8 +204,8 @@ function resolve(symbols: Symbols, code: CodeSection, slot: number, symbol: ElfS
   throw refuse(`'${name}' in section '${section.name}' is neither map, function nor global variable`);
 }
 
-function functionAt(code: CodeSection, slot: number, refuse: (problem: string) => FormatError): CodeFunction {
-  const found = code.functions.find(({ start }) => start === slot);
+function functionAt(code: MutableSection, slot: number, refuse: (problem: string) => FormatError): CodeFunction {
+  const found = code.functionsByStart.get(slot);
   if (found !== undefined) return found;
   throw refuse(`no function starts at instruction ${slot} of section '${code.name}'`);
 }

@@ -1,5 +1,6 @@
 import { type Btf, CoreResolver } from '../btf/index.ts';
 import { BpfError } from '../errors.ts';
+import { INSN_SIZE } from '../isa/instruction.ts';
 import { type CodeFunction, type CodeSection, readCode, TEXT_SECTION } from './code.ts';
 import { applyCoreRelos } from './core-apply.ts';
 import {
@@ -93,6 +94,19 @@ export class BpfObject {
     const linked = linkProgram(this.#file, program.entry);
     if (linked.coreRelos.size > 0) applyCoreRelos(linked, this.#resolver(target));
     return linked;
+  }
+
+  /** The source line of a slot in a code section, as `text`; undefined when the object has no line information. */
+  sourceAt(section: CodeSection, slot: number): string | undefined {
+    const lines = this.#file.ext?.lineInfo.get(section.name) ?? [];
+    let low = 0;
+    let high = lines.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (lines[middle].insnOffset <= slot * INSN_SIZE) low = middle + 1;
+      else high = middle;
+    }
+    return lines[low - 1]?.text.trim() || undefined;
   }
 
   /** The `.kconfig` section with the target's values, or undefined when the object declares none. */

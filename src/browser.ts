@@ -1,0 +1,78 @@
+/**
+ * The public API where there is no Node: everything but reading files by path. `src/index.ts` adds that for Node.
+ */
+
+import { type AnyShape, type ObjectShape, OpenedObject } from './opened.ts';
+import type { ViewOptions } from './view/index.ts';
+
+export { Btf, printC, printTs, toJson } from './btf/index.ts';
+export {
+  type EmbeddedKernel,
+  type EmbeddedOptions,
+  embedded,
+  embeddedFeatures,
+  type Features,
+} from './embedded/index.ts';
+export { BpfError, ERRNO, type ErrnoName, errnoName, FormatError } from './errors.ts';
+export { Violation } from './interpreter/guard.ts';
+export { helperId, helperName } from './isa/helper-names.ts';
+export { decode, encode, type Instruction, slots } from './isa/instruction.ts';
+export { formatInstruction } from './isa/print.ts';
+export { formatXlated } from './isa/xlated.ts';
+export type * from './kernel.ts';
+export type { CodeFunction, CodeSection, Reference } from './object/code.ts';
+export type { MapSpec } from './object/map-spec.ts';
+export { MAP_TYPES, type MapTypeName, mapTypeName } from './object/map-types.ts';
+export type { ProgramSpec } from './object/object.ts';
+export { ATTACH_TYPES, PROGRAM_TYPES, type ProgramType } from './object/program-types.ts';
+export { assembleObject } from './object/write.ts';
+export { type AnyShape, LoadedObject, type ObjectShape, OpenedObject } from './opened.ts';
+export { VerifierError } from './verifier/verify.ts';
+export {
+  ArrayView,
+  addressOf,
+  castView,
+  containerOf,
+  elementAt,
+  type Plain,
+  type PlainOptions,
+  Pointer,
+  type StructView,
+  samePlace,
+  sizeOf,
+  toPlain,
+  type Value,
+  type ViewOptions,
+  viewOf,
+} from './view/index.ts';
+
+/** What {@link open} takes besides the object itself. */
+export interface OpenOptions extends ViewOptions {
+  /** For messages and map names; default: the file's name without folder and endings. */
+  name?: string;
+}
+
+/**
+ * Opens an object: parses it, loads nothing.
+ *
+ * @param source the bytes of a relocatable BPF ELF file, or a URL to fetch them from.
+ * @throws FormatError for bytes that are no BPF object, naming section and offset; BpfError for what libbpf refuses.
+ */
+export async function open<Shape extends ObjectShape = AnyShape>(
+  source: Uint8Array | ArrayBuffer | URL,
+  options: OpenOptions = {},
+): Promise<OpenedObject<Shape>> {
+  const name = options.name ?? (source instanceof URL ? objectName(source.pathname) : 'object');
+  return new OpenedObject<Shape>(await bytesOf(source), name, options);
+}
+
+/** `list` from `/programs/list.bpf.o`. */
+export function objectName(path: string): string {
+  const file = path.slice(path.lastIndexOf('/') + 1);
+  return file.replace(/\..*$/, '') || 'object';
+}
+
+async function bytesOf(source: Uint8Array | ArrayBuffer | URL): Promise<Uint8Array> {
+  if (source instanceof URL) return new Uint8Array(await (await fetch(source)).arrayBuffer());
+  return source instanceof Uint8Array ? source : new Uint8Array(source);
+}

@@ -1,0 +1,53 @@
+import { readFileSync } from 'node:fs';
+import { InvalidArgumentError } from 'commander';
+import { type OpenedObject, open, type ProgramSpec } from '../index.ts';
+import { CliError } from './output.ts';
+
+/** What the commands read: objects, bytes, numbers. Everything unreadable ends with exit status 2. */
+
+/** Opens an object. */
+export async function openObject(path: string): Promise<OpenedObject> {
+  try {
+    return await open(path);
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new CliError(message.includes(path) ? message : `${path}: ${message}`, 2, { cause });
+  }
+}
+
+/** `hex:0a0b` or the name of a file. */
+export function readBytes(value: string): Uint8Array {
+  if (!value.startsWith('hex:')) {
+    try {
+      return readFileSync(value);
+    } catch (cause) {
+      throw new CliError(`cannot read '${value}': give a file, or bytes as hex:…`, 2, { cause });
+    }
+  }
+  const digits = value.slice(4).replace(/[\s_:]/g, '');
+  if (digits.length % 2 !== 0 || /[^0-9a-f]/i.test(digits)) {
+    throw new CliError(`'${value}' is not hex: followed by pairs of hexadecimal digits`);
+  }
+  return Uint8Array.from({ length: digits.length / 2 }, (_, i) =>
+    Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16),
+  );
+}
+
+/** An option that takes a whole number. */
+export function integer(minimum: number): (value: string) => number {
+  return (value) => {
+    const number = Number(value);
+    if (Number.isSafeInteger(number) && number >= minimum) return number;
+    throw new InvalidArgumentError(`it must be a whole number, ${minimum} or more.`);
+  };
+}
+
+/** The program that is meant: by name, or the only one there is. */
+export function chooseProgram(object: OpenedObject, name: string | undefined): ProgramSpec {
+  const names = Object.keys(object.programs);
+  const chosen = name ?? (names.length === 1 ? names[0] : undefined);
+  if (chosen !== undefined && chosen in object.programs) return object.programs[chosen];
+  if (names.length === 0) throw new CliError(`${object.name} has no programs`);
+  const problem = name === undefined ? 'say which program' : `there is no program '${name}'`;
+  throw new CliError(`${problem}: ${object.name} has ${names.join(', ')}`);
+}

@@ -1,0 +1,135 @@
+import { Command, Option } from 'commander';
+import {
+  embedded,
+  errnoName,
+  type FaultReport,
+  type LoadedObject,
+  type RunResult,
+  toPlain,
+} from '../index.ts';
+import { chooseProgram, integer, openObject, readBytes } from './input.ts';
+import { CliError, columns, duration, print, printJson, styled } from './output.ts';
+import { setGlobal } from './set.ts';
+
+interface RunFlags {
+  ctx?: string;
+  data?: string;
+  repeat: number;
+  cpu: number;
+  kernel: 'embedded' | 'linux';
+  set: string[];
+  faults: 'off' | 'report';
+  maxInsns: number;
+  json?: boolean;
+}
+
+/** `bpf-arena run OBJ [PROG]`: loads one program and runs it. */
+export function run(): Command {
+  return new Command('run')
+    .description('load and run a program')
+    .argument('<object>', 'a BPF object file')
+    .argument('[program]', 'which program; may be left out when there is one')
+    .option('--ctx <bytes>', 'context: hex:… or a file')
+    .option('--data <bytes>', 'packet: hex:… or a file')
+    .option('--repeat <n>', 'how often', integer(1), 1)
+    .option('--cpu <n>', 'on which CPU', integer(0), 0)
+    .addOption(
+      new Option('--kernel <kernel>', 'which kernel').choices(['embedded', 'linux']).default('embedded'),
+    )
+    .option('--set <global=value>', 'set a global variable before load (repeatable)', collect, [])
+    .addOption(
+      new Option('--faults <mode>', 'list accesses to absent arena pages')
+        .choices(['off', 'report'])
+        .default('off'),
+    )
+    .option('--max-insns <n>', 'stop after so many instructions', integer(1), 2 ** 30)
+    .option('--json', 'print one JSON value')
+    .action(runProgram);
+}
+
+const collect = (value: string, all: string[]) => [...all, value];
+
+async function runProgram(path: string, name: string | undefined, flags: RunFlags): Promise<void> {
+  if (flags.kernel === 'linux')
+    throw new CliError('the Linux kernel is not built in yet; use --kernel embedded', 1);
+  if (flags.cpu !== 0)
+    throw new CliError(`the embedded kernel has one CPU, 0; there is no CPU ${flags.cpu}`, 1);
+  const ctx = flags.ctx === undefined ? undefined : readBytes(flags.ctx);
+  const object = await openObject(path);
+  const chosen = chooseProgram(object, name);
+  if (flags.data !== undefined)
+    throw new CliError(`a program of type ${chosen.type} takes no packet (--data)`);
+  for (const assignment of flags.set) setGlobal(object, assignment);
+  for (const spec of Object.values(object.programs)) spec.autoload = spec === chosen;
+  using kernel = embedded({
+    faults: flags.faults,
+    instructionBudget: flags.maxInsns,
+    onTrace: (line) => process.stderr.write(`${line}\n`),
+  });
+  using loaded = await object.load(kernel);
+  const result = loaded.programs[chosen.name].run({ ctx, repeat: flags.repeat });
+  const globals = plainGlobals(loaded);
+  if (flags.json) printJson(asJson(chosen.name, result, globals));
+  else printResult(chosen.name, result, globals, loaded);
+}
+
+function asJson(program: string, result: RunResult, globals: object): object {
+  const { retval, durationNs, ctxOut, faults } = result;
+  return { program, retval, durationNs, ...(ctxOut && { ctxOut: hexOf(ctxOut) }), globals, faults };
+}
+
+const hexOf = (bytes: Uint8Array) => `hex:${Buffer.from(bytes).toString('hex')}`;
+
+/** Elements of an array that are printed; what a person or a script reads has seldom more. */
+const MAX_ELEMENTS = 65_536;
+
+/** All global variables as plain data; one that cannot be read says why. */
+function plainGlobals(loaded: LoadedObject): Record<string, unknown> {
+  return loaded.readGlobals({ maxElements: MAX_ELEMENTS });
+}
+
+function printResult(
+  program: string,
+  result: RunResult,
+  globals: Record<string, unknown>,
+  loaded: LoadedObject,
+): void {
+  const signed = result.retval | 0;
+  const meaning = signed < 0 && signed > -4096 ? ` (${signed}, ${errnoName(signed)})` : '';
+  const verdict = styled(signed === 0 ? 'green' : 'yellow', `retval ${result.retval}${meaning}`);
+  print(`${styled('bold', program)}: ${verdict} in ${duration(result.durationNs)}`);
+  if (result.ctxOut) print(`ctx      ${hexOf(result.ctxOut)}`);
+  const rows = Object.entries(globals).map(([name, value]) => [name, short(value)]);
+  if (rows.length > 0) print(`${styled('dim', 'globals')}\n${columns(rows, '  ')}`);
+  if (loaded.arena) {
+    const { present, reserved, peak, pages } = loaded.arena.statistics;
+    print(
+      `${styled('dim', 'arena')}    ${present} of ${pages} pages present, ${reserved} reserved, ${peak} at most`,
+    );
+  }
+  for (const fault of result.faults) print(styled('red', describeFault(fault)));
+}
+
+function short(value: unknown): string {
+  const text =
+    JSON.stringify(toPlain(value), (_, part) => (typeof part === 'bigint' ? String(part) : part)) ?? '';
+  return text.length > 100 ? `${text.slice(0, 97)}…` : text.replace(/^"(.*)"$/, '$1');
+}
+
+function describeFault({
+  program,
+  insn,
+  function: name,
+  source,
+  address,
+  size,
+  access,
+  page,
+  count,
+}: FaultReport): string {
+  const where = source
+    ? `${source.file}:${source.line}: ${source.text}`
+    : `${program}, instruction ${insn} in ${name}`;
+  const times = count > 1 ? `, ${count} times` : '';
+  return `fault    ${access} of ${size} bytes at 0x${address.toString(16)}, page is ${page}${times}: ${where}`;
+}

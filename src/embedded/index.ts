@@ -1,0 +1,34 @@
+import { HELPERS } from '../verifier/helpers.ts';
+import { KFUNCS } from '../verifier/kfuncs.ts';
+import { EmbeddedKernel, type EmbeddedOptions } from './kernel.ts';
+import { SUPPORTED_PROGRAM_TYPES } from './load.ts';
+import { SUPPORTED_MAP_TYPES } from './maps/types.ts';
+
+/** The embedded kernel's room: make one with {@link embedded}. */
+
+export type { EmbeddedKernel, EmbeddedOptions };
+
+/** A new embedded kernel. It needs no privileges; close it, or let `using` do it. */
+export function embedded(options?: EmbeddedOptions): EmbeddedKernel {
+  return new EmbeddedKernel(options);
+}
+
+/** What a kernel has. */
+export interface Features {
+  kernel: 'embedded' | 'linux';
+  programTypes: string[];
+  mapTypes: string[];
+  helpers: { id: number; name: string }[];
+  kfuncs: string[];
+}
+
+/** What the embedded kernel has. */
+export function embeddedFeatures(): Features {
+  return {
+    kernel: 'embedded',
+    programTypes: [...SUPPORTED_PROGRAM_TYPES],
+    mapTypes: [...SUPPORTED_MAP_TYPES],
+    helpers: HELPERS.map(({ id, name }) => ({ id, name: `bpf_${name}` })),
+    kfuncs: KFUNCS.map(({ name }) => name),
+  };
+}

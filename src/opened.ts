@@ -1,0 +1,145 @@
+import { EmbeddedKernel } from './embedded/kernel.ts';
+import { BpfError } from './errors.ts';
+import type { ArenaMap, BpfMap, Kernel, LoadedParts, LoadedProgram, LoadedSection } from './kernel.ts';
+import { BpfObject } from './object/object.ts';
+import { globalsView, type ViewMemory, type ViewOptions } from './view/index.ts';
+
+/**
+ * What users hold: an object between open and load, and a loaded object. Both give global variables typed access; the
+ * rooms below know bytes and names only.
+ */
+
+/** Names and types of what an object has, for typed access: `bpf-arena btf FILE --as ts` writes such an interface. */
+export interface ObjectShape {
+  globals: object;
+}
+
+/** Without an interface every name is possible, and its value unknown. */
+export interface AnyShape extends ObjectShape {
+  // biome-ignore lint/suspicious/noExplicitAny: without generated types the user's code says what a global is.
+  globals: { [name: string]: any };
+}
+
+/** An opened object: look at it, change what load shall do, load it. */
+export class OpenedObject<Shape extends ObjectShape = AnyShape> extends BpfObject {
+  readonly #options: ViewOptions;
+  #globals: Shape['globals'] | undefined;
+
+  /** Use `open`. */
+  constructor(bytes: Uint8Array, name: string, options: ViewOptions = {}) {
+    super(bytes, name);
+    this.#options = options;
+  }
+
+  /** The initial values of the global variables, those in the arena too; assignments take effect at load. */
+  get globals(): Shape['globals'] {
+    const sections = this.arenaGlobals ? [...this.data, this.arenaGlobals] : this.data;
+    this.#globals ??= this.btf
+      ? globalsView<Shape['globals']>(
+          this.btf,
+          sections.map(({ variables, contents }) => ({
+            variables,
+            memory: new InitialValues(contents),
+            base: 0,
+          })),
+          this.#options,
+        )
+      : {};
+    return this.#globals;
+  }
+
+  /**
+   * Loads maps and programs into a kernel: all, or nothing.
+   *
+   * @param kernel default: an embedded kernel of its own, which closes with the loaded object.
+   * @returns the loaded object; close it, or let `using` do it. Rejects with the errno that Linux or libbpf gives; a
+   * rejected program's error carries the verifier's log.
+   */
+  async load(kernel?: Kernel): Promise<LoadedObject<Shape>> {
+    const own = kernel === undefined ? new EmbeddedKernel() : undefined;
+    try {
+      const parts = await (kernel ?? (own as Kernel)).load(this);
+      return new LoadedObject<Shape>(this, parts, () => own?.close(), this.#options);
+    } catch (error) {
+      own?.close();
+      throw error;
+    }
+  }
+}
+
+/** An object in a kernel: run its programs, read and write its globals, maps and arena. */
+export class LoadedObject<Shape extends ObjectShape = AnyShape> {
+  readonly object: OpenedObject<Shape>;
+  /** The loaded programs by name. */
+  readonly programs: Readonly<Record<string, LoadedProgram>>;
+  /** The maps by name; data sections by their section's. */
+  readonly maps: Readonly<Record<string, BpfMap>>;
+  /** The object's arena; undefined when it has none. */
+  readonly arena: ArenaMap | undefined;
+  /** The sections of global variables, and the memory each is in. */
+  readonly sections: readonly LoadedSection[];
+  /**
+   * The global variables, as they are now: reading looks into the memory that programs write. Assigning writes it.
+   * Arena pointers are followed by property access.
+   */
+  readonly globals: Shape['globals'];
+  readonly #parts: LoadedParts;
+  readonly #closeKernel: () => void;
+  #closed = false;
+
+  constructor(
+    object: OpenedObject<Shape>,
+    parts: LoadedParts,
+    closeKernel: () => void,
+    options: ViewOptions,
+  ) {
+    this.object = object;
+    this.#parts = parts;
+    this.#closeKernel = closeKernel;
+    this.programs = parts.programs;
+    this.maps = parts.maps;
+    this.arena = parts.arena;
+    this.sections = parts.sections;
+    this.globals = object.btf ? globalsView<Shape['globals']>(object.btf, parts.sections, options) : {};
+  }
+
+  /** Unloads programs and maps; views of their memory throw EBADF afterwards. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#parts.close();
+    this.#closeKernel();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** A data section before load: plain bytes that belong to nobody else. */
+class InitialValues implements ViewMemory {
+  readonly view: DataView;
+
+  constructor(contents: Uint8Array) {
+    this.view = new DataView(contents.buffer, contents.byteOffset, contents.byteLength);
+  }
+
+  touch(offset: number, length: number): void {
+    if (offset + length > this.view.byteLength) {
+      throw new BpfError('EFAULT', `bytes ${offset} to ${offset + length} are outside the section`);
+    }
+  }
+
+  /** Nothing has an address before load. */
+  pointerTarget(): undefined {
+    return undefined;
+  }
+
+  pointerOffset(): number {
+    return 0;
+  }
+
+  addressOf(): bigint {
+    throw new BpfError('EINVAL', 'nothing has an address before load');
+  }
+}
