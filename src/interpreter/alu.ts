@@ -5,7 +5,8 @@ import { ARENA_POINTER, type Machine, SCALAR } from './machine.ts';
  * Arithmetic (RFC 9669, section 4.1 and 4.2) over the register file. Each operation is written twice, for 64 and for 32
  * bits; division, modulo and wide shifts take the short way when both operands fit 32 bits and BigInt otherwise.
  *
- * Linux executes 64-bit arithmetic on an arena pointer as 32-bit arithmetic, and the result stays an arena pointer.
+ * Linux executes 64-bit arithmetic with an arena pointer on either side as 32-bit arithmetic, and the result of either
+ * width is an arena pointer; only moves, negation and byte order make a scalar of one, or leave it alone.
  */
 
 /** Executes the instruction at a slot. @returns the slot to go on at. */
@@ -139,11 +140,16 @@ function narrow(op: AluOp, machine: Machine, pc: number): void {
   regs[d + 1] = 0;
 }
 
-function alu32(op: AluOp): Handler {
-  if (op === 'mov') return move32;
+/** ARENA_POINTER when either operand is one. */
+function tagOfResult({ tags, code }: Machine, pc: number): number {
+  const either = tags[code.dst[pc]] === ARENA_POINTER || tags[code.src[pc]] === ARENA_POINTER;
+  return either ? ARENA_POINTER : SCALAR;
+}
+
+function alu32(op: Exclude<AluOp, 'mov'>): Handler {
   return (machine, pc) => {
     narrow(op, machine, pc);
-    machine.tags[machine.code.dst[pc]] = SCALAR;
+    machine.tags[machine.code.dst[pc]] = tagOfResult(machine, pc);
     return pc + 1;
   };
 }
@@ -156,12 +162,10 @@ function alu64(op: Exclude<AluOp, 'mov'>): Handler {
   return (machine, pc) => {
     const { code, tags } = machine;
     const dst = code.dst[pc];
-    const src = code.src[pc];
-    if (tags[dst] === ARENA_POINTER) narrow(op, machine, pc);
-    else {
-      operate(machine.regs, 2 * dst, 2 * src, machine);
-      if (tags[src] === ARENA_POINTER) tags[dst] = ARENA_POINTER;
-    }
+    if (tagOfResult(machine, pc) === ARENA_POINTER) {
+      narrow(op, machine, pc);
+      tags[dst] = ARENA_POINTER;
+    } else operate(machine.regs, 2 * dst, 2 * code.src[pc], machine);
     return pc + 1;
   };
 }
@@ -219,10 +223,9 @@ function negate(width: 32 | 64): Handler {
     const { regs, tags } = machine;
     const dst = machine.code.dst[pc];
     const d = 2 * dst;
-    const wide = width === 64 && tags[dst] !== ARENA_POINTER;
-    regs[d + 1] = wide ? ~regs[d + 1] + (regs[d] === 0 ? 1 : 0) : 0;
+    regs[d + 1] = width === 64 ? ~regs[d + 1] + (regs[d] === 0 ? 1 : 0) : 0;
     regs[d] = -regs[d];
-    if (width === 32) tags[dst] = SCALAR;
+    tags[dst] = SCALAR;
     return pc + 1;
   };
 }
