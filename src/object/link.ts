@@ -1,6 +1,14 @@
 import type { CoreRelo, LineInfo } from '../btf/index.ts';
-import { BpfError } from '../errors.ts';
-import { INSN_SIZE, type Instruction } from '../isa/instruction.ts';
+import { BpfError, FormatError } from '../errors.ts';
+import { INSN_SIZE, type Instruction, isLdImm64, slots } from '../isa/instruction.ts';
+import {
+  BPF_PSEUDO_CALL,
+  BPF_PSEUDO_FUNC,
+  BPF_PSEUDO_MAP_FD,
+  BPF_PSEUDO_MAP_IDX,
+  BPF_PSEUDO_MAP_IDX_VALUE,
+  BPF_PSEUDO_MAP_VALUE,
+} from '../isa/opcodes.ts';
 import type { CodeFunction, Reference } from './code.ts';
 import type { ObjectFile } from './object-file.ts';
 
@@ -48,14 +56,16 @@ export function linkProgram(file: ObjectFile, entry: CodeFunction): LinkedProgra
   const order: CodeFunction[] = [];
   let size = 0;
   const pending = [entry];
-  for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     if (placed.has(next)) continue;
+    check(next);
     placed.set(next, size);
     order.push(next);
     size += next.end - next.start;
     if (size > MAX_INSNS)
       throw new BpfError('E2BIG', `program '${entry.name}': more than ${MAX_INSNS} instructions`);
-    pending.unshift(...calleesOf(next));
+    // The first callee is to be placed next, with what it calls, before the second.
+    for (const callee of calleesOf(next).reverse()) pending.push(callee);
   }
   const insns: Instruction[] = [];
   const references = new Map<number, Exclude<Reference, { kind: 'call' | 'function' }>>();
@@ -69,6 +79,7 @@ export function linkProgram(file: ObjectFile, entry: CodeFunction): LinkedProgra
       insns.push(insn);
       if (reference === undefined) continue;
       if (reference.kind === 'call' || reference.kind === 'function') {
+        insn.src = reference.kind === 'call' ? BPF_PSEUDO_CALL : BPF_PSEUDO_FUNC;
         insn.imm = (placed.get(reference.callee) as number) - (slot + shift) - 1;
       } else references.set(slot + shift, reference);
     }
@@ -86,14 +97,35 @@ export function linkProgram(file: ObjectFile, entry: CodeFunction): LinkedProgra
   return { name: entry.name, insns, functions, references, coreRelos, lines };
 }
 
-/** The functions that a function calls or takes the address of, in order. */
+/** Sources of ld_imm64 whose immediate is a file descriptor, or an index among those of BPF_PROG_LOAD. */
+const MAP_SOURCES: readonly number[] = [
+  BPF_PSEUDO_MAP_FD,
+  BPF_PSEUDO_MAP_VALUE,
+  BPF_PSEUDO_MAP_IDX,
+  BPF_PSEUDO_MAP_IDX_VALUE,
+];
+
+/** Refuses a function that ends inside a ld_imm64, and maps by number: in an object those would be anybody's. */
+function check({ name, section, start, end }: CodeFunction): void {
+  let slot = start;
+  for (; slot < end; slot += slots(section.insns[slot])) {
+    const insn = section.insns[slot];
+    if (!isLdImm64(insn) || !MAP_SOURCES.includes(insn.src) || section.references.has(slot)) continue;
+    const problem = `fd ${insn.imm} is not pointing to valid bpf_map; refer to maps by their symbol`;
+    throw new BpfError('EBADF', `function '${name}', instruction ${slot - start}: ${problem}`);
+  }
+  if (slot === end) return;
+  throw new FormatError(section.name, end * INSN_SIZE, `function '${name}' ends in the middle of a ld_imm64`);
+}
+
+/** The functions that a function calls or takes the address of, each once, in order. */
 function calleesOf(caller: CodeFunction): CodeFunction[] {
-  const callees: CodeFunction[] = [];
+  const callees = new Set<CodeFunction>();
   for (let slot = caller.start; slot < caller.end; slot++) {
     const reference = caller.section.references.get(slot);
-    if (reference?.kind === 'call' || reference?.kind === 'function') callees.push(reference.callee);
+    if (reference?.kind === 'call' || reference?.kind === 'function') callees.add(reference.callee);
   }
-  return callees;
+  return [...callees];
 }
 
 /** The records of a function's instructions; tables are sorted, and large in large objects. */

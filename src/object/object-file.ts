@@ -22,10 +22,18 @@ export class ObjectFile {
   readonly ext: BtfExt | undefined;
   /** What was ignored, for whoever wonders why. */
   readonly warnings: string[] = [];
+  /** By the index of their section. */
+  readonly #symbols = new Map<number, ElfSymbol[]>();
 
   constructor(bytes: Uint8Array, name: string) {
     this.name = name;
     this.elf = readElf(bytes);
+    for (const symbol of this.elf.symbols) {
+      if (symbol.type === STT_SECTION || symbol.name === '') continue;
+      const symbols = this.#symbols.get(symbol.section);
+      if (symbols === undefined) this.#symbols.set(symbol.section, [symbol]);
+      else symbols.push(symbol);
+    }
     const btf = this.section('.BTF');
     this.btf = btf && Btf.read(btf.data);
     const ext = this.section('.BTF.ext');
@@ -37,10 +45,8 @@ export class ObjectFile {
   }
 
   /** The named symbols that are defined in a section. */
-  symbolsOf(section: ElfSection): ElfSymbol[] {
-    return this.elf.symbols.filter(
-      (symbol) => symbol.section === section.index && symbol.type !== STT_SECTION && symbol.name !== '',
-    );
+  symbolsOf(section: ElfSection): readonly ElfSymbol[] {
+    return this.#symbols.get(section.index) ?? [];
   }
 
   /** The section a symbol is defined in; undefined for symbols that the object lacks, or that have no section. */
