@@ -98,8 +98,12 @@ function readDefinition(btf: Btf, map: string, type: number): Definition {
         `map '${map}': ${problem}; known are ${Object.keys(ATTRIBUTES).join(', ')}`,
       );
     }
-    read({ btf, map, member, fields });
-    if (member.name === 'values') valuesOffset = member.bitOffset / 8;
+    const attribute = { btf, map, member, fields };
+    if (member.name === 'values') {
+      if (member !== struct.members.at(-1)) throw refuse(attribute, NOT_LAST);
+      valuesOffset = member.bitOffset / 8;
+    }
+    read(attribute);
   }
   if (fields.type === undefined)
     throw new BpfError('EINVAL', `map '${map}': its type is missing; add __uint(type, …)`);
@@ -181,6 +185,7 @@ function setType(attribute: Attribute, which: 'key' | 'value'): void {
   fields[which === 'key' ? 'keyType' : 'valueType'] = pointer.type;
 }
 
+const NOT_LAST = 'must be the last member, without a number of elements';
 const HOLDS_MAPS: readonly number[] = [MAP_TYPES.array_of_maps, MAP_TYPES.hash_of_maps];
 
 /** `__array(values, T)`: a flexible array of pointers, to a map definition (map in map) or to functions (prog_array). */
@@ -190,9 +195,13 @@ function readValues(attribute: Attribute): void {
   const pointer = array.kind === 'array' ? btf.type(btf.resolve(array.type)) : undefined;
   if (array.kind !== 'array' || pointer?.kind !== 'ptr')
     throw refuse(attribute, 'is not written as __array(…)');
-  if (array.nelems !== 0) throw refuse(attribute, 'must be the last member, without a number of elements');
+  if (array.nelems !== 0) throw refuse(attribute, NOT_LAST);
   setSize(attribute, 'valueSize', 4);
-  if (fields.type === MAP_TYPES.prog_array) return;
+  if (fields.type === MAP_TYPES.prog_array) {
+    if (btf.type(btf.resolve(pointer.type)).kind !== 'func_proto')
+      throw refuse(attribute, 'a prog_array holds programs: __array(values, int (void *))');
+    return;
+  }
   if (fields.type === undefined || !HOLDS_MAPS.includes(fields.type)) {
     throw refuse(
       attribute,
@@ -201,6 +210,7 @@ function readValues(attribute: Attribute): void {
   }
   const inner = readDefinition(btf, `${map}.inner`, pointer.type);
   if (inner.valuesOffset !== undefined) throw refuse(attribute, 'maps nest one level deep');
+  if (inner.fields.pinByName) throw refuse(attribute, 'the maps inside cannot be pinned');
   fields.inner = mapSpec(`${map}.inner`, inner.fields);
 }
 
