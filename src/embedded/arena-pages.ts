@@ -99,8 +99,9 @@ export class ArenaPages {
 
   /** See `Arena.reserve`. */
   reserve(address: ArenaAddress, count: number): number {
-    if (count === 0) return 0;
-    const page = this.#index((address - (address % PAGE_SIZE)) as ArenaAddress);
+    // Linux takes an address inside a page for one where there is nothing to do.
+    if (count === 0 || address % PAGE_SIZE !== 0) return 0;
+    const page = this.#index(address);
     if (page < 0 || page + count > this.mapped) return -ERRNO.EINVAL;
     return this.#locked(() => {
       if (!this.#free.isFree(page, count)) return -ERRNO.EBUSY;

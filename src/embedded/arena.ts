@@ -111,13 +111,16 @@ export class Arena {
     if (offset !== 0) throw new BpfError('EINVAL', 'an arena is mapped from offset 0');
     if (pages === 0) throw new BpfError('EINVAL', 'a mapping has at least one byte');
     if (pages > MAX_PAGES) throw new BpfError('E2BIG', 'an arena is mapped at 4 GiB at most');
+    const intoPage = address % BigInt(PAGE_SIZE);
+    if (fixed && intoPage !== 0n) throw new BpfError('EINVAL', 'MAP_FIXED wants a multiple of the page size');
+    const wanted = address - intoPage;
     if (this.#userVmStart === undefined) {
-      this.#place(address !== 0n ? address : chooseUserVmStart(pages), pages);
+      this.#place(wanted !== 0n ? uncrossed(wanted, pages) : chooseUserVmStart(pages), pages);
     } else {
       const size = this.pages.mapped;
       if (pages > size) throw new BpfError('E2BIG', `the arena is mapped with ${size} pages, not ${pages}`);
       if (pages < size) throw new BpfError('EINVAL', `the arena is mapped with ${size} pages, not ${pages}`);
-      if (address !== this.#userVmStart) {
+      if (wanted !== this.#userVmStart) {
         throw new BpfError('EINVAL', `the arena's user address is 0x${this.#userVmStart.toString(16)}`);
       }
       if (this.#mapped && !fixed) {
@@ -242,6 +245,12 @@ function checkAttributes({ keySize, valueSize, maxEntries, flags, mapExtra }: Ar
       `arena: the region at map_extra 0x${mapExtra.toString(16)} crosses a 4 GiB boundary`,
     );
   }
+}
+
+/** Where a mapping goes that would cross a 4 GiB boundary: to the boundary, also with MAP_FIXED. */
+function uncrossed(address: bigint, pages: number): bigint {
+  const last = address + BigInt(pages) * BigInt(PAGE_SIZE) - 1n;
+  return address >> 32n === last >> 32n ? address : ((address >> 32n) + 1n) << 32n;
 }
 
 function chooseUserVmStart(pages: number): bigint {

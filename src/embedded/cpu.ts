@@ -142,7 +142,11 @@ export class Cpu implements Environment {
       const found = result >= 0 && this.arena !== undefined;
       machine.regs[0] = found ? result : 0;
       machine.regs[1] = found ? (this.arena?.userHigh ?? 0) : 0;
-    } else machine.wide[0] = BigInt(result);
+    } else {
+      // A C int is returned in the low half; the upper one is clear, also for a negative errno.
+      machine.regs[0] = result;
+      machine.regs[1] = 0;
+    }
   }
 
   fault(fault: ArenaFault): void {
