@@ -2,7 +2,15 @@ import { EmbeddedKernel } from './embedded/kernel.ts';
 import { BpfError } from './errors.ts';
 import type { ArenaMap, BpfMap, Kernel, LoadedParts, LoadedProgram, LoadedSection } from './kernel.ts';
 import { BpfObject } from './object/object.ts';
-import { globalsView, type ViewMemory, type ViewOptions } from './view/index.ts';
+import {
+  globalsView,
+  type Plain,
+  type PlainOptions,
+  toPlain,
+  type ViewMemory,
+  type ViewOptions,
+  viewOf,
+} from './view/index.ts';
 
 /**
  * What users hold: an object between open and load, and a loaded object. Both give global variables typed access; the
@@ -103,6 +111,31 @@ export class LoadedObject<Shape extends ObjectShape = AnyShape> {
     this.globals = object.btf ? globalsView<Shape['globals']>(object.btf, parts.sections, options) : {};
   }
 
+  /**
+   * A copy of all global variables as plain data, for printing: structs as objects, pointers as `0x…` or null. One that
+   * cannot be read says why.
+   */
+  readGlobals(options?: PlainOptions): Record<string, Plain> {
+    const { btf } = this.object;
+    const plain: Record<string, Plain> = {};
+    if (btf === undefined) return plain;
+    for (const { variables, memory, base } of this.sections) {
+      for (const { name, type, offset } of variables) {
+        if (name in plain) continue;
+        try {
+          const isPointer = btf.kindOf(btf.resolve(type)) === 'ptr';
+          plain[name] = isPointer
+            ? pointerAt(memory, base + offset)
+            : toPlain(viewOf(btf, type, memory, base + offset), options);
+        } catch (error) {
+          if (!(error instanceof BpfError)) throw error;
+          plain[name] = `(${error.message})`;
+        }
+      }
+    }
+    return plain;
+  }
+
   /** Unloads programs and maps; views of their memory throw EBADF afterwards. */
   close(): void {
     if (this.#closed) return;
@@ -114,6 +147,12 @@ export class LoadedObject<Shape extends ObjectShape = AnyShape> {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function pointerAt(memory: ViewMemory, offset: number): string | null {
+  memory.touch(offset, 8, false);
+  const pointer = memory.view.getBigUint64(offset, true);
+  return pointer === 0n ? null : `0x${pointer.toString(16)}`;
 }
 
 /** A data section before load: plain bytes that belong to nobody else. */

@@ -111,8 +111,7 @@ function printResult(
 }
 
 function short(value: unknown): string {
-  const text =
-    JSON.stringify(toPlain(value), (_, part) => (typeof part === 'bigint' ? String(part) : part)) ?? '';
+  const text = JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? String(part) : part)) ?? '';
   return text.length > 100 ? `${text.slice(0, 97)}…` : text.replace(/^"(.*)"$/, '$1');
 }
 
