@@ -97,12 +97,30 @@ function placeKconfigs(btf: Btf, externs: readonly Extern[]): Kconfig[] {
   });
 }
 
+type KconfigType = 'bool' | 'char' | 'integer' | 'tristate' | 'string';
+
+/** What a declared type takes, by libbpf's rules (find_kcfg_type); undefined for one that takes nothing. */
+function kconfigType(btf: Btf, id: number): KconfigType | undefined {
+  const type = btf.type(btf.resolve(id));
+  switch (type.kind) {
+    case 'int':
+      if (type.bool) return type.size === 1 ? 'bool' : undefined;
+      if (type.size === 1) return 'char';
+      return [2, 4, 8].includes(type.size) ? 'integer' : undefined;
+    case 'enum':
+      return type.size === 4 && type.name === 'libbpf_tristate' ? 'tristate' : undefined;
+    case 'array':
+      return type.nelems > 0 && kconfigType(btf, type.type) === 'char' ? 'string' : undefined;
+    default:
+      return undefined;
+  }
+}
+
 function kconfigSize(btf: Btf, name: string, type: number): number {
-  const resolved = btf.type(btf.resolve(type));
-  const plain = resolved.kind === 'int' || resolved.kind === 'enum' || resolved.kind === 'array';
-  if (!plain)
-    throw new BpfError('EOPNOTSUPP', `extern (kcfg) '${name}': its type ${resolved.kind} is not supported`);
-  return btf.sizeOf(type);
+  if (kconfigType(btf, type) !== undefined) return btf.sizeOf(type);
+  const { kind } = btf.type(btf.resolve(type));
+  const advice = 'declare it as bool, char, an integer, enum libbpf_tristate or a char array';
+  throw new BpfError('EOPNOTSUPP', `extern (kcfg) '${name}': its type, ${kind}, is not supported; ${advice}`);
 }
 
 /**
@@ -140,27 +158,23 @@ const TRISTATE = { n: 0, y: 1, m: 2 } as const;
 
 function writeKconfig(btf: Btf, kconfig: Kconfig, value: KconfigValue, contents: Uint8Array): void {
   const { name, offset, size } = kconfig;
-  const type = btf.type(btf.resolve(kconfig.type));
+  const type = kconfigType(btf, kconfig.type);
   const refuse = (problem: string) => new BpfError('EINVAL', `extern (kcfg) '${name}': ${problem}`);
   if (typeof value === 'object') {
-    if (type.kind !== 'array' || btf.sizeOf(type.type) !== 1) throw refuse('a string needs a char array');
-    const text = new TextEncoder().encode(value.string);
-    contents.set(text.subarray(0, Math.max(0, size - 1)), offset);
-    return;
-  }
-  if (type.kind === 'array') throw refuse(`value '${value}' is no string`);
-  const isBool = type.kind === 'int' && type.bool;
-  const isChar = type.kind === 'int' && size === 1 && !isBool;
-  if (typeof value === 'bigint') {
-    if (isBool) throw refuse(`value ${value} is not y, n or m`);
-    const signed = type.kind === 'int' && type.signed;
-    const fits = signed
-      ? BigInt.asIntN(8 * size, value) === value
-      : BigInt.asUintN(8 * size, value) === value;
-    if (!fits) throw refuse(`value ${value} does not fit ${size} bytes`);
+    if (type !== 'string') throw refuse('a string implies char array type');
+    // What does not fit is cut off; the last byte stays 0.
+    contents.set(new TextEncoder().encode(value.string).subarray(0, size - 1), offset);
+  } else if (typeof value === 'bigint') {
+    if (type !== 'integer' && type !== 'char') throw refuse(`value ${value} implies integer type`);
+    const int = btf.type(btf.resolve(kconfig.type));
+    const cut = int.kind === 'int' && int.signed ? BigInt.asIntN : BigInt.asUintN;
+    if (size < 8 && cut(8 * size, value) !== value) throw refuse(`value ${value} does not fit ${size} bytes`);
     for (let at = 0; at < size; at++) contents[offset + at] = Number((value >> BigInt(8 * at)) & 0xffn);
-    return;
+  } else if (type === 'char') {
+    contents[offset] = value.charCodeAt(0);
+  } else if (type === 'tristate' || (type === 'bool' && value !== 'm')) {
+    contents[offset] = TRISTATE[value];
+  } else {
+    throw refuse(`value '${value}' implies ${value === 'm' ? '' : 'bool, '}tristate or char type`);
   }
-  if (isBool && value === 'm') throw refuse("value 'm' does not fit bool; use enum libbpf_tristate");
-  contents[offset] = isChar ? value.charCodeAt(0) : TRISTATE[value];
 }
