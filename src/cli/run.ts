@@ -1,12 +1,5 @@
 import { Command, Option } from 'commander';
-import {
-  embedded,
-  errnoName,
-  type FaultReport,
-  type LoadedObject,
-  type RunResult,
-  toPlain,
-} from '../index.ts';
+import { embedded, errnoName, type FaultReport, type LoadedObject, type RunResult } from '../index.ts';
 import { chooseProgram, integer, openObject, readBytes } from './input.ts';
 import { CliError, columns, duration, print, printJson, styled } from './output.ts';
 import { setGlobal } from './set.ts';

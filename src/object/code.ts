@@ -204,7 +204,11 @@ function resolve(symbols: Symbols, code: CodeSection, slot: number, symbol: ElfS
   throw refuse(`'${name}' in section '${section.name}' is neither map, function nor global variable`);
 }
 
-function functionAt(code: MutableSection, slot: number, refuse: (problem: string) => FormatError): CodeFunction {
+function functionAt(
+  code: MutableSection,
+  slot: number,
+  refuse: (problem: string) => FormatError,
+): CodeFunction {
   const found = code.functionsByStart.get(slot);
   if (found !== undefined) return found;
   throw refuse(`no function starts at instruction ${slot} of section '${code.name}'`);
