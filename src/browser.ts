@@ -23,7 +23,7 @@ export type * from './kernel.ts';
 export type { CodeFunction, CodeSection, Reference } from './object/code.ts';
 export type { MapSpec } from './object/map-spec.ts';
 export { MAP_TYPES, type MapTypeName, mapTypeName } from './object/map-types.ts';
-export type { ProgramSpec } from './object/object.ts';
+export { type ProgramSpec, readTypes } from './object/object.ts';
 export { ATTACH_TYPES, PROGRAM_TYPES, type ProgramType } from './object/program-types.ts';
 export { assembleObject } from './object/write.ts';
 export { type AnyShape, LoadedObject, type ObjectShape, OpenedObject } from './opened.ts';

@@ -42,9 +42,9 @@ export class OpenedObject<Shape extends ObjectShape = AnyShape> extends BpfObjec
   /** The initial values of the global variables, those in the arena too; assignments take effect at load. */
   get globals(): Shape['globals'] {
     const sections = this.arenaGlobals ? [...this.data, this.arenaGlobals] : this.data;
-    this.#globals ??= this.btf
+    this.#globals ??= this.types
       ? globalsView<Shape['globals']>(
-          this.btf,
+          this.types,
           sections.map(({ variables, contents }) => ({
             variables,
             memory: new InitialValues(contents),
@@ -108,7 +108,8 @@ export class LoadedObject<Shape extends ObjectShape = AnyShape> {
     this.maps = parts.maps;
     this.arena = parts.arena;
     this.sections = parts.sections;
-    this.globals = object.btf ? globalsView<Shape['globals']>(object.btf, parts.sections, options) : {};
+    const { types } = object;
+    this.globals = types ? globalsView<Shape['globals']>(types, parts.sections, options) : {};
   }
 
   /**
@@ -116,7 +117,7 @@ export class LoadedObject<Shape extends ObjectShape = AnyShape> {
    * cannot be read says why.
    */
   readGlobals(options?: PlainOptions): Record<string, Plain> {
-    const { btf } = this.object;
+    const { types: btf } = this.object;
     const plain: Record<string, Plain> = {};
     if (btf === undefined) return plain;
     for (const { variables, memory, base } of this.sections) {

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { Btf, FormatError, open, printC, printTs, toJson } from '../index.ts';
+import { Btf, FormatError, printC, printTs, readTypes, toJson } from '../index.ts';
 import { readBytes } from './input.ts';
 import { CliError, printJson } from './output.ts';
 
@@ -12,18 +12,18 @@ export function btf(): Command {
       new Option('--as <form>', 'C header, JSON or TypeScript').choices(['c', 'json', 'ts']).default('c'),
     )
     .option('--json', 'the same as --as json')
-    .action(async (path: string, flags: { as: 'c' | 'json' | 'ts'; json?: boolean }) => {
-      const types = await readTypes(path);
+    .action((path: string, flags: { as: 'c' | 'json' | 'ts'; json?: boolean }) => {
+      const types = typesOf(path);
       if (flags.json || flags.as === 'json') printJson(toJson(types));
       else process.stdout.write(flags.as === 'c' ? printC(types) : printTs(types));
     });
 }
 
-async function readTypes(path: string): Promise<Btf> {
+function typesOf(path: string): Btf {
   const bytes = readBytes(path);
   try {
     const isElf = bytes[0] === 0x7f && bytes[1] === 0x45;
-    const types = isElf ? (await open(bytes, { name: path })).btf : Btf.read(bytes);
+    const types = isElf ? readTypes(bytes) : Btf.read(bytes);
     if (types !== undefined) return types;
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause;

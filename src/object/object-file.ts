@@ -1,4 +1,5 @@
 import { Btf, type BtfExt, readBtfExt } from '../btf/index.ts';
+import { completeTypes } from '../dwarf/index.ts';
 import {
   type ElfFile,
   type ElfSection,
@@ -22,6 +23,7 @@ export class ObjectFile {
   readonly ext: BtfExt | undefined;
   /** What was ignored, for whoever wonders why. */
   readonly warnings: string[] = [];
+  #types: Btf | undefined;
   /** By the index of their section. */
   readonly #symbols = new Map<number, ElfSymbol[]>();
 
@@ -38,6 +40,29 @@ export class ObjectFile {
     this.btf = btf && Btf.read(btf.data);
     const ext = this.section('.BTF.ext');
     this.ext = ext && this.btf && readBtfExt(ext.data, this.btf);
+  }
+
+  /**
+   * The types as user space wants them: BTF, with what clang left out of it taken from the debug information, if there
+   * is any. Ids are those of {@link btf}.
+   */
+  get types(): Btf | undefined {
+    this.#types ??= this.btf && this.#completed(this.btf);
+    return this.#types;
+  }
+
+  #completed(btf: Btf): Btf {
+    const bytes = (name: string) => this.section(name)?.data;
+    const [info, abbrev] = [bytes('.debug_info'), bytes('.debug_abbrev')];
+    if (info === undefined || abbrev === undefined) return btf;
+    const [str, lineStr, strOffsets] = ['.debug_str', '.debug_line_str', '.debug_str_offsets'].map(bytes);
+    try {
+      return completeTypes(btf, { info, abbrev, str, lineStr, strOffsets });
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      this.warnings.push(`the debug information is not used: ${error.message}`);
+      return btf;
+    }
   }
 
   section(name: string): ElfSection | undefined {

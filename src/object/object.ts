@@ -96,6 +96,11 @@ export class BpfObject {
     return linked;
   }
 
+  /** The object's types for user space: {@link btf}, completed from its debug information, under the same ids. */
+  get types(): Btf | undefined {
+    return this.#file.types;
+  }
+
   /** The source line of a slot in a code section, as `text`; undefined when the object has no line information. */
   sourceAt(section: CodeSection, slot: number): string | undefined {
     const lines = this.#file.ext?.lineInfo.get(section.name) ?? [];
@@ -143,6 +148,11 @@ export class BpfObject {
  */
 export function parseObject(bytes: Uint8Array, name = 'object'): BpfObject {
   return new BpfObject(bytes, name);
+}
+
+/** An object's types alone, also of one that could not be loaded; undefined when it has none. */
+export function readTypes(bytes: Uint8Array): Btf | undefined {
+  return new ObjectFile(bytes, 'object').types;
 }
 
 function programsOf(code: CodeSection): ProgramSpec[] {
