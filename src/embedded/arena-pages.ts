@@ -41,7 +41,6 @@ export class ArenaPages {
   readonly #kernel: KernelMemory;
   readonly #bytes: Uint8Array;
   readonly #header: Int32Array;
-  readonly #headerOffset: KernelOffset;
   readonly #free: RangeTree;
   readonly #firstEntry: number;
 
@@ -52,19 +51,18 @@ export class ArenaPages {
     this.pages = pages;
     this.mapped = mapped;
     this.#firstEntry = start >>> PAGE_SHIFT;
-    this.tableOffset = kernel.allocate(MAX_PAGES);
-    this.table = kernel.bytes.subarray(this.tableOffset, this.tableOffset + MAX_PAGES);
     const governed = Math.min(Math.max(pages, mapped), MAX_PAGES - this.#firstEntry);
     const words = RangeTree.words(governed);
-    this.#headerOffset = kernel.allocate((HEADER_WORDS + words) * 4);
-    const state = kernel.words(this.#headerOffset, HEADER_WORDS + words);
+    // One allocation: it succeeds or fails as a whole.
+    this.tableOffset = kernel.allocate(MAX_PAGES + (HEADER_WORDS + words) * 4);
+    this.table = kernel.bytes.subarray(this.tableOffset, this.tableOffset + MAX_PAGES);
+    const state = kernel.words((this.tableOffset + MAX_PAGES) as KernelOffset, HEADER_WORDS + words);
     this.#header = state.subarray(0, HEADER_WORDS);
     this.#free = new RangeTree(state.subarray(HEADER_WORDS), governed);
     this.#free.set(0, pages);
   }
 
   close(): void {
-    this.#kernel.free(this.#headerOffset);
     this.#kernel.free(this.tableOffset);
   }
 

@@ -68,7 +68,13 @@ export class Arena {
     this.#kernel = kernel;
     this.memory = takeMemory();
     this.#bytes = new Uint8Array(this.memory.buffer);
-    if (attributes.mapExtra !== 0n) this.#place(attributes.mapExtra, attributes.maxEntries);
+    if (attributes.mapExtra === 0n) return;
+    try {
+      this.#place(attributes.mapExtra, attributes.maxEntries);
+    } catch (error) {
+      giveMemory(this.memory);
+      throw error;
+    }
   }
 
   /** The user address of the arena's first byte. Throws EINVAL before map_extra or mmap fixed it. */
@@ -219,9 +225,9 @@ export class Arena {
   }
 
   #place(userVmStart: bigint, mapped: number): void {
-    this.#userVmStart = userVmStart;
     const start = Number(userVmStart & 0xffffffffn) as ArenaAddress;
     this.#pages = new ArenaPages(this.#kernel, this.#bytes, start, this.attributes.maxEntries, mapped);
+    this.#userVmStart = userVmStart;
   }
 }
 

@@ -5,13 +5,13 @@ import { run } from '../interpreter/interpreter.ts';
 import { ARENA_POINTER, FRAME_BYTES, MAX_FRAMES, Machine } from '../interpreter/machine.ts';
 import { helperName } from '../isa/helper-names.ts';
 import type { FaultReport, RunOptions, RunResult } from '../kernel.ts';
-import type { HelperArgument } from '../verifier/helpers.ts';
+import type { HelperArgument, HelperPrototype } from '../verifier/helpers.ts';
 import type { KfuncType } from '../verifier/kfuncs.ts';
 import type { Pointer } from './helpers/arena.ts';
 import { helper } from './helpers/table.ts';
 import type { EmbeddedKernel } from './kernel.ts';
 import { KERNEL_HIGH, type KernelOffset, kernelPointer } from './layout.ts';
-import type { EmbeddedMap } from './maps/map.ts';
+import { BPF_F_RDONLY_PROG, type EmbeddedMap } from './maps/map.ts';
 import type { EmbeddedProgram } from './program.ts';
 
 /**
@@ -111,12 +111,16 @@ export class Cpu implements Environment {
         name === undefined ? `invalid func unknown#${id}` : `bpf_${name}#${id} is not in the embedded kernel`;
       throw new Violation(machine, problem);
     }
-    const { args, returns } = found.row;
+    const { args, returns, changesMap }: HelperPrototype = found.row;
     const values: unknown[] = [this];
     let map: EmbeddedMap | undefined;
     args.forEach((kind: HelperArgument, index) => {
       const value = this.#argument(machine, kind, index + 1, map, args[index + 1] === 'size');
-      if (kind === 'const_map_ptr') map = value as EmbeddedMap;
+      if (kind === 'const_map_ptr') {
+        map = value as EmbeddedMap;
+        if (changesMap && (map.flags & BPF_F_RDONLY_PROG) !== 0)
+          throw new Violation(machine, 'write into map forbidden');
+      }
       values.push(value);
     });
     const result = found.call(...values);

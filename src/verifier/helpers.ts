@@ -18,6 +18,8 @@ export interface HelperPrototype {
   readonly name: string;
   readonly args: readonly HelperArgument[];
   readonly returns: HelperResult;
+  /** Only for maps that programs may write. */
+  readonly changesMap?: true;
 }
 
 export const HELPERS = [
@@ -27,8 +29,15 @@ export const HELPERS = [
     name: 'map_update_elem',
     args: ['const_map_ptr', 'map_key', 'map_value', 'flags'],
     returns: 'integer',
+    changesMap: true,
   },
-  { id: 3, name: 'map_delete_elem', args: ['const_map_ptr', 'map_key'], returns: 'integer' },
+  {
+    id: 3,
+    name: 'map_delete_elem',
+    args: ['const_map_ptr', 'map_key'],
+    returns: 'integer',
+    changesMap: true,
+  },
   { id: 5, name: 'ktime_get_ns', args: [], returns: 'u64' },
   { id: 6, name: 'trace_printk', args: ['mem', 'size', 'value', 'value', 'value'], returns: 'integer' },
   { id: 7, name: 'get_prandom_u32', args: [], returns: 'u32' },

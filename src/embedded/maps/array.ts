@@ -7,7 +7,6 @@ import {
   BPF_F_INNER_MAP,
   BPF_F_MMAPABLE,
   BPF_F_NUMA_NODE,
-  BPF_F_PRESERVE_ELEMS,
   BPF_F_RDONLY,
   BPF_F_RDONLY_PROG,
   BPF_F_WRONLY,
@@ -28,7 +27,6 @@ const FLAGS =
   BPF_F_RDONLY_PROG |
   BPF_F_WRONLY_PROG |
   BPF_F_MMAPABLE |
-  BPF_F_PRESERVE_ELEMS |
   BPF_F_INNER_MAP;
 
 export class ArrayMap extends EmbeddedMap {

@@ -46,8 +46,10 @@ const NEXT = 0;
 const HASH = 4;
 const VALUE = 8;
 
-/** Linux: KMALLOC_MAX_SIZE bounds an element. */
-const MAX_ELEMENT = 2 ** 22;
+/** Linux: KMALLOC_MAX_SIZE bounds an element, of which its own struct htab_elem takes 48 bytes. */
+const MAX_ELEMENT = 2 ** 22 - 48;
+/** Linux: the buckets, of 16 bytes each, are counted in 32 bits. */
+const MAX_BUCKETS = 2 ** 27;
 
 export class HashMap extends EmbeddedMap {
   readonly region: ValueRegion;
@@ -70,8 +72,10 @@ export class HashMap extends EmbeddedMap {
         `map '${name}': key and value of ${keySize + valueSize} bytes are too large`,
       );
     }
-    super(kernel, id, attributes);
     const buckets = 2 ** Math.ceil(Math.log2(maxEntries));
+    if (buckets > MAX_BUCKETS)
+      throw new BpfError('E2BIG', `map '${name}': ${maxEntries} elements are too many`);
+    super(kernel, id, attributes);
     const words = HEADER_WORDS + buckets;
     this.#words = kernel.words(this.own(words * 4), words);
     this.#mask = buckets - 1;

@@ -21,7 +21,6 @@ export const BPF_F_ZERO_SEED = 1 << 6;
 export const BPF_F_RDONLY_PROG = 1 << 7;
 export const BPF_F_WRONLY_PROG = 1 << 8;
 export const BPF_F_MMAPABLE = 1 << 10;
-export const BPF_F_PRESERVE_ELEMS = 1 << 11;
 export const BPF_F_INNER_MAP = 1 << 12;
 
 /** What BPF_MAP_CREATE takes. Sizes in bytes. */
@@ -127,6 +126,7 @@ export abstract class EmbeddedMap implements BpfMap {
 
   nextKey(key?: Uint8Array): Uint8Array | undefined {
     this.#checkOpen();
+    this.#refuseFlag(BPF_F_WRONLY, 'user space may not read it (BPF_F_WRONLY)');
     const from = key === undefined ? (0 as KernelOffset) : this.#put(this.#key, key, this.keySize, 'key');
     // The value's scratch place may be smaller than a key, so the answer goes where the question was.
     const result = this.next(from, this.#key);
@@ -144,7 +144,9 @@ export abstract class EmbeddedMap implements BpfMap {
     }
   }
 
+  /** BPF_MAP_FREEZE. Throws EPERM when user space could not change it anyway. */
   freeze(): void {
+    this.#checkWritable();
     this.frozen = true;
   }
 
@@ -163,14 +165,23 @@ export abstract class EmbeddedMap implements BpfMap {
   /** Gives its kernel memory back. */
   close(): void {
     this.closed = true;
-    for (const offset of this.#owned.splice(0)) this.kernel.free(offset);
+    this.#release();
   }
 
-  /** Kernel memory that is freed with the map. */
+  /** Kernel memory that is freed with the map; when there is none left, the map that is being made is undone. */
   protected own(bytes: number): KernelOffset {
-    const offset = this.kernel.allocate(bytes);
-    this.#owned.push(offset);
-    return offset;
+    try {
+      const offset = this.kernel.allocate(bytes);
+      this.#owned.push(offset);
+      return offset;
+    } catch (error) {
+      this.#release();
+      throw error;
+    }
+  }
+
+  #release(): void {
+    for (const offset of this.#owned.splice(0)) this.kernel.free(offset);
   }
 
   #writeHeader(): void {
@@ -233,11 +244,11 @@ export function align8(bytes: number): number {
 }
 
 /** Refuses map flags that a type does not know, and settings it cannot have, with what BPF_MAP_CREATE answers. */
-export function checkFlags({ name, flags }: MapAttributes, allowed: number): void {
+export function checkFlags({ name, flags, mapExtra }: MapAttributes, allowed: number): void {
+  const refuse = (problem: string) => new BpfError('EINVAL', `map '${name}': ${problem}`);
   const unknown = (flags & ~allowed) >>> 0;
-  if (unknown !== 0)
-    throw new BpfError('EINVAL', `map '${name}': map_flags 0x${unknown.toString(16)} are not for its type`);
-  const both = BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;
-  if ((flags & both) === both)
-    throw new BpfError('EINVAL', `map '${name}': it cannot be read-only and write-only`);
+  if (unknown !== 0) throw refuse(`map_flags 0x${unknown.toString(16)} are not for its type`);
+  for (const both of [BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG, BPF_F_RDONLY | BPF_F_WRONLY])
+    if ((flags & both) === both) throw refuse('it cannot be read-only and write-only');
+  if (mapExtra !== 0n) throw refuse('map_extra is not for its type');
 }
