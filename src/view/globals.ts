@@ -1,0 +1,75 @@
+/**
+ * Global variables as one object with a property for each, over all data sections of a program, each in a memory of its
+ * own. Assigning to a property writes the variable.
+ */
+
+import type { Btf } from '../btf/index.ts';
+import { BpfError } from '../errors.ts';
+import type { ViewMemory } from './memory.ts';
+import { inspectView } from './plain.ts';
+import { ViewTypes } from './types.ts';
+import { INSPECT, Space, View, type ViewOptions } from './view.ts';
+
+export interface GlobalVariable {
+  readonly name: string;
+  /** BTF id of its type, or of its `var`. */
+  readonly type: number;
+  /** Bytes from the start of its section. */
+  readonly offset: number;
+}
+
+/** A data section: where it starts in a memory, and what lies in it. */
+export interface GlobalSection {
+  readonly memory: ViewMemory;
+  /** Bytes from the start of the memory. */
+  readonly base: number;
+  readonly variables: readonly GlobalVariable[];
+}
+
+/**
+ * An object with the variables of all sections as properties. Of two static variables with one name, the first is meant.
+ * Other names cannot be assigned: that is a TypeError. `T` is the generated interface, where there is one.
+ */
+export function globalsView<T extends object = { [name: string]: unknown }>(
+  btf: Btf,
+  sections: readonly GlobalSection[],
+  options?: ViewOptions,
+): T {
+  const types = ViewTypes.for(btf, options);
+  const globals: object = Object.create(null);
+  for (const { memory, base, variables } of sections) {
+    const section = new View(Space.of(memory), base);
+    let slots = 0;
+    for (const { name, type: id, offset } of variables) {
+      if (Object.hasOwn(globals, name)) continue;
+      const type = types.of(id);
+      const slot = slots;
+      slots += type.slots;
+      Object.defineProperty(globals, name, {
+        get: () => type.read(section, offset, slot),
+        set: (value: unknown) => type.write(section, offset, value, name),
+        enumerable: true,
+      });
+    }
+  }
+  Object.defineProperty(globals, INSPECT, { value: inspectView });
+  return Object.preventExtensions(globals) as T;
+}
+
+/**
+ * The value of type `typeId` at `offset` bytes into `memory`: a view for a struct, union or array; for others the value
+ * as it is now. `T` is what the caller knows it to be.
+ *
+ * @throws BpfError EINVAL for types without values, and what `memory.touch` throws
+ */
+export function viewOf<T = unknown>(
+  btf: Btf,
+  typeId: number,
+  memory: ViewMemory,
+  offset: number,
+  options?: ViewOptions,
+): T {
+  if (!Number.isSafeInteger(offset) || offset < 0) throw new BpfError('EFAULT', `no offset: ${offset}`);
+  const type = ViewTypes.for(btf, options).of(typeId);
+  return type.read(new View(Space.of(memory), offset), 0, 0) as T;
+}
