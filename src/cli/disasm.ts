@@ -1,15 +1,12 @@
 import { Command, Option } from 'commander';
 import {
   type Btf,
-  type CodeFunction,
-  type CodeSection,
+  disassemble,
   embedded,
-  formatInstruction,
   formatXlated,
   helperName,
   type Instruction,
   type OpenedObject,
-  type Reference,
   slots,
   type XlatedProgram,
 } from '../index.ts';
@@ -33,88 +30,15 @@ export function disasm(): Command {
     .action(async (path: string, name: string | undefined, { as }: { as: 'asm' | 'xlated' | 'wat' }) => {
       if (as === 'wat') throw new CliError('there is no WebAssembly form yet: programs are interpreted', 1);
       const object = await openObject(path);
-      if (as === 'asm') printAssembly(object, name);
-      else await printXlated(object, name);
+      if (
+        name !== undefined &&
+        !object.code.some(({ functions }) => functions.some((each) => each.name === name))
+      ) {
+        throw new CliError(`there is no function '${name}' in ${path}`);
+      }
+      if (as === 'xlated') await printXlated(object, name);
+      else for (const line of disassemble(object, name)) print(line);
     });
-}
-
-function printAssembly(object: OpenedObject, name: string | undefined): void {
-  const functions = object.code.flatMap((section) => section.functions);
-  if (name !== undefined && !functions.some((each) => each.name === name)) {
-    throw new CliError(
-      `there is no function '${name}'; ${object.name} has ${functions.map((each) => each.name).join(', ')}`,
-    );
-  }
-  for (const section of object.code) {
-    const wanted = section.functions.filter((each) => name === undefined || each.name === name);
-    if (wanted.length === 0 && (name !== undefined || section.functions.length > 0)) continue;
-    print(`.section ${quoted(section.name)}`);
-    if (wanted.length === 0) printSlots(object, section, 0, section.insns.length);
-    for (const each of wanted) {
-      print(`\n.func ${each.local ? 'static ' : ''}${each.name}`);
-      printSlots(object, section, each.start, each.end);
-    }
-    print();
-  }
-}
-
-const quoted = (name: string) => (/^[\w.$]+$/.test(name) ? name : JSON.stringify(name));
-
-function printSlots(object: OpenedObject, section: CodeSection, start: number, end: number): void {
-  const { insns, labels } = section;
-  const label = labelNearest(section);
-  let source = '';
-  for (let index = start; index < end; index += slots(insns[index])) {
-    const line = object.sourceAt(section, index);
-    if (line !== undefined && line !== source) print(`; ${line}`);
-    source = line ?? source;
-    if (labels.has(index)) print(`${labels.get(index)}:`);
-    const text = formatInstruction(insns, index, { label, lossless: true });
-    print(`${String(index).padStart(8)}:\t${text}`);
-    const reference = section.references.get(index);
-    if (reference !== undefined) print(`;\t\t-> ${describe(object, reference)}`);
-  }
-}
-
-/** Names a slot as llvm-objdump does: the symbol there, or the distance from the one before. */
-function labelNearest({ functions, labels }: CodeSection): (slot: number) => string {
-  const named = new Map([
-    ...labels,
-    ...functions.map((each: CodeFunction) => [each.start, each.name] as const),
-  ]);
-  const starts = [...named.keys()].sort((a, b) => a - b);
-  return (slot) => {
-    const start = starts.findLast((each) => each <= slot) ?? 0;
-    const name = named.get(start) ?? 'section';
-    return start === slot ? name : `${name}+0x${((slot - start) * 8).toString(16)}`;
-  };
-}
-
-function describe(object: OpenedObject, reference: Reference): string {
-  switch (reference.kind) {
-    case 'map':
-      return `map ${reference.map}`;
-    case 'data':
-      return variableAt(
-        object.data.find(({ name }) => name === reference.section),
-        reference.section,
-        reference.offset,
-      );
-    case 'arena_global':
-      return variableAt(object.arenaGlobals, 'arena', reference.offset);
-    case 'call':
-    case 'function':
-      return `function ${reference.callee.name}`;
-    case 'extern':
-      return `${reference.extern.kind} ${reference.extern.name}${reference.extern.weak ? ' (weak)' : ''}`;
-  }
-}
-
-function variableAt(section: OpenedObject['arenaGlobals'], place: string, offset: number): string {
-  const found = section?.variables.find((each) => each.offset <= offset && offset < each.offset + each.size);
-  if (found === undefined) return `${place} + 0x${offset.toString(16)}`;
-  const inside = offset - found.offset;
-  return `${found.name}${inside > 0 ? ` + 0x${inside.toString(16)}` : ''} in ${place}`;
 }
 
 async function printXlated(object: OpenedObject, name: string | undefined): Promise<void> {
