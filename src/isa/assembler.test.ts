@@ -243,3 +243,10 @@ test('numbers that the caller names may stand wherever a number may', () => {
   assert.deepEqual((sections[0] as CodeSection).insns, assembleInstructions('call 1'));
   assert.equal(maps[0].mapFlags, 1024);
 });
+
+test('names say what sections hold: data behind a dot, programs of struct_ops and others without', () => {
+  for (const name of ['.data', '.data.cold', '.rodata.str1.1', '.struct_ops.link', 'license'])
+    assert.equal(assemble(`.section ${name}\n.byte 1`).sections[0].kind, 'data', name);
+  for (const name of ['struct_ops/init', 'struct_ops.s/init', 'data', 'xdp', '?tc'])
+    assert.equal(assemble(`.section "${name}"\nexit`).sections[0].kind, 'code', name);
+});

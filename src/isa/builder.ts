@@ -60,7 +60,7 @@ interface Label {
 
 /** Section names that hold data when `.section` gives no flags; programs live in sections of any other name. */
 const DATA_SECTION =
-  /^\.?(?:data|rodata|bss|addr_space\.1|maps|kconfig|ksyms|license|version|struct_ops)(?:[._].*)?$/;
+  /^(?:maps|license|version|\.(?:data|rodata|bss|addr_space\.1|maps|kconfig|ksyms|struct_ops)(?:[._].*)?)$/;
 
 /** Collects the statements of one text. */
 export class Builder {
