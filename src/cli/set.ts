@@ -27,8 +27,13 @@ export function setGlobal(object: OpenedObject, assignment: string): void {
   }
 }
 
+function has(place: unknown, step: string): place is Place {
+  if (place instanceof ArrayView) return /^\d+$/.test(step) && Number(step) < place.length;
+  return typeof place === 'object' && place !== null && step in place;
+}
+
 function descend(place: Place, step: string, path: string): Place {
-  if (typeof place !== 'object' || place === null || !(step in place)) {
+  if (!has(place, step)) {
     const names =
       typeof place === 'object' && place !== null ? Object.keys(place).slice(0, 20).join(', ') : '';
     throw new CliError(`--set ${path}: there is no '${step}'${names && `; known are ${names}`}`);

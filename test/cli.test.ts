@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { after, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const folder = mkdtempSync(`${tmpdir()}/bpf-arena-`);
+after(() => rmSync(folder, { recursive: true }));
+
+interface Outcome {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+function cli(...args: string[]): Outcome {
+  const options = { cwd: ROOT, encoding: 'utf8', env: { ...process.env, NO_COLOR: '1' } } as const;
+  return spawnSync(process.execPath, ['bin/bpf-arena.js', ...args], options);
+}
+
+const LIST = 'programs/arena_list.bpf.o';
+
+describe('bpf-arena run', () => {
+  it('runs a program and prints one JSON value', () => {
+    const { status, stdout, stderr } = cli('run', LIST, 'arena_list_add', '--set', 'cnt=1000', '--json');
+    assert.equal(stderr, '');
+    assert.equal(status, 0);
+    const { program, retval, durationNs, globals, faults } = JSON.parse(stdout);
+    assert.deepEqual({ program, retval, faults }, { program: 'arena_list_add', retval: 0, faults: [] });
+    assert.ok(durationNs > 0);
+    assert.equal(globals.list_sum, 499_500);
+    assert.equal(globals.cnt, 1000);
+    assert.match(globals.list_head, /^0x[0-9a-f]+$/);
+  });
+
+  it('prints all digits of 64-bit integers', () => {
+    const { stdout } = cli('run', 'programs/arena_globals.bpf.o', 'arena_globals_check', '--json');
+    assert.match(stdout, /"arena_u64": 81985529216486895\b/);
+  });
+
+  it('sets parts of structs and arrays, texts and negative numbers', () => {
+    const set = [
+      'data_struct.y=-7',
+      'rodata_array[2]=31',
+      'data_text=other',
+      'rodata_s64=-9',
+      'data_u64=0xffffffffffffffff',
+    ];
+    const args = set.flatMap((each) => ['--set', each]);
+    const { stdout, stderr } = cli(
+      'run',
+      'programs/arena_globals.bpf.o',
+      'arena_globals_check',
+      '--json',
+      ...args,
+    );
+    assert.equal(stderr, '');
+    const { globals } = JSON.parse(stdout);
+    assert.deepEqual(globals.data_struct, { x: -1, y: -7, tag: 3 });
+    assert.deepEqual(globals.rodata_array, [10, 20, 31, 40]);
+    assert.equal(globals.data_text, 'other');
+    assert.equal(globals.rodata_s64, -9);
+    assert.match(stdout, /"data_u64": 18446744073709551615\b/);
+  });
+
+  it('copies the context in and out', () => {
+    const text = `.license "GPL"\n.section syscall\n.func f : s32 (void *ctx)\n*(u32 *)(r1 + 4) = 5\nr0 = *(u32 *)(r1 + 0)\nexit\n`;
+    writeFileSync(`${folder}/ctx.bpfasm`, text);
+    assert.equal(cli('asm', `${folder}/ctx.bpfasm`, '-o', `${folder}/ctx.o`).status, 0);
+    const { stdout } = cli('run', `${folder}/ctx.o`, '--ctx', 'hex:2a000000ffffffff', '--json');
+    const { retval, ctxOut } = JSON.parse(stdout);
+    assert.deepEqual({ retval, ctxOut }, { retval: 42, ctxOut: 'hex:2a00000005000000' });
+  });
+
+  it('stops a program that touches what is not its own: one line, exit status 1', () => {
+    const text = `.license "GPL"\n.section syscall\n.func f : s32 (void *ctx)\nr2 = *(u64 *)(r1 + 0)\nr0 = 0\nexit\n`;
+    writeFileSync(`${folder}/bad.bpfasm`, text);
+    cli('asm', `${folder}/bad.bpfasm`, '-o', `${folder}/bad.o`);
+    const { status, stdout, stderr } = cli('run', `${folder}/bad.o`);
+    assert.deepEqual({ status, stdout }, { status: 1, stdout: '' });
+    assert.match(
+      stderr,
+      /^bpf-arena: f, instruction 0 in f \(bad\.bpfasm:4: .*\): R1 invalid mem access 'scalar'.* \[EACCES\]\n$/,
+    );
+  });
+
+  it('stops a runaway program', () => {
+    writeFileSync(
+      `${folder}/loop.bpfasm`,
+      '.license "GPL"\n.section syscall\n.func f : s32 (void *ctx)\nr0 = 0\nx: if r0 == 0 goto x\nexit\n',
+    );
+    cli('asm', `${folder}/loop.bpfasm`, '-o', `${folder}/loop.o`);
+    const { status, stderr } = cli('run', `${folder}/loop.o`, '--max-insns', '1000');
+    assert.equal(status, 1);
+    assert.match(stderr, /f was stopped after 1000 instructions/);
+  });
+});
+
+describe('wrong usage and unreadable input end with one line and exit status 2', () => {
+  writeFileSync(`${folder}/text.o`, 'not an object');
+  writeFileSync(`${folder}/empty.o`, '');
+  const cases: [string[], RegExp][] = [
+    [['run', 'nowhere.o'], /cannot read 'nowhere.o': there is no such file/],
+    [['run', `${folder}/text.o`], /not an ELF file/],
+    [['run', `${folder}/empty.o`], /ELF/],
+    [['run', folder], /it is a folder/],
+    [['run', LIST], /say which program: arena_list has arena_list_add, /],
+    [['run', LIST, 'nope'], /there is no program 'nope'/],
+    [['run', LIST, 'arena_list_add', '--set', 'cnt'], /--set takes GLOBAL=VALUE/],
+    [['run', LIST, 'arena_list_add', '--set', 'cnt=x'], /'x' is not a whole number/],
+    [['run', LIST, 'arena_list_add', '--set', 'cnt=99999999999'], /cnt/],
+    [['run', LIST, 'arena_list_add', '--set', 'nope=1'], /there is no 'nope'; known are cnt, /],
+    [['run', LIST, 'arena_list_add', '--ctx', 'hex:0g'], /hexadecimal/],
+    [['run', LIST, 'arena_list_add', '--repeat', '0'], /--repeat/],
+    [['run', LIST, 'arena_list_add', '--kernel', 'plan9'], /embedded, linux/],
+    [['disasm', LIST, 'nope'], /there is no function 'nope'/],
+    [['btf', `${folder}/text.o`], /./],
+    [['frob'], /unknown command 'frob'/],
+    [['run', LIST, '--frob'], /unknown option '--frob'/],
+  ];
+  for (const [args, message] of cases) {
+    it(args.join(' ').replaceAll(folder, ''), () => {
+      const { status, stdout, stderr } = cli(...args);
+      assert.equal(status, 2, stderr);
+      assert.equal(stdout, '');
+      assert.match(stderr, message);
+      assert.equal(stderr.trimEnd().split('\n').length, 1, stderr);
+    });
+  }
+});
+
+describe('bpf-arena', () => {
+  for (const command of ['run', 'disasm', 'btf', 'asm', 'features', 'demo']) {
+    it(`${command} --help says how it is used`, () => {
+      const { status, stdout } = cli(command, '--help');
+      assert.equal(status, 0);
+      assert.match(stdout, new RegExp(`Usage: bpf-arena ${command}`));
+    });
+  }
+
+  it('features lists what the embedded kernel has', () => {
+    const found = JSON.parse(cli('features', '--json').stdout);
+    assert.equal(found.kernel, 'embedded');
+    assert.deepEqual(found.kfuncs, [
+      'bpf_arena_alloc_pages',
+      'bpf_arena_free_pages',
+      'bpf_arena_reserve_pages',
+    ]);
+    assert.deepEqual(
+      found.helpers.map(({ id }: { id: number }) => id),
+      [1, 2, 3, 5, 6, 7, 8, 14],
+    );
+  });
+
+  it('btf prints types as C, TypeScript and JSON', () => {
+    assert.match(cli('btf', LIST).stdout, /struct node \{/);
+    assert.match(cli('btf', LIST, '--as', 'ts').stdout, /export interface node \{\n {2}next: node \| null;/);
+    assert.ok(JSON.parse(cli('btf', LIST, '--as', 'json').stdout));
+  });
+
+  it('demo shows equal sums, 1,000 values, and the page map', () => {
+    const { status, stdout } = cli('demo');
+    assert.equal(status, 0);
+    const [program, walk] = [...stdout.matchAll(/sum computed by .*? {2,}(\d+)/g)].map(([, sum]) => sum);
+    assert.equal(program, '4999950000');
+    assert.equal(walk, program);
+    const values = [...stdout.matchAll(/^ +(\d+) {2}((?: *\d+)+)$/gm)].flatMap(([, , row]) =>
+      row.trim().split(/ +/),
+    );
+    assert.equal(values.length, 1000);
+    assert.match(stdout, /page map: \d+ of 8192 pages present/);
+    assert.match(stdout, /█/);
+  });
+});
