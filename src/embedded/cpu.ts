@@ -7,6 +7,7 @@ import { helperName } from '../isa/helper-names.ts';
 import type { FaultReport, RunOptions, RunResult } from '../kernel.ts';
 import type { HelperArgument, HelperPrototype } from '../verifier/helpers.ts';
 import type { KfuncType } from '../verifier/kfuncs.ts';
+import { BPF_MAP_LAYOUT } from './btf.ts';
 import type { Pointer } from './helpers/arena.ts';
 import { helper } from './helpers/table.ts';
 import type { EmbeddedKernel } from './kernel.ts';
@@ -97,8 +98,8 @@ export class Cpu implements Environment {
     if (offset >= this.stackTop - STACK_BYTES && offset < this.stackTop) {
       return `invalid ${writes ? 'write to' : 'read from'} stack, off=${offset - this.stackTop} size=${size}`;
     }
-    const header = !writes && this.kernel.mapAt(offset as KernelOffset, true);
-    return header
+    const header = writes ? undefined : this.kernel.mapAt(offset as KernelOffset, true)?.header;
+    return header !== undefined && offset + size <= header + BPF_MAP_LAYOUT.size
       ? undefined
       : `kernel memory at offset 0x${offset.toString(16)} does not belong to the program`;
   }

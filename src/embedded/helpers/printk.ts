@@ -27,41 +27,51 @@ export function trace_printk(
 }
 
 const latin1 = (bytes: Uint8Array) => String.fromCharCode(...bytes);
-const DIRECTIVE = /%(?:%|([-+ #0]*)(\d*)(ll|l|hh|h|z)?([diuxXpsc])([ku]s)?)|%/g;
+/** Flags and width, then an integer with its length, a pointer in one of its forms, a string or a character. */
+const DIRECTIVE = /%(?:%|([-+ 0]*)(\d*)(?:(ll?)?([diuxX])|(p(?:[ku]s|[KxsSB]|(?![A-Za-z0-9]))|s|c)))|%/g;
+/** What Linux prints: its ctype calls the upper half of Latin-1 printable, and white space is. */
+const PRINTABLE = /^[\t-\r -~\xa0-\xff]*$/;
 
 /** The formatted line, or undefined where Linux answers EINVAL: an unknown directive, or too many of them. */
 function formatLine(cpu: Cpu, format: string, values: readonly bigint[]): string | undefined {
   let used = 0;
-  let invalid = false;
-  const line = format.replace(DIRECTIVE, (whole, flags, width, length, kind, space) => {
+  let invalid = !PRINTABLE.test(format);
+  const line = format.replace(DIRECTIVE, (whole, flags, width, length, integer, other) => {
     if (whole === '%%') return '%';
-    if (kind === undefined || used === MAX_ARGS || (space !== undefined && kind !== 'p')) {
+    if (whole === '%' || used === MAX_ARGS) {
       invalid = true;
       return '';
     }
-    const text = formatValue(cpu, values[used++], space !== undefined ? 's' : kind, length ?? '', flags);
+    const value = values[used++];
+    const text = integer
+      ? formatInteger(value, integer, length === undefined ? 32 : 64, flags)
+      : formatOther(cpu, value, other);
     return pad(text, flags, Number(width || 0));
   });
   return invalid ? undefined : line;
 }
 
-function formatValue(cpu: Cpu, value: bigint, kind: string, length: string, flags: string): string {
-  const bits = length === '' ? 32 : length === 'hh' ? 8 : length === 'h' ? 16 : 64;
+function formatInteger(value: bigint, kind: string, bits: number, flags: string): string {
+  if (kind === 'u') return BigInt.asUintN(bits, value).toString();
+  if (kind === 'x') return BigInt.asUintN(bits, value).toString(16);
+  if (kind === 'X') return BigInt.asUintN(bits, value).toString(16).toUpperCase();
+  const text = BigInt.asIntN(bits, value).toString();
+  return text.startsWith('-') ? text : (/\+/.exec(flags)?.[0] ?? / /.exec(flags)?.[0] ?? '') + text;
+}
+
+/** Pointers are printed as they are: there is nothing to hide here, so unlike on Linux %p and %pK do not hash them. */
+function formatOther(cpu: Cpu, value: bigint, kind: string): string {
   switch (kind) {
-    case 'd':
-    case 'i':
-      return BigInt.asIntN(bits, value).toString();
-    case 'u':
-      return BigInt.asUintN(bits, value).toString();
-    case 'x':
-    case 'X': {
-      const digits = (flags.includes('#') ? '0x' : '') + BigInt.asUintN(bits, value).toString(16);
-      return kind === 'X' ? digits.toUpperCase() : digits;
-    }
     case 'c':
       return String.fromCharCode(Number(value & 0xffn));
     case 's':
+    case 'pks':
+    case 'pus':
       return readString(cpu, value);
+    case 'ps':
+    case 'pS':
+    case 'pB':
+      return `0x${BigInt.asUintN(64, value).toString(16)}`;
     default:
       return BigInt.asUintN(64, value).toString(16).padStart(16, '0');
   }
@@ -70,7 +80,8 @@ function formatValue(cpu: Cpu, value: bigint, kind: string, length: string, flag
 function pad(text: string, flags: string, width: number): string {
   if (flags.includes('-')) return text.padEnd(width);
   if (!flags.includes('0')) return text.padStart(width);
-  return text.startsWith('-') ? `-${text.slice(1).padStart(width - 1, '0')}` : text.padStart(width, '0');
+  const sign = /^[-+ ]?/.exec(text)?.[0] ?? '';
+  return sign + text.slice(sign.length).padStart(width - sign.length, '0');
 }
 
 /** The text at a pointer into kernel memory or the arena; nothing where neither is. */
