@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { parseObject } from '../object/object.ts';
+import { assembleObject } from '../object/write.ts';
+import { EmbeddedKernel } from './kernel.ts';
+
+/** Loading: all or nothing, and nothing stays behind. */
+
+const ARENA = '.map arena, type=arena, max_entries=8, map_flags=0x400';
+const OTHER = '.map other, type=arena, max_entries=8, map_flags=0x400';
+const MAIN = '.section syscall\n.func main : s32 (void *ctx)';
+const END = 'r0 = 0\nexit';
+
+/** Objects that fail at different steps of a load, with the error. */
+const FAILURES: readonly (readonly [what: string, text: string, code: string, message: RegExp])[] = [
+  [
+    'a map that is refused',
+    `.map wrong, type=array, key_size=8, value_size=4, max_entries=1\n${MAIN}\n${END}`,
+    'EINVAL',
+    /4-byte index/,
+  ],
+  [
+    'a map type that is missing',
+    `.map ring, type=ringbuf, max_entries=4096\n${MAIN}\n${END}`,
+    'EOPNOTSUPP',
+    /ringbuf/,
+  ],
+  [
+    'a program type that is missing',
+    `.section kprobe/x\n.func main : s32 (void *ctx)\n${END}`,
+    'EOPNOTSUPP',
+    /program type kprobe/,
+  ],
+  [
+    'a cast without an arena',
+    `${MAIN}\nr1 = addr_space_cast(r1, 0, 1)\n${END}`,
+    'EINVAL',
+    /can only be used in a program that has an associated arena/,
+  ],
+  [
+    'a rejected program',
+    `${ARENA}\n${MAIN}\nr1 = arena ll\ngoto +5\nexit`,
+    'EINVAL',
+    /jump out of range from insn 2 to 8/,
+  ],
+  [
+    'a kfunc that is missing',
+    `${ARENA}\n.extern kfunc bpf_missing : void (void *p)\n${MAIN}\nr1 = arena ll\ncall bpf_missing\n${END}`,
+    'ESRCH',
+    /bpf_missing/,
+  ],
+];
+
+describe('a load that fails leaves kernel memory as it was', () => {
+  for (const [what, text, code, message] of FAILURES) {
+    it(`${what}: ${code}`, async () => {
+      using kernel = new EmbeddedKernel();
+      const before = kernel.memory.allocated;
+      const object = parseObject(assembleObject(text));
+      await assert.rejects(kernel.load(object), { code, message });
+      assert.equal(kernel.memory.allocated, before);
+    });
+  }
+
+  it('two arenas are refused before anything is loaded', () => {
+    assert.throws(() => parseObject(assembleObject(`${ARENA}\n${OTHER}\n${MAIN}\n${END}`)), {
+      code: 'EINVAL',
+    });
+  });
+});
+
+describe('every program of programs/', () => {
+  const folder = new URL('../../programs/', import.meta.url);
+  for (const file of readdirSync(folder).filter((name) => name.endsWith('.bpf.o'))) {
+    it(`${file} loads, closes and leaves kernel memory as it was`, async () => {
+      using kernel = new EmbeddedKernel();
+      const before = kernel.memory.allocated;
+      const load = await kernel.load(parseObject(readFileSync(new URL(file, folder))));
+      assert.ok(kernel.memory.allocated > before);
+      load.close();
+      assert.equal(kernel.memory.allocated, before);
+    });
+  }
+});
+
+it('10,000 kernels opened, loaded and closed leave memory and handles as they were', async () => {
+  const bytes = readFileSync(new URL('../../programs/arena_list.bpf.o', import.meta.url));
+  const object = parseObject(bytes);
+  const cycle = async () => {
+    using kernel = new EmbeddedKernel();
+    await kernel.load(object);
+  };
+  for (let i = 0; i < 500; i++) await cycle();
+  const before = { rss: process.memoryUsage.rss(), handles: process.getActiveResourcesInfo().length };
+  for (let i = 0; i < 10_000; i++) await cycle();
+  const grown = process.memoryUsage.rss() - before.rss;
+  assert.ok(grown < 64 * 2 ** 20, `${grown} bytes more`);
+  assert.equal(process.getActiveResourcesInfo().length, before.handles);
+});
