@@ -112,7 +112,7 @@ export class ArrayView<T = Value> extends View implements Iterable<T> {
   /** An element. @throws BpfError ERANGE beyond the end */
   at(index: number): T {
     const element = this[TYPE].element;
-    if (index >= this.length || index < 0) this.#checkIndex(index);
+    this.#checkIndex(index);
     return element.read(this, index * element.size, index * element.slots) as T;
   }
 

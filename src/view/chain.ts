@@ -6,7 +6,9 @@
 
 import { BpfError } from '../errors.ts';
 import { ArrayView } from './array.ts';
-import { View } from './view.ts';
+import { TYPE, type ValueType, View } from './view.ts';
+
+type Typed = View & { readonly [TYPE]?: ValueType };
 
 const end = new Proxy(Object.prototype, {
   get(target, key, receiver) {
@@ -18,12 +20,9 @@ const end = new Proxy(Object.prototype, {
     const index = indexOf(key);
     if (index >= 0 && receiver instanceof ArrayView) receiver.set(index, value);
     else if (typeof key === 'string' && receiver instanceof View) {
-      throw new BpfError('EINVAL', `${receiver.constructor.name} has no field ${key}`);
+      throw new BpfError('EINVAL', `${(receiver as Typed)[TYPE]?.name ?? 'the view'} has no field ${key}`);
     } else return Reflect.set(target, key, value, receiver);
     return true;
-  },
-  has(target, key) {
-    return Reflect.has(target, key);
   },
 });
 

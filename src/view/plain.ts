@@ -131,6 +131,12 @@ export function inspectView(this: unknown, _depth: number, options: object, insp
 
 for (const { prototype } of [StructBase, ArrayView]) {
   Object.defineProperty(prototype, INSPECT, { value: inspectView });
+  // Without it JSON.stringify gives `{}`. Bigints are still a TypeError: only the caller knows how to write them.
+  Object.defineProperty(prototype, 'toJSON', {
+    value(this: unknown) {
+      return toPlain(this);
+    },
+  });
 }
 
 function hex(address: bigint): string {
