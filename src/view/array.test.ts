@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { inspect } from 'node:util';
-import { FakeMemory } from '../../test/support/view-memory.ts';
+import { FakeMemory } from '../../test/view-memory.ts';
 import { BtfBuilder } from '../btf/index.ts';
 import { type ArrayView, addressOf, globalsView, sizeOf, toPlain, viewOf } from './index.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { FakeMemory } from '../../test/support/view-memory.ts';
+import { FakeMemory } from '../../test/view-memory.ts';
 import { BTF_INT_SIGNED, BtfBuilder } from '../btf/index.ts';
 import { globalsView, type ViewOptions, viewOf } from './index.ts';
 

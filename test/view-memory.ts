@@ -1,7 +1,7 @@
 /** A memory for tests of views: an arena of a few pages with faults counted, at a user address, over plain buffers. */
 
-import { BpfError } from '../../src/errors.ts';
-import type { ViewMemory } from '../../src/view/memory.ts';
+import { BpfError } from '../src/errors.ts';
+import type { ViewMemory } from '../src/view/memory.ts';
 
 export const ARENA_HIGH = 0x7f00;
 export const KERNEL_POINTER = 0xffff_8880_0000_1000n;
