@@ -117,6 +117,7 @@ async function use(kernel: EmbeddedKernel, bytes: Uint8Array): Promise<Outcome> 
   try {
     const object = parseObject(bytes, 'damaged');
     outcome = 'opened';
+    attempt(() => void object.types);
     for (const program of Object.values(object.programs)) attempt(() => object.link(program, kernel));
     const load = await kernel.load(object);
     outcome = 'loaded';

@@ -158,10 +158,20 @@ test('refused: a variable that ends beyond its section', () => {
   });
 });
 
-test('refused: zeroes that no map value can hold', () => {
-  const file = writeElf({
-    sections: [{ name: '.bss', flags: SHF_ALLOC | SHF_WRITE, type: SHT_NOBITS, size: 2 ** 40 }],
-    symbols: [],
-  });
-  assert.throws(() => parseObject(file), FormatError);
+test('refused: more zeroes than map values can hold, in one section or in many', () => {
+  const bss = (...sizes: number[]) =>
+    writeElf({
+      sections: sizes.map((size, i) => ({
+        name: `.bss.${i}`,
+        flags: SHF_ALLOC | SHF_WRITE,
+        type: SHT_NOBITS,
+        size,
+      })),
+      symbols: [],
+    });
+  assert.throws(() => parseObject(bss(2 ** 40)), FormatError);
+  assert.throws(
+    () => parseObject(bss(2 ** 29, 2 ** 29, 1)),
+    /\.bss\.2, offset 0: 1 bytes are more than map values/,
+  );
 });

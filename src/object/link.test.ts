@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readElf, writeElf } from '../elf/index.ts';
+import { BtfBuilder, writeBtfExt } from '../btf/index.ts';
+import { readElf, SHF_ALLOC, SHF_EXECINSTR, STT_FUNC, writeElf } from '../elf/index.ts';
 import { FormatError } from '../errors.ts';
-import { imm64, subprogramTarget } from '../isa/instruction.ts';
+import { assembleInstructions } from '../isa/assembler.ts';
+import { encode, imm64, subprogramTarget } from '../isa/instruction.ts';
 import type { LinkedProgram } from './link.ts';
 import { type BpfObject, type LinkTarget, parseObject } from './object.ts';
 import { assembleObject } from './write.ts';
@@ -154,6 +156,39 @@ test('line records and function types move along with their instructions', () =>
     ['0 call a', '1 r0 = 2', '2 exit', '3 r0 = 1', '4 exit'],
   );
   assert.ok(functions.every(({ type }) => type > 0));
+});
+
+test('records that a tool wrote in another order, or twice, are found all the same', () => {
+  const types = new BtfBuilder();
+  const func = types.func('main', types.int('int', 4), []);
+  const line = (insnOffset: number, text: string) => ({
+    insnOffset,
+    fileName: 'a.c',
+    text,
+    line: 1,
+    column: 1,
+  });
+  const lines = [line(8, 'second'), line(0, 'first'), line(8, 'again')];
+  const funcs = [0, 0].map((insnOffset) => ({ insnOffset, type: func }));
+  const ext = writeBtfExt(
+    { lineInfo: new Map([['xdp', lines]]), funcInfo: new Map([['xdp', funcs]]) },
+    types,
+  );
+  const data = encode(assembleInstructions('r0 = 1\nexit'));
+  const object = writeElf({
+    sections: [
+      { name: 'xdp', flags: SHF_ALLOC | SHF_EXECINSTR, data },
+      { name: '.BTF', data: types.write() },
+      { name: '.BTF.ext', data: ext },
+    ],
+    symbols: [{ name: 'main', section: 0, type: STT_FUNC, size: 16 }],
+  });
+  const linked = link(parseObject(object), 'main');
+  assert.deepEqual(
+    linked.lines.map(({ insn, info }) => `${insn} ${info.text}`),
+    ['0 first', '1 second'],
+  );
+  assert.equal(linked.functions[0].type, func);
 });
 
 test('references move along, and those among functions are gone', () => {

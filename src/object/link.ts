@@ -11,6 +11,7 @@ import {
 } from '../isa/opcodes.ts';
 import type { CodeFunction, Reference } from './code.ts';
 import type { ObjectFile } from './object-file.ts';
+import { countBefore } from './search.ts';
 
 /**
  * Puts a program and everything it calls into one run of instructions, as BPF_PROG_LOAD wants it: the entry function
@@ -45,6 +46,17 @@ export interface LinkedProgram {
   readonly coreRelos: ReadonlyMap<number, CoreRelo>;
   /** In ascending order; a record holds until the next. */
   readonly lines: readonly LinkedLine[];
+}
+
+/** Where an instruction comes from. */
+export interface SourceLine {
+  file: string;
+  /** The text of the line. */
+  text: string;
+  /** Counted from 1. */
+  line: number;
+  /** Counted from 1; 0 when unknown. */
+  column: number;
 }
 
 /** Linux: BPF_COMPLEXITY_LIMIT_INSNS bounds a program; more cannot be loaded. */
@@ -105,6 +117,22 @@ const MAP_SOURCES: readonly number[] = [
   BPF_PSEUDO_MAP_IDX_VALUE,
 ];
 
+/** Finds the source line of a slot: the last record that starts at or before it. */
+export function sourceLookup({ lines }: LinkedProgram): (slot: number) => SourceLine | undefined {
+  const sorted = [...lines].sort((a, b) => a.insn - b.insn);
+  return (slot: number) => {
+    let low = 0;
+    let high = sorted.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (sorted[middle].insn <= slot) low = middle + 1;
+      else high = middle;
+    }
+    const info = sorted[low - 1]?.info;
+    return info && { file: info.fileName, text: info.text, line: info.line, column: info.column };
+  };
+}
+
 /** Refuses a function that ends inside a ld_imm64, and maps by number: in an object those would be anybody's. */
 function check({ name, section, start, end }: CodeFunction): void {
   let slot = start;
@@ -134,16 +162,6 @@ function recordsOf<Row extends { readonly insnOffset: number }>(
   { section, start, end }: CodeFunction,
 ): readonly Row[] {
   const rows = table?.get(section.name) ?? [];
-  return rows.slice(firstFrom(rows, start * INSN_SIZE), firstFrom(rows, end * INSN_SIZE));
-}
-
-function firstFrom(rows: readonly { readonly insnOffset: number }[], offset: number): number {
-  let low = 0;
-  let high = rows.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (rows[middle].insnOffset < offset) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  const before = (slot: number) => countBefore(rows, slot * INSN_SIZE, ({ insnOffset }) => insnOffset);
+  return rows.slice(before(start), before(end));
 }

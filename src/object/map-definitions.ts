@@ -1,9 +1,10 @@
 import type { Btf, BtfMember } from '../btf/index.ts';
-import type { ElfSection, ElfSymbol } from '../elf/index.ts';
+import type { ElfRelocation, ElfSymbol } from '../elf/index.ts';
 import { BpfError } from '../errors.ts';
 import type { InitialSlot, MapSpec } from './map-spec.ts';
 import { MAP_TYPES } from './map-types.ts';
 import type { ObjectFile } from './object-file.ts';
+import { countBefore } from './search.ts';
 
 /**
  * Maps declared in the `.maps` section. Nothing of a declaration is in its bytes: each attribute is a member whose type
@@ -69,8 +70,10 @@ export function readMapDefinitions(file: ObjectFile): MapSpec[] {
   });
   // In the order of the section, which is the order of declaration.
   placed.sort((a, b) => a.symbol.value - b.symbol.value);
+  const relocations = [...(file.elf.relocations.get(section.index) ?? [])];
+  relocations.sort((a, b) => a.offset - b.offset);
   return placed.map(({ symbol, definition }) => {
-    const slots = readSlots(file, section, symbol, definition);
+    const slots = readSlots(relocations, symbol, definition);
     return mapSpec(symbol.name, { ...definition.fields, slots });
   });
 }
@@ -214,10 +217,9 @@ function readValues(attribute: Attribute): void {
   fields.inner = mapSpec(`${map}.inner`, inner.fields);
 }
 
-/** The initial values of a map: relocations in `.maps` that point into its `values` array. */
+/** The initial values of a map: relocations in `.maps`, given by offset, that point into its `values` array. */
 function readSlots(
-  file: ObjectFile,
-  section: ElfSection,
+  relocations: readonly ElfRelocation[],
   symbol: ElfSymbol,
   definition: Definition,
 ): InitialSlot[] {
@@ -226,15 +228,14 @@ function readSlots(
   const first = symbol.value + valuesOffset;
   const end = symbol.value + Math.max(symbol.size, valuesOffset);
   const kind = fields.type === MAP_TYPES.prog_array ? 'program' : 'map';
-  return (file.elf.relocations.get(section.index) ?? [])
-    .filter(({ offset }) => offset >= first && offset < end)
-    .map(({ offset, symbol: { name } }) => {
-      if ((offset - first) % POINTER_BYTES !== 0 || name === '') {
-        throw new BpfError(
-          'EINVAL',
-          `map '${symbol.name}': an initial value at offset ${offset} names no ${kind}`,
-        );
-      }
-      return { index: (offset - first) / POINTER_BYTES, kind, name };
-    });
+  const before = (place: number) => countBefore(relocations, place, ({ offset }) => offset);
+  return relocations.slice(before(first), before(end)).map(({ offset, symbol: { name } }) => {
+    if ((offset - first) % POINTER_BYTES !== 0 || name === '') {
+      throw new BpfError(
+        'EINVAL',
+        `map '${symbol.name}': an initial value at offset ${offset} names no ${kind}`,
+      );
+    }
+    return { index: (offset - first) / POINTER_BYTES, kind, name };
+  });
 }

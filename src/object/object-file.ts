@@ -24,6 +24,8 @@ export class ObjectFile {
   /** What was ignored, for whoever wonders why. */
   readonly warnings: string[] = [];
   #types: Btf | undefined;
+  /** Bytes of zeroes that {@link contents} has given. */
+  #zeroes = 0;
   /** By the index of their section. */
   readonly #symbols = new Map<number, ElfSymbol[]>();
 
@@ -39,7 +41,7 @@ export class ObjectFile {
     const btf = this.section('.BTF');
     this.btf = btf && Btf.read(btf.data);
     const ext = this.section('.BTF.ext');
-    this.ext = ext && this.btf && readBtfExt(ext.data, this.btf);
+    this.ext = ext && this.btf && inOrder(readBtfExt(ext.data, this.btf));
   }
 
   /**
@@ -80,11 +82,12 @@ export class ObjectFile {
     return defined ? this.elf.sections[symbol.section] : undefined;
   }
 
-  /** A section's bytes, zeroes for one without (`.bss`). Throws when it is larger than anything BPF can load. */
+  /** A section's bytes, zeroes for one without (`.bss`). Throws when those are more than anything BPF can load. */
   contents(section: ElfSection): Uint8Array {
     if (section.type !== SHT_NOBITS) return section.data.slice();
-    if (section.size > MAX_DATA_SECTION) {
-      throw new FormatError(section.name, 0, `${section.size} bytes are more than a map value can have`);
+    this.#zeroes += section.size;
+    if (this.#zeroes > MAX_ZEROES) {
+      throw new FormatError(section.name, 0, `${section.size} bytes are more than map values can have`);
     }
     return new Uint8Array(section.size);
   }
@@ -96,5 +99,24 @@ export class ObjectFile {
   }
 }
 
-/** Linux: KMALLOC_MAX_SIZE bounds a map value; far above every real object's data. */
-const MAX_DATA_SECTION = 2 ** 30;
+/** Of all `.bss` sections together, in bytes: far above every real object's, and bounded, as files can claim any. */
+const MAX_ZEROES = 2 ** 30;
+
+interface InsnRecord {
+  readonly insnOffset: number;
+}
+
+/** Compilers write one record an instruction, in ascending order, and whoever looks records up relies on it. */
+function inOrder({ funcInfo, lineInfo, coreRelos }: BtfExt): BtfExt {
+  const sorted = <Row extends InsnRecord>(table: ReadonlyMap<string, readonly Row[]>) =>
+    new Map([...table].map(([section, rows]) => [section, ascending(rows)]));
+  return { funcInfo: sorted(funcInfo), lineInfo: sorted(lineInfo), coreRelos: sorted(coreRelos) };
+}
+
+/** The records in ascending order; of several for one instruction the first. */
+function ascending<Row extends InsnRecord>(rows: readonly Row[]): readonly Row[] {
+  const isAscending = rows.every((row, i) => i === 0 || row.insnOffset > rows[i - 1].insnOffset);
+  if (isAscending) return rows;
+  const byOffset = rows.toSorted((a, b) => a.insnOffset - b.insnOffset);
+  return byOffset.filter((row, i) => i === 0 || row.insnOffset > byOffset[i - 1].insnOffset);
+}

@@ -16,6 +16,7 @@ import { readMapDefinitions } from './map-definitions.ts';
 import type { MapSpec } from './map-spec.ts';
 import { ObjectFile } from './object-file.ts';
 import { type AttachType, type ProgramType, sectionRule } from './program-types.ts';
+import { countBefore } from './search.ts';
 
 /**
  * An object, opened: maps, programs and global variables that can be looked at and changed before load. Opening needs
@@ -104,14 +105,8 @@ export class BpfObject {
   /** The source line of a slot in a code section, as `text`; undefined when the object has no line information. */
   sourceAt(section: CodeSection, slot: number): string | undefined {
     const lines = this.#file.ext?.lineInfo.get(section.name) ?? [];
-    let low = 0;
-    let high = lines.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (lines[middle].insnOffset <= slot * INSN_SIZE) low = middle + 1;
-      else high = middle;
-    }
-    return lines[low - 1]?.text.trim() || undefined;
+    const following = countBefore(lines, (slot + 1) * INSN_SIZE, ({ insnOffset }) => insnOffset);
+    return lines[following - 1]?.text.trim() || undefined;
   }
 
   /** The `.kconfig` section with the target's values, or undefined when the object declares none. */
