@@ -138,7 +138,7 @@ export class Machine {
   /** Enters a subprogram. @returns its first slot. */
   enter(target: number, returnTo: number): number {
     if (this.depth === MAX_FRAMES) {
-      throw new BpfError('E2BIG', `the call stack of ${MAX_FRAMES + 1} frames is too deep !`);
+      throw new BpfError('E2BIG', `the call stack of ${MAX_FRAMES + 1} frames is too deep`);
     }
     const registers = this.regs.slice(2 * 6, 2 * 10);
     this.#frames.push({ registers, tags: this.tags.slice(6, 10), returnTo, mayGoto: this.mayGoto });

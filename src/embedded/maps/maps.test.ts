@@ -139,3 +139,36 @@ describe('operations answer as on Linux', () => {
     });
   }
 });
+
+it('a hash map is what a JavaScript Map is, for 100,000 random operations, and hands its room out again', () => {
+  const maxEntries = 64;
+  using test = new TestKernel([{ type: HASH, keySize: 6, maxEntries }]);
+  const [map] = test.maps;
+  const model = new Map<string, string>();
+  let state = 4711;
+  const random = (below: number) => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    return Math.floor(((state >>> 8) / 2 ** 24) * below);
+  };
+  for (let operation = 0; operation < 100_000; operation++) {
+    const key = toBytes(BigInt(random(100)), 6);
+    const value = toBytes(BigInt(operation), 8);
+    const flags = random(3);
+    const known = model.has(toHex(key));
+    switch (random(3)) {
+      case 0: {
+        const full = !known && model.size === maxEntries;
+        const refused = flags === 0 ? full : flags === 1 ? known || full : !known;
+        assert.equal(outcome(() => map.update(key, value, flags)) !== 'ok', refused);
+        if (!refused) model.set(toHex(key), toHex(value));
+        break;
+      }
+      case 1:
+        assert.equal(map.delete(key), model.delete(toHex(key)));
+        break;
+      default:
+        assert.equal(toHex(map.lookup(key)), model.get(toHex(key)) ?? 'ENOENT');
+    }
+  }
+  assert.deepEqual([...map.keys()].map(toHex).sort(), [...model.keys()].sort());
+});

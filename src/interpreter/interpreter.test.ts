@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { after, it } from 'node:test';
+import { TestKernel } from '../embedded/testdata/harness.ts';
+import { assembleInstructions } from '../isa/assembler.ts';
+import { verify } from '../verifier/verify.ts';
+import { run, step } from './interpreter.ts';
+import { Code, MAY_GOTO_BUDGET, Machine } from './machine.ts';
+
+/** Stepping, budgets and limits of a run; what instructions compute is the instruction suite's matter. */
+
+const test = new TestKernel([], { instructionBudget: 10_000 });
+after(() => test.close());
+
+function machineOf(text: string): Machine {
+  const insns = assembleInstructions(text);
+  const program = verify({
+    name: 'walk',
+    insns,
+    subprograms: [{ name: 'walk', start: 0, end: insns.length }],
+  });
+  return new Machine(new Code(program, () => undefined), test.kernel.cpu, { low: 7, high: 0 });
+}
+
+it('a step executes one instruction, and everything can be looked at in between', () => {
+  const machine = machineOf('r0 = r1; r2 = 0x100000002 ll; r0 += r2; exit');
+  const seen: string[] = [];
+  while (!machine.finished) {
+    seen.push(`${machine.pc}: r0=${machine.register(0)} r2=${machine.register(2)}`);
+    step(machine);
+  }
+  assert.deepEqual(seen, [
+    '0: r0=0 r2=0',
+    '1: r0=7 r2=0',
+    '3: r0=7 r2=4294967298',
+    '4: r0=4294967305 r2=4294967298',
+  ]);
+  assert.equal(machine.executed, 4);
+});
+
+it('a run goes on where steps stopped', () => {
+  const machine = machineOf('r0 = 1; r0 += 1; r0 += 1; exit');
+  step(machine);
+  assert.equal(run(machine, 10), 3n);
+});
+
+it('a program that runs away is stopped at the instruction budget, and the next one runs', () => {
+  assert.throws(() => test.run('l: r0 = 0; goto l'), {
+    code: 'ETIMEDOUT',
+    message: /after 10000 instructions/,
+  });
+  assert.equal(test.run('r0 = 1; exit').r0, 1n);
+});
+
+it('exactly the budget suffices', () => {
+  const text = 'r0 = 1; r0 += 1; exit';
+  assert.equal(run(machineOf(text), 3), 2n);
+  assert.throws(() => run(machineOf(text), 2), { code: 'ETIMEDOUT' });
+});
+
+it('a frame has 8,388,608 iterations for all its may_goto together', () => {
+  const machine = machineOf('l: may_goto out; r0 += 1; goto l; out: may_goto end; r0 = 0; end: exit');
+  assert.equal(run(machine, 4 * MAY_GOTO_BUDGET), BigInt(MAY_GOTO_BUDGET));
+});
+
+it('the ninth frame is refused', () => {
+  // The function runs in the second frame already.
+  const calls = (count: number) =>
+    `call f0; exit; ${Array.from({ length: count }, (_, i) => `f${i}: ${i + 1 < count ? `call f${i + 1}` : 'r0 = 5'}; exit`).join('; ')}`;
+  assert.equal(test.run(calls(6)).r0, 5n);
+  assert.throws(() => test.run(calls(7)), {
+    code: 'E2BIG',
+    message: /the call stack of 9 frames is too deep/,
+  });
+});
+
+it('a fault report counts the accesses of each instruction to absent pages', () => {
+  const arena = {
+    type: 33,
+    keySize: 0,
+    valueSize: 0,
+    maxEntries: 2,
+    flags: 1 << 10,
+    mapExtra: 0x10_0000_0000n,
+  };
+  using reporting = new TestKernel([arena], { faults: 'report' });
+  const loop =
+    'r1 = addr_space_cast(r1, 0, 1); r2 = 3; l: r0 = *(u32 *)(r1 + 4); r1 += 4096; r2 -= 1; if r2 != 0 goto l; exit';
+  const { faults } = reporting.run(loop, 0);
+  assert.deepEqual(
+    faults.map(({ address, size, access, page, count }) => ({ address, size, access, page, count })),
+    [{ address: 4, size: 4, access: 'load', page: 'free', count: 3 }],
+  );
+  assert.deepEqual(test.run('r0 = 0; exit').faults, []);
+});
