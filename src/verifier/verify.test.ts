@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { decode, type Instruction, subprogramTarget } from '../isa/instruction.ts';
+import { decode, type Instruction } from '../isa/instruction.ts';
 import { VerifiedProgram } from './result.ts';
+import { functionsOf } from './testdata/functions.ts';
 import { VerifierError, verify } from './verify.ts';
 
 /** Structure: what is refused without knowing what registers hold, with the errno and words of Linux 6.18. */
@@ -31,14 +32,11 @@ function decodeSlots(slots: readonly string[]): Instruction[] {
   });
 }
 
-/** The program with its functions: where it starts, and wherever a call leads that stays inside. */
-function programOf(insns: Instruction[], name = 'program') {
-  const targets = insns.flatMap((insn, index) => subprogramTarget(insn, index) ?? []);
-  const inside = targets.filter((target) => target >= 0 && target < insns.length);
-  const starts = [...new Set([0, ...inside])].sort((a, b) => a - b);
-  const end = (i: number) => starts[i + 1] ?? insns.length;
-  return { name, insns, subprograms: starts.map((start, i) => ({ name: `f${start}`, start, end: end(i) })) };
-}
+const programOf = (insns: Instruction[], name = 'program') => ({
+  name,
+  insns,
+  subprograms: functionsOf(insns),
+});
 
 describe('structure', () => {
   for (const { name, insns, errno, message } of cases) {

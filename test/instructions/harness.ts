@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { assembleInstructions } from '../../src/isa/assembler.ts';
-import { type Instruction, subprogramTarget } from '../../src/isa/instruction.ts';
 import type { ProgramToVerify } from '../../src/verifier/result.ts';
+import { functionsOf } from '../../src/verifier/testdata/functions.ts';
 
 /**
  * The instruction suite: what every instruction does, as data that any engine can run. A case is a function in assembly
@@ -56,13 +56,6 @@ export function programOf({ asm, runs, memory }: InstructionCase): ProgramToVeri
   ];
   const insns = assembleInstructions(text.join('\n'));
   return { name: asm, insns, subprograms: functionsOf(insns) };
-}
-
-/** The functions of a program: its entry, and whatever is called. */
-function functionsOf(insns: readonly Instruction[]): ProgramToVerify['subprograms'] {
-  const targets = insns.flatMap((insn, index) => subprogramTarget(insn, index) ?? []);
-  const starts = [...new Set([0, ...targets])].sort((a, b) => a - b);
-  return starts.map((start, i) => ({ name: `function_${start}`, start, end: starts[i + 1] ?? insns.length }));
 }
 
 /** The context of one run. */

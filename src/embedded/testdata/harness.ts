@@ -1,7 +1,8 @@
 import { assembleInstructions } from '../../isa/assembler.ts';
-import { type Instruction, isLdImm64, subprogramTarget } from '../../isa/instruction.ts';
+import { type Instruction, isLdImm64 } from '../../isa/instruction.ts';
 import { BPF_PSEUDO_KFUNC_CALL, opcode } from '../../isa/opcodes.ts';
 import type { RunResult } from '../../kernel.ts';
+import { functionsOf } from '../../verifier/testdata/functions.ts';
 import { verify } from '../../verifier/verify.ts';
 import { EmbeddedKernel, type EmbeddedOptions } from '../kernel.ts';
 import { kernelPointer } from '../layout.ts';
@@ -111,9 +112,7 @@ export class TestKernel {
     const { btf } = this.kernel;
     const ids = this.maps.map((map) => map.id);
     const insns = programText(asm, args, ids, (name) => btf.idOf(name, 'func') as number);
-    const targets = insns.flatMap((insn, index) => subprogramTarget(insn, index) ?? []);
-    const starts = [...new Set([0, ...targets])].sort((a, b) => a - b);
-    const subprograms = starts.map((start, i) => ({ name: asm, start, end: starts[i + 1] ?? insns.length }));
+    const subprograms = functionsOf(insns);
     const arena = this.maps.find((map) => map instanceof ArenaMap)?.arena;
     const resolve = (insn: Instruction) => {
       const map = isLdImm64(insn) && insn.src === 1 ? this.kernel.mapById(insn.imm) : undefined;
