@@ -113,16 +113,20 @@ class CPrinter implements PrintC {
     }
   }
 
+  /** Behind the guard that bpftool has: a program may declare kfuncs itself, and not always as its kernel does. */
   printKfuncs(): void {
     const { btf } = this;
+    const declarations: string[] = [];
     for (let id = btf.startId; id < btf.count; id++) {
       if (btf.kindOf(id) !== 'func' || !btf.declTags(id).includes('bpf_kfunc')) continue;
       const func = btf.type(id);
       if (func.kind !== 'func') continue;
       this.#declare(func.type, 0);
       const name = this.names.ordinary(id);
-      this.#emit(`extern ${this.declare(func.type, name)} __weak __ksym;\n`);
+      declarations.push(`extern ${this.declare(func.type, name)} __weak __ksym;\n`);
     }
+    if (declarations.length === 0) return;
+    this.#emit(`#ifndef BPF_NO_KFUNC_PROTOTYPES\n${declarations.join('')}#endif\n`);
   }
 
   /** PrintC: a declaration of `name` as this type, on one line or with an anonymous type's body. */
