@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { noClang } from '../../test/clang.ts';
+import { readElf, STT_FUNC, STT_SECTION } from '../elf/index.ts';
 import { EmbeddedKernel } from '../embedded/kernel.ts';
 import { FormatError } from '../errors.ts';
 import { assemble } from '../isa/assembler.ts';
@@ -61,6 +63,7 @@ fail:   r0 = -1
         r0 *= r1
         exit
 `;
+const FORMS = new URL('../isa/testdata/forms.json', import.meta.url);
 const OBJECT = parseObject(assembleObject(TEXT, 'sum.bpfasm'), 'sum');
 
 test('the code of the object is the code of the unit', () => {
@@ -74,6 +77,40 @@ test('an assembled object runs in the embedded kernel', async () => {
   using kernel = new EmbeddedKernel();
   const { programs } = await kernel.load(OBJECT);
   assert.equal(programs.sum.run().retval, 7543);
+});
+
+test('every form of instruction goes into an object and comes back', () => {
+  const forms: [bytes: string, form: string][] = JSON.parse(readFileSync(FORMS, 'utf8'));
+  // Calls by distance have no function to go to here.
+  const lines = forms.map(([, form]) => form).filter((form) => !/^(call|ld_pseudo)/.test(form));
+  const [unit] = assemble(lines.join('\n')).sections;
+  const [code] = parseObject(assembleObject(lines.join('\n'))).code;
+  assert.ok(lines.length > 200);
+  assert.deepEqual(code.insns, unit.kind === 'code' && unit.insns);
+});
+
+test('the address of a local function is its section and an addend, the only form that libbpf takes', () => {
+  const bytes = assembleObject(
+    '.func a\nexit\n.func static b\nexit\n.section xdp\n.func main\nr1 = b ll\nr2 = a ll\nexit',
+  );
+  const { relocations, symbols } = readElf(bytes);
+  assert.deepEqual(
+    [...relocations.values()][0].map(({ symbol }) => [symbol.type, symbol.name]),
+    [
+      [STT_SECTION, ''],
+      [STT_FUNC, 'a'],
+    ],
+  );
+  assert.ok(symbols.some(({ name }) => name === 'b'));
+  const { references, insns } = parseObject(bytes).code[1];
+  const callees = [...references.values()].map((each) => each.kind === 'function' && each.callee.name);
+  assert.deepEqual([callees, insns[0].imm], [['b', 'a'], 8]);
+});
+
+test('helpers have their names, unless the caller brings constants of its own', () => {
+  const text = '.section xdp\n.func main\ncall bpf_loop\nexit';
+  assert.equal(parseObject(assembleObject(text)).code[0].insns[0].imm, 181);
+  assert.throws(() => assembleObject(text, 'asm', []), /`bpf_loop` is not defined here/);
 });
 
 test('declarations come back as maps, variables, externs, functions and license', () => {

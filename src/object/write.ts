@@ -16,10 +16,12 @@ import {
   STT_FUNC,
   STT_NOTYPE,
   STT_OBJECT,
+  STT_SECTION,
   writeElf,
 } from '../elf/index.ts';
 import { FormatError } from '../errors.ts';
 import { assemble } from '../isa/assembler.ts';
+import { helperName } from '../isa/helper-names.ts';
 import { encode, INSN_SIZE, slots } from '../isa/instruction.ts';
 import type {
   AssembledSection,
@@ -27,7 +29,6 @@ import type {
   AssembledUnit,
   CodeSection,
   DataSection,
-  Relocation,
 } from '../isa/unit.ts';
 import { MAPS_SECTION } from './map-definitions.ts';
 import { describeUnit, type PlacedMap, type UnitTypes } from './write-btf.ts';
@@ -42,17 +43,23 @@ const RELOCATION_TYPES = { ld_imm64: R_BPF_64_64, call: R_BPF_64_32, abs64: R_BP
 const SYMBOL_TYPES = { function: STT_FUNC, object: STT_OBJECT, notype: STT_NOTYPE } as const;
 const BINDINGS = { local: STB_LOCAL, global: STB_GLOBAL, weak: STB_WEAK } as const;
 
+/** Helpers by name, for texts that are assembled without constants of their own. */
+function* helperNumbers(): Iterable<readonly [string, bigint]> {
+  for (let id = 1, name = helperName(1); name !== undefined; name = helperName(++id))
+    yield [`bpf_${name}`, BigInt(id)];
+}
+
 /**
  * Assembles a text to an object in one call.
  *
  * @param name the text's file name: in errors, and in the line records.
- * @param constants numbers that the text may name, as for {@link assemble}.
+ * @param constants numbers that the text may name, as for {@link assemble}. Default: the helpers, `bpf_loop` as 181.
  * @throws FormatError whose `offset` is the line of the text.
  */
 export function assembleObject(
   text: string,
   name = 'asm',
-  constants: Iterable<readonly [string, bigint]> = [],
+  constants: Iterable<readonly [string, bigint]> = helperNumbers(),
 ): Uint8Array {
   return writeObject(assemble(text, name, constants), text);
 }
@@ -87,6 +94,8 @@ export function writeObject(unit: AssembledUnit, text = ''): Uint8Array {
 class SymbolTable {
   readonly specs: ElfSymbolSpec[] = [];
   readonly #positions = new Map<string, number>();
+  /** Symbols that stand for whole sections, by section. */
+  readonly #sections = new Map<number, number>();
 
   add(spec: ElfSymbolSpec): void {
     this.#positions.set(spec.name, this.specs.length);
@@ -94,8 +103,24 @@ class SymbolTable {
   }
 
   relocation(type: number, offset: number, name: string): ElfRelocationSpec {
+    return { offset, type, symbol: this.#position(name) };
+  }
+
+  /** The symbol of the section that a local function is in, and where in it the function starts, in bytes. */
+  localFunction(name: string): { symbol: number; start: number } | undefined {
+    const { type, binding, section, value = 0 } = this.specs[this.#position(name)];
+    if (type !== STT_FUNC || binding !== STB_LOCAL || typeof section !== 'number') return undefined;
+    let symbol = this.#sections.get(section);
+    if (symbol === undefined) {
+      symbol = this.specs.push({ name: '', section, type: STT_SECTION, binding: STB_LOCAL }) - 1;
+      this.#sections.set(section, symbol);
+    }
+    return { symbol, start: value };
+  }
+
+  #position(name: string): number {
     // The assembler has looked: every symbol that is referred to is defined or declared.
-    return { offset, type, symbol: this.#positions.get(name) as number };
+    return this.#positions.get(name) as number;
   }
 }
 
@@ -126,19 +151,30 @@ function symbolSpec({ name, offset, size, type, binding }: AssembledSymbol, sect
 }
 
 function sectionSpec(section: AssembledSection, symbols: SymbolTable): ElfSectionSpec {
-  const relocations = section.relocations.map(({ kind, offset, symbol }: Relocation) =>
+  return section.kind === 'code' ? code(section, symbols) : data(section, symbols);
+}
+
+function code({ name, insns, relocations }: CodeSection, symbols: SymbolTable): ElfSectionSpec {
+  const bytes = encode(insns);
+  const view = new DataView(bytes.buffer);
+  const relocated = relocations.map(({ kind, offset, symbol, addend }) => {
+    const target = kind === 'ld_imm64' ? symbols.localFunction(symbol) : undefined;
+    if (target === undefined) return symbols.relocation(RELOCATION_TYPES[kind], offset, symbol);
+    // libbpf takes the address of a local function only in clang's form: the section's symbol and an addend.
+    view.setInt32(offset + 4, target.start + addend, true);
+    return { offset, type: R_BPF_64_64, symbol: target.symbol };
+  });
+  const flags = SHF_ALLOC | SHF_EXECINSTR;
+  return { name, flags, alignment: INSN_SIZE, data: bytes, relocations: relocated };
+}
+
+function data(section: DataSection, symbols: SymbolTable): ElfSectionSpec {
+  const { name, bytes, align, nobits, writable } = section;
+  const flags = SHF_ALLOC | (writable ? SHF_WRITE : 0);
+  const relocations = section.relocations.map(({ kind, offset, symbol }) =>
     symbols.relocation(RELOCATION_TYPES[kind], offset, symbol),
   );
-  return { name: section.name, relocations, ...(section.kind === 'code' ? code(section) : data(section)) };
-}
-
-function code({ insns }: CodeSection): Partial<ElfSectionSpec> {
-  return { flags: SHF_ALLOC | SHF_EXECINSTR, alignment: INSN_SIZE, data: encode(insns) };
-}
-
-function data({ bytes, align, nobits, writable }: DataSection): Partial<ElfSectionSpec> {
-  const flags = SHF_ALLOC | (writable ? SHF_WRITE : 0);
-  const base = { flags, alignment: align };
+  const base = { name, flags, alignment: align, relocations };
   return nobits ? { ...base, type: SHT_NOBITS, size: bytes.length } : { ...base, data: bytes };
 }
 
