@@ -1,14 +1,24 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BtfBuilder, writeBtfExt } from '../btf/index.ts';
-import { readElf, SHF_ALLOC, SHF_EXECINSTR, STT_FUNC, writeElf } from '../elf/index.ts';
+import {
+  readElf,
+  SHF_ALLOC,
+  SHF_EXECINSTR,
+  STT_FUNC,
+  STV_DEFAULT,
+  STV_HIDDEN,
+  STV_INTERNAL,
+  writeElf,
+} from '../elf/index.ts';
 import { FormatError } from '../errors.ts';
 import { assembleInstructions } from '../isa/assembler.ts';
-import { encode, imm64, subprogramTarget } from '../isa/instruction.ts';
+import { encode, imm64, instruction, subprogramTarget } from '../isa/instruction.ts';
 import type { LinkedProgram } from './link.ts';
 import { type BpfObject, type LinkTarget, parseObject } from './object.ts';
 import { assembleObject } from './write.ts';
 
+const CALL = instruction(0x85, { src: 1 });
 const NO_KERNEL: LinkTarget = { btf: undefined, kconfig: () => undefined };
 
 function link(object: BpfObject, program: string): LinkedProgram {
@@ -46,9 +56,9 @@ exit
 .func main
 call a
 call b
-call a
+call b
 exit`);
-  assert.deepEqual(layout(program), ['main: a b a', 'a: c b', 'c:', 'b: c']);
+  assert.deepEqual(layout(program), ['main: a b b', 'a: c b', 'c:', 'b: c']);
 });
 
 test('what is not called is left out', () => {
@@ -107,6 +117,41 @@ exit`);
     functions.map(({ name, linkage }) => `${name} ${linkage}`),
     ['main global', 'local static', 'global global', 'weak global'],
   );
+});
+
+test('hidden functions count as static: the verifier follows them', () => {
+  const data = encode(assembleInstructions('exit\nexit\nexit'));
+  const function_ = (name: string, value: number, visibility: number) => ({
+    ...{ name, value, visibility },
+    ...{ section: 0, size: 8, type: STT_FUNC },
+  });
+  const bytes = writeElf({
+    sections: [{ name: '.text', flags: SHF_ALLOC | SHF_EXECINSTR, data }],
+    symbols: [
+      function_('a', 0, STV_DEFAULT),
+      function_('b', 8, STV_HIDDEN),
+      function_('c', 16, STV_INTERNAL),
+    ],
+  });
+  assert.deepEqual(
+    parseObject(bytes).code[0].functions.map(({ linkage }) => linkage),
+    ['global', 'static', 'static'],
+  );
+});
+
+test('calls and addresses of functions in the same section need no relocation', () => {
+  const text = `
+.section xdp
+.func main
+ld_pseudo r2, 4, 5
+call near
+call near
+exit
+.func static near
+exit
+.func static callback
+exit`;
+  assert.deepEqual(layout(linkText(text)), ['main: callback near near', 'callback:', 'near:']);
 });
 
 test('the address of a function is relative to the instruction behind its ld_imm64', () => {
@@ -225,15 +270,27 @@ test('linking leaves the object as it is', () => {
   assert.equal(object.programs.main.entry.section.insns[0].imm, 1);
 });
 
+/** An object with one section of code, all of it function `main`. */
+function codeObject(section: string, data: Uint8Array): Uint8Array {
+  return writeElf({
+    sections: [{ name: section, flags: SHF_ALLOC | SHF_EXECINSTR, data }],
+    symbols: [{ name: 'main', section: 0, type: STT_FUNC, size: data.length }],
+  });
+}
+
 test('a function with more calls than the stack has room for is linked', () => {
-  const calls = 'call a\n'.repeat(200_000);
-  const { functions } = linkText(`.func a\nexit\n.section xdp\n.func main\n${calls}exit`);
-  assert.deepEqual(functions[1], { ...functions[1], name: 'a', start: 200_001 });
+  const calls = 200_000;
+  const insns = Array.from({ length: calls }, (_, slot) => ({ ...CALL, imm: -1 - slot }));
+  const { functions } = link(parseObject(codeObject('xdp', encode(insns))), 'main');
+  assert.deepEqual([functions.length, functions[0].end], [1, calls]);
 });
 
 test('a program of more than a million instructions is refused', () => {
-  const text = `.section xdp\n.func main\n.zero ${8 * 1_000_000}\nexit`;
-  assert.throws(() => linkText(text), { code: 'E2BIG', message: /'main': more than 1000000 instructions/ });
+  const object = parseObject(codeObject('xdp', new Uint8Array(8 * 1_000_001)));
+  assert.throws(() => link(object, 'main'), {
+    code: 'E2BIG',
+    message: /'main': more than 1000000 instructions/,
+  });
 });
 
 /** What damaged objects hold, and how they are refused. */
