@@ -4,6 +4,7 @@ import type { KernelMemory } from './kernel-memory.ts';
 import { type ArenaAddress, type KernelOffset, MAX_PAGES, PAGE_SHIFT, PAGE_SIZE } from './layout.ts';
 import { zeroPage } from './memory-pool.ts';
 import { RangeTree } from './range-tree.ts';
+import { locked } from './spin-lock.ts';
 
 /**
  * The pages of one arena: which are free, reserved or present, and which hold bytes that are not zero. Programs, user
@@ -70,7 +71,7 @@ export class ArenaPages {
   allocate(address: ArenaAddress | undefined, count: number): ArenaAddress | -1 {
     if (count <= 0 || count > this.mapped) return -1;
     if (address !== undefined && address % PAGE_SIZE !== 0) return -1;
-    return this.#locked(() => {
+    return locked(this.#header, LOCK, () => {
       const page = address === undefined ? this.#free.find(count) : this.#index(address);
       const outside = page < 0 || (address !== undefined && page > this.mapped - count);
       if (outside || !this.#free.isFree(page, count)) return -1;
@@ -88,7 +89,7 @@ export class ArenaPages {
     if (base < this.start || base >= end) return;
     const page = (base - this.start) / PAGE_SIZE;
     const clipped = (end - base) / PAGE_SIZE;
-    this.#locked(() => {
+    locked(this.#header, LOCK, () => {
       this.#free.set(page, clipped);
       for (let entry = this.#firstEntry + page, last = entry + clipped; entry < last; entry++)
         this.#withdraw(entry);
@@ -101,7 +102,7 @@ export class ArenaPages {
     if (count === 0 || address % PAGE_SIZE !== 0) return 0;
     const page = this.#index(address);
     if (page < 0 || page + count > this.mapped) return -ERRNO.EINVAL;
-    return this.#locked(() => {
+    return locked(this.#header, LOCK, () => {
       if (!this.#free.isFree(page, count)) return -ERRNO.EBUSY;
       this.#free.clear(page, count);
       for (let entry = this.#firstEntry + page, end = entry + count; entry < end; entry++)
@@ -171,7 +172,7 @@ export class ArenaPages {
     if (segvOnFault) {
       throw new BpfError('EFAULT', `the page at ${at} is not present, and the arena has BPF_F_SEGV_ON_FAULT`);
     }
-    this.#locked(() => {
+    locked(this.#header, LOCK, () => {
       if ((this.table[entry] & PRESENT) !== 0) return;
       if (this.#free.isFree(page, 1)) this.#free.clear(page, 1);
       this.#publish(entry);
@@ -196,14 +197,5 @@ export class ArenaPages {
     if ((was & PRESENT) === 0) return;
     this.#header[PRESENT_COUNT]--;
     if ((was & WRITTEN) !== 0 || this.#header[EXPOSED] !== 0) zeroPage(this.#bytes, entry * PAGE_SIZE);
-  }
-
-  #locked<Result>(action: () => Result): Result {
-    while (Atomics.compareExchange(this.#header, LOCK, 0, 1) !== 0);
-    try {
-      return action();
-    } finally {
-      Atomics.store(this.#header, LOCK, 0);
-    }
   }
 }

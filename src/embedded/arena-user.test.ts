@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { BPF_F_SEGV_ON_FAULT } from './arena.ts';
+import { BPF_F_SEGV_ON_FAULT } from '../object/map-flags.ts';
 import { type ArenaAddress, PAGE_SIZE } from './layout.ts';
 import type { ArenaMap } from './maps/arena.ts';
 import type { MapAttributes } from './maps/map.ts';

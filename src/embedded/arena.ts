@@ -1,5 +1,6 @@
 import { BpfError } from '../errors.ts';
 import type { ArenaStatistics, PageState } from '../kernel.ts';
+import { BPF_F_MMAPABLE, BPF_F_NO_USER_CONV, BPF_F_SEGV_ON_FAULT } from '../object/map-flags.ts';
 import { ArenaPages } from './arena-pages.ts';
 import type { KernelMemory } from './kernel-memory.ts';
 import { type ArenaAddress, MAX_PAGES, MEMORY_BYTES, PAGE_SIZE, pagesOf } from './layout.ts';
@@ -10,10 +11,6 @@ import { giveMemory, takeMemory, zero } from './memory-pool.ts';
  * pages. The rules are Linux's (kernel/bpf/arena.c), probed on 6.18; which page is in which state is the business of
  * {@link ArenaPages}.
  */
-
-export const BPF_F_MMAPABLE = 1 << 10;
-export const BPF_F_SEGV_ON_FAULT = 1 << 17;
-export const BPF_F_NO_USER_CONV = 1 << 18;
 
 /** What BPF_MAP_CREATE takes for an arena. */
 export interface ArenaAttributes {

@@ -5,6 +5,7 @@ import { run } from '../interpreter/interpreter.ts';
 import { ARENA_POINTER, FRAME_BYTES, MAX_FRAMES, Machine } from '../interpreter/machine.ts';
 import { helperName } from '../isa/helper-names.ts';
 import type { FaultReport, RunOptions, RunResult } from '../kernel.ts';
+import { BPF_F_RDONLY_PROG } from '../object/map-flags.ts';
 import type { HelperArgument, HelperPrototype } from '../verifier/helpers.ts';
 import type { KfuncType } from '../verifier/kfuncs.ts';
 import { BPF_MAP_LAYOUT } from './btf.ts';
@@ -12,7 +13,7 @@ import type { Pointer } from './helpers/arena.ts';
 import { helper } from './helpers/table.ts';
 import type { EmbeddedKernel } from './kernel.ts';
 import { KERNEL_HIGH, type KernelOffset, kernelPointer } from './layout.ts';
-import { BPF_F_RDONLY_PROG, type EmbeddedMap } from './maps/map.ts';
+import type { EmbeddedMap } from './maps/map.ts';
 import type { EmbeddedProgram } from './program.ts';
 
 /**

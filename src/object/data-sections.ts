@@ -2,6 +2,7 @@ import type { Btf } from '../btf/index.ts';
 import { type ElfSection, SHF_ALLOC, SHF_EXECINSTR, SHT_NOBITS, SHT_PROGBITS } from '../elf/index.ts';
 import { BpfError } from '../errors.ts';
 import { mapSpec } from './map-definitions.ts';
+import { BPF_F_MMAPABLE, BPF_F_RDONLY_PROG } from './map-flags.ts';
 import type { MapSpec } from './map-spec.ts';
 import { MAP_TYPES } from './map-types.ts';
 import type { ObjectFile } from './object-file.ts';
@@ -14,8 +15,6 @@ import type { ObjectFile } from './object-file.ts';
 
 export const ARENA_SECTION = '.addr_space.1';
 
-const BPF_F_RDONLY_PROG = 1 << 7;
-const BPF_F_MMAPABLE = 1 << 10;
 const PAGE_SIZE = 4096;
 
 /** A variable of a data section, where the symbol table says it is. */

@@ -1,8 +1,5 @@
 import { BpfError, ERRNO } from '../../errors.ts';
-import type { KernelMemory } from '../kernel-memory.ts';
-import type { KernelOffset } from '../layout.ts';
 import {
-  align8,
   BPF_EXIST,
   BPF_F_INNER_MAP,
   BPF_F_MMAPABLE,
@@ -12,11 +9,10 @@ import {
   BPF_F_WRONLY,
   BPF_F_WRONLY_PROG,
   BPF_NOEXIST,
-  checkFlags,
-  EmbeddedMap,
-  type MapAttributes,
-  type ValueRegion,
-} from './map.ts';
+} from '../../object/map-flags.ts';
+import type { KernelMemory } from '../kernel-memory.ts';
+import type { KernelOffset } from '../layout.ts';
+import { align8, checkFlags, EmbeddedMap, type MapAttributes, type ValueRegion } from './map.ts';
 
 /** BPF_MAP_TYPE_ARRAY: elements of one size behind each other, all there from the start. Data sections are such maps. */
 

@@ -1,8 +1,5 @@
 import { BpfError, ERRNO } from '../../errors.ts';
-import type { KernelMemory } from '../kernel-memory.ts';
-import type { KernelOffset } from '../layout.ts';
 import {
-  align8,
   BPF_EXIST,
   BPF_F_NO_PREALLOC,
   BPF_F_NUMA_NODE,
@@ -12,11 +9,11 @@ import {
   BPF_F_WRONLY_PROG,
   BPF_F_ZERO_SEED,
   BPF_NOEXIST,
-  checkFlags,
-  EmbeddedMap,
-  type MapAttributes,
-  type ValueRegion,
-} from './map.ts';
+} from '../../object/map-flags.ts';
+import type { KernelMemory } from '../kernel-memory.ts';
+import type { KernelOffset } from '../layout.ts';
+import { locked } from '../spin-lock.ts';
+import { align8, checkFlags, EmbeddedMap, type MapAttributes, type ValueRegion } from './map.ts';
 
 /**
  * BPF_MAP_TYPE_HASH. Buckets are lists of elements; removed elements go to a free list and are handed out again. Memory
@@ -95,7 +92,7 @@ export class HashMap extends EmbeddedMap {
     if (flags > BPF_EXIST) return -ERRNO.EINVAL;
     const { bytes, view } = this.kernel;
     const hash = this.#hash(key);
-    return this.#locked(() => {
+    return locked(this.#words, LOCK, () => {
       let element = this.#find(key, hash);
       if (element !== 0 && flags === BPF_NOEXIST) return -ERRNO.EEXIST;
       if (element === 0 && flags === BPF_EXIST) return -ERRNO.ENOENT;
@@ -118,7 +115,7 @@ export class HashMap extends EmbeddedMap {
 
   override remove(key: KernelOffset): number {
     const hash = this.#hash(key);
-    return this.#locked(() => {
+    return locked(this.#words, LOCK, () => {
       const element = this.#find(key, hash);
       if (element === 0) return -ERRNO.ENOENT;
       this.#unlink(element, hash);
@@ -197,14 +194,5 @@ export class HashMap extends EmbeddedMap {
       hash = Math.imul(hash ^ bytes[at], 0x01000193);
     hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
     return hash ^ (hash >>> 12);
-  }
-
-  #locked<Result>(action: () => Result): Result {
-    while (Atomics.compareExchange(this.#words, LOCK, 0, 1) !== 0);
-    try {
-      return action();
-    } finally {
-      Atomics.store(this.#words, LOCK, 0);
-    }
   }
 }

@@ -1,5 +1,12 @@
 import { BpfError, ERRNO, type ErrnoName, errnoName } from '../../errors.ts';
 import type { BpfMap } from '../../kernel.ts';
+import {
+  BPF_ANY,
+  BPF_F_RDONLY,
+  BPF_F_RDONLY_PROG,
+  BPF_F_WRONLY,
+  BPF_F_WRONLY_PROG,
+} from '../../object/map-flags.ts';
 import { BPF_MAP_LAYOUT } from '../btf.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
@@ -8,20 +15,6 @@ import type { KernelOffset } from '../layout.ts';
  * What all maps of the embedded kernel have in common: the header in kernel memory that a program's map pointer points
  * to, and user space's operations, which copy key and value into kernel memory and go the way programs go.
  */
-
-export const BPF_ANY = 0;
-export const BPF_NOEXIST = 1;
-export const BPF_EXIST = 2;
-
-export const BPF_F_NO_PREALLOC = 1 << 0;
-export const BPF_F_NUMA_NODE = 1 << 2;
-export const BPF_F_RDONLY = 1 << 3;
-export const BPF_F_WRONLY = 1 << 4;
-export const BPF_F_ZERO_SEED = 1 << 6;
-export const BPF_F_RDONLY_PROG = 1 << 7;
-export const BPF_F_WRONLY_PROG = 1 << 8;
-export const BPF_F_MMAPABLE = 1 << 10;
-export const BPF_F_INNER_MAP = 1 << 12;
 
 /** What BPF_MAP_CREATE takes. Sizes in bytes. */
 export interface MapAttributes {
