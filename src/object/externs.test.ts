@@ -82,6 +82,13 @@ for (const type of ['u32[2]', 'char[0]', 'enum other', 'bool[2]', 'u32 *']) {
   });
 }
 
+test('refused: kconfig values that claim more than a MiB', () => {
+  assert.throws(() => kconfig(['weak CONFIG_A : char[1048577]'], {}), {
+    code: 'E2BIG',
+    message: "extern (kcfg) 'CONFIG_A': 1048577 bytes are more than a value has",
+  });
+});
+
 test('a kconfig value that the kernel lacks is 0 when weak, else an error that says so', () => {
   assert.deepEqual(kconfig(['weak CONFIG_A : u32'], {})?.contents, new Uint8Array(4));
   assert.throws(() => kconfig(['CONFIG_A : u32'], {}), {

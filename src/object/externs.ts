@@ -83,6 +83,9 @@ function declarations(btf: Btf): Map<string, { section: string; type: number; is
   return found;
 }
 
+/** Of all values together, in bytes. Declarations can claim any size; what libbpf reads are lines of 512 bytes. */
+const MAX_KCONFIG = 2 ** 20;
+
 /** Largest alignment first, then smallest size, then by name: libbpf's order, so that offsets agree. */
 function placeKconfigs(btf: Btf, externs: readonly Extern[]): Kconfig[] {
   const kconfigs = externs.filter((each): each is Kconfig => each.kind === 'kconfig');
@@ -93,6 +96,11 @@ function placeKconfigs(btf: Btf, externs: readonly Extern[]): Kconfig[] {
     const align = btf.alignOf(each.type);
     const offset = Math.ceil(end / align) * align;
     end = offset + each.size;
+    if (end > MAX_KCONFIG)
+      throw new BpfError(
+        'E2BIG',
+        `extern (kcfg) '${each.name}': ${each.size} bytes are more than a value has`,
+      );
     return { ...each, offset };
   });
 }
