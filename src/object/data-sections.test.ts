@@ -171,7 +171,7 @@ test('refused: more zeroes than map values can hold, in one section or in many',
     });
   assert.throws(() => parseObject(bss(2 ** 40)), FormatError);
   assert.throws(
-    () => parseObject(bss(2 ** 27, 2 ** 27, 1)),
+    () => parseObject(bss(2 ** 26, 2 ** 26, 1)),
     /\.bss\.2, offset 0: 1 bytes are more than map values/,
   );
 });

@@ -100,7 +100,7 @@ export class ObjectFile {
 }
 
 /** Of all `.bss` sections together, in bytes: far above every real object's, and bounded, as files can claim any. */
-const MAX_ZEROES = 2 ** 28;
+const MAX_ZEROES = 2 ** 27;
 
 interface InsnRecord {
   readonly insnOffset: number;
