@@ -12,7 +12,7 @@ import { BPF_MAP_LAYOUT } from './btf.ts';
 import type { Pointer } from './helpers/arena.ts';
 import { helper } from './helpers/table.ts';
 import type { EmbeddedKernel } from './kernel.ts';
-import { KERNEL_HIGH, type KernelOffset, kernelPointer } from './layout.ts';
+import { KERNEL_HIGH, type KernelOffset, kernelPointer, PAGE_SIZE } from './layout.ts';
 import type { EmbeddedMap } from './maps/map.ts';
 import type { EmbeddedProgram } from './program.ts';
 
@@ -45,7 +45,8 @@ export class Cpu implements Environment {
     this.kernel = kernel;
     this.id = id;
     this.kernelMemory = kernel.memory.view;
-    const stack = kernel.memory.allocate(STACK_BYTES);
+    // One page more than the stack, so that an access past its top meets nothing of this CPU.
+    const stack = kernel.memory.allocate(STACK_BYTES + PAGE_SIZE);
     this.stackTop = stack + STACK_BYTES;
     this.#ctx = kernel.memory.allocate(MAX_CTX);
   }
@@ -96,7 +97,7 @@ export class Cpu implements Environment {
     }
     const map = this.kernel.mapWithValueAt(offset);
     if (map !== undefined) return map.refusal(offset, size, writes);
-    if (offset >= this.stackTop - STACK_BYTES && offset < this.stackTop) {
+    if (offset >= this.stackTop - STACK_BYTES && offset < this.stackTop + PAGE_SIZE) {
       return `invalid ${writes ? 'write to' : 'read from'} stack, off=${offset - this.stackTop} size=${size}`;
     }
     const header = writes ? undefined : this.kernel.mapAt(offset as KernelOffset, true)?.header;
