@@ -1,12 +1,7 @@
 import { BpfError } from '../errors.ts';
 import { isLdImm64 } from '../isa/instruction.ts';
-import {
-  BPF_PSEUDO_BTF_ID,
-  BPF_PSEUDO_KFUNC_CALL,
-  BPF_PSEUDO_MAP_FD,
-  BPF_PSEUDO_MAP_VALUE,
-} from '../isa/opcodes.ts';
-import type { Extern } from '../object/externs.ts';
+import { BPF_PSEUDO_BTF_ID, BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE } from '../isa/opcodes.ts';
+import { fillIn } from '../object/fill-in.ts';
 import type { LinkedProgram } from '../object/link.ts';
 import type { Arena } from './arena.ts';
 import type { EmbeddedKernel } from './kernel.ts';
@@ -15,12 +10,9 @@ import { ArenaMap } from './maps/arena.ts';
 import type { EmbeddedMap } from './maps/map.ts';
 
 /**
- * What a linked program's references come to in this kernel: map ids, offsets of variables, type ids of kfuncs, written
- * into the instructions as BPF_PROG_LOAD takes them; and afterwards the 64-bit values that those stand for.
+ * What a linked program's references come to in this kernel: map ids, offsets of variables, type ids of kfuncs; and, once
+ * they are filled in, the 64-bit values that those stand for.
  */
-
-/** libbpf's number for calls of weak kfuncs that the kernel lacks; never reached in a correct program. */
-const POISONED_KFUNC = 2_002_000_000;
 
 /** An object's arena, and where in it the object's globals start. */
 export interface PlacedArena {
@@ -45,66 +37,18 @@ export class References {
 
   /** Fills all references in. Throws ENOENT, ESRCH for what this kernel does not have. */
   fillIn(linked: LinkedProgram): void {
-    for (const slot of linked.references.keys()) this.#fillInSlot(linked, slot);
-  }
-
-  /** Writes what a reference comes to in this kernel into its instruction, in the form that BPF_PROG_LOAD takes. */
-  #fillInSlot(linked: LinkedProgram, slot: number): void {
-    const { insns, references } = linked;
-    const reference = references.get(slot);
-    const insn = insns[slot];
-    const wide = (src: number, low: number, high: number) => {
-      insn.src = src;
-      insn.imm = low;
-      insns[slot + 1].imm = high | 0;
-    };
-    switch (reference?.kind) {
-      case 'map':
-        wide(BPF_PSEUDO_MAP_FD, this.#mapId(linked, reference.map), 0);
-        break;
-      case 'data':
-        wide(BPF_PSEUDO_MAP_VALUE, this.#mapId(linked, reference.section), reference.offset);
-        break;
-      case 'arena_global': {
-        const arena = this.#arena;
-        if (arena === undefined)
-          throw new BpfError('ENOENT', `program '${linked.name}': its arena was not created`);
-        const offset = arena.globals - arena.map.arena.pages.start + reference.offset;
-        wide(BPF_PSEUDO_MAP_VALUE, arena.map.id, offset);
-        break;
-      }
-      case 'extern':
-        this.#fillInExtern(linked, slot, reference.extern, wide);
-    }
-  }
-
-  #fillInExtern(
-    linked: LinkedProgram,
-    slot: number,
-    extern: Extern,
-    wide: (src: number, low: number, high: number) => void,
-  ): void {
-    const insn = linked.insns[slot];
-    if (extern.kind === 'kconfig') {
-      wide(BPF_PSEUDO_MAP_VALUE, this.#mapId(linked, '.kconfig'), extern.offset);
-      return;
-    }
-    const id = extern.kind === 'kfunc' ? this.#kernel.btf.idOf(extern.name, 'func') : undefined;
-    if (id === undefined && !extern.weak) {
-      const what = extern.kind === 'kfunc' ? 'func ksym' : 'var ksym';
-      const advice = 'declare it __weak and test for it if the program can do without';
-      throw new BpfError(
-        'ESRCH',
-        `extern (${what}) '${extern.name}': not found in the embedded kernel; ${advice}`,
-      );
-    }
-    if (isLdImm64(insn)) {
-      wide(id === undefined ? 0 : BPF_PSEUDO_BTF_ID, id ?? 0, 0);
-      return;
-    }
-    insn.src = id === undefined ? 0 : BPF_PSEUDO_KFUNC_CALL;
-    insn.imm = id ?? POISONED_KFUNC;
-    insn.off = 0;
+    const arena = this.#arena;
+    fillIn(linked, {
+      description: 'the embedded kernel',
+      map: (name) => this.#maps[name]?.id,
+      arenaGlobals: arena && { map: arena.map.id, offset: arena.globals - arena.map.arena.pages.start },
+      kfunc: ({ name }) => {
+        const id = this.#kernel.btf.idOf(name, 'func');
+        return id === undefined ? undefined : { id };
+      },
+      // No variable of this kernel is for programs.
+      ksym: () => undefined,
+    });
   }
 
   /** The 64-bit value that a filled-in ld_imm64 loads. */
@@ -136,15 +80,6 @@ export class References {
     if (address !== undefined) return kernelPointer(address);
     const problem = `invalid access to map value pointer, value_size=${map.valueSize} off=${offset}`;
     throw new BpfError('EINVAL', `program '${linked.name}', instruction ${index}: ${problem}`);
-  }
-
-  #mapId(linked: LinkedProgram, name: string): number {
-    const map = this.#maps[name];
-    if (map !== undefined) return map.id;
-    throw new BpfError(
-      'ENOENT',
-      `program '${linked.name}': map '${name}' was not created (autocreate is off)`,
-    );
   }
 
   /** The arena that the program's instructions refer to. Throws EBUSY for two. */
