@@ -1,4 +1,4 @@
-import { type Btf, CoreResolver } from '../btf/index.ts';
+import { type Btf, type BtfBuilder, CoreResolver } from '../btf/index.ts';
 import { BpfError } from '../errors.ts';
 import { INSN_SIZE } from '../isa/instruction.ts';
 import { type CodeFunction, type CodeSection, readCode, TEXT_SECTION } from './code.ts';
@@ -12,6 +12,7 @@ import {
 } from './data-sections.ts';
 import { type Extern, fillKconfig, type KconfigValue, readExterns } from './externs.ts';
 import { type LinkedProgram, linkProgram } from './link.ts';
+import { loadableBtf } from './load-btf.ts';
 import { readMapDefinitions } from './map-definitions.ts';
 import type { MapSpec } from './map-spec.ts';
 import { ObjectFile } from './object-file.ts';
@@ -117,6 +118,11 @@ export class BpfObject {
   /** The map that holds a data section made at load, such as `.kconfig`. */
   mapFor(section: DataSection): MapSpec {
     return dataSectionMap(this.#file, section);
+  }
+
+  /** The object's BTF for BPF_BTF_LOAD, type ids unchanged; undefined when it has none. */
+  loadableBtf(): BtfBuilder | undefined {
+    return loadableBtf(this.#file, this.code, this.externs);
   }
 
   #resolver({ btf }: LinkTarget): CoreResolver {
