@@ -38,8 +38,12 @@ export interface BpfMap {
 export interface RunOptions {
   /** The context: for `syscall` any bytes, at most 65,535; copied in, and out again. */
   ctx?: Uint8Array;
+  /** The packet, for program types that see one. */
+  data?: Uint8Array;
   /** Runs in a row; the result is the last one's. Default 1. */
   repeat?: number;
+  /** The CPU to run on. Default: the one the calling thread is on. */
+  cpu?: number;
 }
 
 /** An access to an arena page that was not present: where a program read 0 or lost a store. */
@@ -68,6 +72,8 @@ export interface RunResult {
   durationNs: number;
   /** The context afterwards, when one was given. */
   ctxOut?: Uint8Array;
+  /** The packet afterwards, when one was given. */
+  dataOut?: Uint8Array;
   /** Empty unless the kernel was asked to report. */
   faults: FaultReport[];
 }
@@ -100,12 +106,12 @@ export type PageState = 'free' | 'reserved' | 'present';
 export interface ArenaStatistics {
   /** Pages the arena may have: max_entries. */
   pages: number;
-  /** Pages that hold memory. */
-  present: number;
-  /** Pages taken by bpf_arena_reserve_pages that hold no memory. */
-  reserved: number;
-  /** The most pages that were present at once. */
-  peak: number;
+  /** Pages that hold memory; undefined where the kernel does not tell (Linux). */
+  present: number | undefined;
+  /** Pages taken by bpf_arena_reserve_pages that hold no memory; undefined likewise. */
+  reserved: number | undefined;
+  /** The most pages that were present at once; undefined likewise. */
+  peak: number | undefined;
 }
 
 /** An arena map, as user space sees it. */
@@ -115,14 +121,17 @@ export interface ArenaMap extends BpfMap {
   /**
    * All bytes of the mapping, from {@link userVmStart} on, without copying: for code that wants speed. A touch through
    * it does not fault pages in: writes to a page that is not present are lost to programs. Make pages present first
-   * ({@link touch}, or a view).
+   * ({@link touch}, or a view). On Linux every touch faults pages in; where it would be answered with SIGSEGV
+   * (BPF_F_SEGV_ON_FAULT) there is no such array, and asking for it throws EOPNOTSUPP.
    */
   readonly bytes: Uint8Array;
-  /** What typed views look at; offsets are arena addresses. */
+  /** What typed views look at. Offsets are its own: {@link offsetOf} gives them. */
   readonly memory: ViewMemory;
+  /** The offset in {@link memory} of a user address. Throws EFAULT outside the arena. */
+  offsetOf(address: bigint): number;
   readonly statistics: ArenaStatistics;
-  /** The state of page `index`, counted from the arena's start. */
-  pageState(index: number): PageState;
+  /** The state of page `index`, counted from the arena's start; undefined where the kernel does not tell. */
+  pageState(index: number): PageState | undefined;
   /**
    * User space touches memory: pages that are not present are faulted in, zeroed.
    * @param address a user address. @param length bytes. Throws EFAULT where Linux sends SIGSEGV.
@@ -148,6 +157,15 @@ export interface LoadedParts {
   /** All sections of global variables, the arena's among them. */
   readonly sections: readonly LoadedSection[];
   close(): void;
+}
+
+/** What a kernel has. */
+export interface Features {
+  kernel: 'embedded' | 'linux';
+  programTypes: string[];
+  mapTypes: string[];
+  helpers: { id: number; name: string }[];
+  kfuncs: string[];
 }
 
 /** What loads objects and runs programs. */

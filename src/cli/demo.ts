@@ -110,7 +110,7 @@ function printPageMap({ arena }: { arena: ArenaMap | undefined }): void {
   const cells = Array.from({ length: Math.ceil(pages / perCell) }, (_, cell) => {
     const states = new Set<PageState>();
     for (let page = cell * perCell; page < Math.min(pages, (cell + 1) * perCell); page++)
-      states.add(arena.pageState(page));
+      states.add(arena.pageState(page) ?? 'free');
     return states.size === 1 ? SIGNS[[...states][0]] : SIGNS.mixed;
   });
   for (let row = 0; row < cells.length; row += CELLS)

@@ -1,3 +1,4 @@
+import type { Features } from '../kernel.ts';
 import { HELPERS } from '../verifier/helpers.ts';
 import { KFUNCS } from '../verifier/kfuncs.ts';
 import { EmbeddedKernel, type EmbeddedOptions } from './kernel.ts';
@@ -6,20 +7,11 @@ import { SUPPORTED_MAP_TYPES } from './maps/types.ts';
 
 /** The embedded kernel's room: make one with {@link embedded}. */
 
-export type { EmbeddedKernel, EmbeddedOptions };
+export type { EmbeddedKernel, EmbeddedOptions, Features };
 
 /** A new embedded kernel. It needs no privileges; close it, or let `using` do it. */
 export function embedded(options?: EmbeddedOptions): EmbeddedKernel {
   return new EmbeddedKernel(options);
-}
-
-/** What a kernel has. */
-export interface Features {
-  kernel: 'embedded' | 'linux';
-  programTypes: string[];
-  mapTypes: string[];
-  helpers: { id: number; name: string }[];
-  kfuncs: string[];
 }
 
 /** What the embedded kernel has. */

@@ -2,7 +2,7 @@ import { BpfError } from '../errors.ts';
 import { BPF_ADDR_SPACE_CAST, opcode } from '../isa/opcodes.ts';
 import type { LoadedParts, LoadedSection } from '../kernel.ts';
 import { checkArenaSize, type DataSection } from '../object/data-sections.ts';
-import type { LinkedProgram } from '../object/link.ts';
+import { sourceLookup } from '../object/link.ts';
 import type { MapSpec } from '../object/map-spec.ts';
 import type { BpfObject, ProgramSpec } from '../object/object.ts';
 import type { ProgramType } from '../object/program-types.ts';
@@ -184,20 +184,4 @@ function checkCasts(program: Parameters<typeof verify>[0], arena: Arena | undefi
   if (cast < 0) return;
   const problem = 'addr_space_cast insn can only be used in a program that has an associated arena';
   throw new VerifierError(program, cast, problem);
-}
-
-/** Finds the source line of a slot: the last record that starts at or before it. */
-function sourceLookup({ lines }: LinkedProgram) {
-  const sorted = [...lines].sort((a, b) => a.insn - b.insn);
-  return (insn: number) => {
-    let low = 0;
-    let high = sorted.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (sorted[middle].insn <= insn) low = middle + 1;
-      else high = middle;
-    }
-    const info = sorted[low - 1]?.info;
-    return info && { file: info.fileName, text: info.text, line: info.line, column: info.column };
-  };
 }

@@ -1,20 +1,12 @@
 import type { Instruction } from '../isa/instruction.ts';
+import type { SourceLine } from '../object/link.ts';
 
 /**
  * What the verifier hands on: a program that may run. The interpreter and the JIT take nothing else, and only the
  * verifier can make one (the constructor wants its seal), so nothing runs that was not verified.
  */
 
-/** Where an instruction comes from, as `.BTF.ext` says. */
-export interface SourceLine {
-  file: string;
-  /** The text of the line. */
-  text: string;
-  /** Counted from 1. */
-  line: number;
-  /** Counted from 1; 0 when unknown. */
-  column: number;
-}
+export type { SourceLine };
 
 /** A function of a program: the entry function is the first. */
 export interface Subprogram {

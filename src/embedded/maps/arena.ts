@@ -46,6 +46,10 @@ export class ArenaMap extends EmbeddedMap implements UserArenaMap {
     return this.#space;
   }
 
+  offsetOf(address: bigint): number {
+    return this.arena.arenaAddress(address);
+  }
+
   get statistics(): ArenaStatistics {
     return this.arena.statistics;
   }
