@@ -1,0 +1,235 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { BpfError, ERRNO } from '../errors.ts';
+import { assembleInstructions } from '../isa/assembler.ts';
+import { encode } from '../isa/instruction.ts';
+import type { ArenaMap, ArenaStatistics, PageState } from '../kernel.ts';
+import { PROGRAM_TYPES } from '../object/program-types.ts';
+import { bpfOrThrow, cString, loadProgram } from './bpf.ts';
+import { type Fd, linuxError, Mapping } from './fd.ts';
+import { bufferAt, copyThroughKernel, detach } from './ffi.ts';
+import { LinuxMap } from './map.ts';
+import { ArenaMemory, type RemoteBytes, RemoteView } from './memory.ts';
+
+/**
+ * An arena in Linux: the map, and its mapping into this process, which typed views look at without copying. An arena that
+ * answers a touch of an absent page with SIGSEGV, and one that is only to be read, are not shown raw: every access to them
+ * goes through process_vm_readv and process_vm_writev on ourselves, which answer with EFAULT instead.
+ */
+
+const PAGE_SIZE = 4096;
+const BPF_F_SEGV_ON_FAULT = 1 << 17;
+const BPF_F_NO_USER_CONV = 1 << 18;
+const BPF_F_SLEEPABLE = 1 << 4;
+
+/** Mappings of this process by map id: an arena can be mapped once, but opened more often. */
+const shared = new Map<number, { mapping: Mapping; users: number }>();
+
+export interface ArenaOptions {
+  /** The name in the object. */
+  name?: string;
+  /** User space can look, not touch. */
+  readOnly?: boolean;
+  /** Nobody has mapped it yet: this process decides where it lies. */
+  fresh?: boolean;
+}
+
+export class LinuxArena extends LinuxMap implements ArenaMap {
+  readonly memory: ArenaMemory;
+  readonly userVmStart: bigint;
+  readonly readOnly: boolean;
+  readonly #mapping: Mapping;
+  /** Only where touching is safe. */
+  readonly #buffer: ArrayBuffer | undefined;
+  #open = true;
+
+  /** Maps the arena. Throws EEXIST when its addresses are taken in this process, ENOMEM, and what mmap(2) answers. */
+  constructor(fd: Fd, { name, readOnly = false, fresh = false }: ArenaOptions = {}) {
+    super(fd, name);
+    this.readOnly = readOnly;
+    this.#mapping = this.#acquire(fresh);
+    const { address, length } = this.#mapping;
+    this.userVmStart = BigInt(address);
+    const safe = !readOnly && (this.flags & BPF_F_SEGV_ON_FAULT) === 0;
+    this.#buffer = safe ? bufferAt(address, length) : undefined;
+    const remote = safe ? undefined : this.#remote();
+    const view =
+      remote === undefined ? new DataView(this.#buffer as ArrayBuffer) : new RemoteView(remote, length);
+    const options = { name: `arena '${this.name}'`, length, readOnly, view, remote };
+    this.memory = new ArenaMemory(options, this.userVmStart, (this.flags & BPF_F_NO_USER_CONV) !== 0);
+  }
+
+  get bytes(): Uint8Array {
+    if (!this.#open) throw new BpfError('EBADF', `arena '${this.name}' is closed`);
+    if (this.#buffer !== undefined) return new Uint8Array(this.#buffer);
+    const reason = this.readOnly
+      ? 'it was opened read-only'
+      : 'a touch of an absent page would end the process';
+    throw new BpfError(
+      'EOPNOTSUPP',
+      `arena '${this.name}' has no raw bytes: ${reason}; use typed views, read and write`,
+    );
+  }
+
+  /** Copies bytes out, whatever the arena's flags. Throws EFAULT outside, and for pages that Linux does not fault in. */
+  read(offset: number, length: number): Uint8Array {
+    this.memory.touch(offset, length, false);
+    const bytes = new Uint8Array(length);
+    this.#copy('read', offset, bytes);
+    return bytes;
+  }
+
+  /** Copies bytes in. Throws as {@link read}, and EPERM when it was opened read-only. */
+  write(offset: number, bytes: Uint8Array): void {
+    this.memory.touch(offset, bytes.length, true);
+    this.#copy('write', offset, bytes);
+  }
+
+  offsetOf(address: bigint): number {
+    return this.memory.offsetOf(address);
+  }
+
+  /** Linux does not tell which pages programs allocated. */
+  get statistics(): ArenaStatistics {
+    return { pages: this.maxEntries, present: undefined, reserved: undefined, peak: undefined };
+  }
+
+  /**
+   * `present` when this process has touched the page and it was not freed since, or, under BPF_F_SEGV_ON_FAULT, when it is
+   * present at all. Of other pages Linux does not tell.
+   */
+  pageState(index: number): PageState | undefined {
+    const offset = index * PAGE_SIZE;
+    if (offset < 0 || offset >= this.#mapping.length)
+      throw new BpfError('EINVAL', `arena '${this.name}' has ${this.maxEntries} pages, no page ${index}`);
+    if ((this.flags & BPF_F_SEGV_ON_FAULT) !== 0) {
+      const result = copyThroughKernel('read', this.#mapping.address + offset, new Uint8Array(1));
+      return result === 0 ? 'present' : undefined;
+    }
+    return inPageTable(this.#mapping.address + offset) ? 'present' : undefined;
+  }
+
+  touch(address: bigint, length: number, writes = false): void {
+    const offset = this.memory.offsetOf(address);
+    this.memory.touch(offset, length, writes);
+    if (length === 0) return;
+    const { view } = this.memory;
+    for (let page = offset - (offset % PAGE_SIZE); page < offset + length; page += PAGE_SIZE)
+      view.getUint8(page);
+  }
+
+  override close(): void {
+    if (this.#open) {
+      this.#open = false;
+      this.memory.close();
+      if (this.#buffer !== undefined) detach(this.#buffer);
+      this.#release();
+    }
+    super.close();
+  }
+
+  #remote(): RemoteBytes {
+    return {
+      read: (offset, into) => this.#copy('read', offset, into),
+      write: (offset, from) => this.#copy('write', offset, from),
+    };
+  }
+
+  #copy(direction: 'read' | 'write', offset: number, bytes: Uint8Array): void {
+    if (!this.#open) throw new BpfError('EBADF', `arena '${this.name}' is closed`);
+    const address = this.#mapping.address + offset;
+    const result = copyThroughKernel(direction, address, bytes);
+    if (result === 0) return;
+    const where = `${bytes.length} bytes at 0x${address.toString(16)} (page ${Math.floor(offset / PAGE_SIZE)})`;
+    const reason = 'no page is present there, and the arena has BPF_F_SEGV_ON_FAULT';
+    throw linuxError(result, `arena '${this.name}': cannot ${direction} ${where}`, reason);
+  }
+
+  #acquire(fresh: boolean): Mapping {
+    const known = shared.get(this.id);
+    if (known !== undefined) {
+      known.users++;
+      return known.mapping;
+    }
+    const mapping = this.#map(fresh);
+    shared.set(this.id, { mapping, users: 1 });
+    return mapping;
+  }
+
+  #release(): void {
+    const entry = shared.get(this.id);
+    if (entry === undefined || --entry.users > 0) return;
+    shared.delete(this.id);
+    entry.mapping.close();
+  }
+
+  /** An arena that others mapped must be mapped where and as large as they did. */
+  #map(fresh: boolean): Mapping {
+    const given = Number(this.info.map_extra);
+    const address = given !== 0 || fresh ? given : this.#userVmStart();
+    const whole = this.maxEntries * PAGE_SIZE;
+    let mapping = this.#tryMap(whole, address);
+    if (mapping === -ERRNO.E2BIG) mapping = this.#mapAsLargeAsOthers(address);
+    if (typeof mapping !== 'number') return mapping;
+    const where = address === 0 ? '' : ` at 0x${address.toString(16)}`;
+    const advice = mapping === -ERRNO.EEXIST ? 'something else is mapped there in this process' : undefined;
+    throw linuxError(mapping, `mapping arena '${this.name}'${where}`, advice);
+  }
+
+  #tryMap(length: number, address: number): Mapping | number {
+    return Mapping.map(this.fd.number, { length, address, readOnly: this.readOnly });
+  }
+
+  /** The first mapping was shorter than max_entries: E2BIG says too large, EINVAL too small. */
+  #mapAsLargeAsOthers(address: number): Mapping | number {
+    let low = 1;
+    let high = this.maxEntries;
+    while (low < high) {
+      const pages = (low + high) >>> 1;
+      const result = this.#tryMap(pages * PAGE_SIZE, address);
+      if (result === -ERRNO.EINVAL) low = pages + 1;
+      else if (result === -ERRNO.E2BIG) high = pages;
+      else return result;
+    }
+    return this.#tryMap(low * PAGE_SIZE, address);
+  }
+
+  /** Where others mapped it: no call tells, but a program that refers to the arena gets its user address. */
+  #userVmStart(): number {
+    const text = `ld_pseudo r2, 2, ${this.fd.number}\n*(u64 *)(r1 + 0) = r2\nr0 = 0\nexit`;
+    const insns = encode(assembleInstructions(text));
+    const { fd, log } = loadProgram({
+      prog_type: PROGRAM_TYPES.syscall,
+      insns,
+      insn_cnt: insns.length / 8,
+      license: cString('GPL'),
+      prog_flags: BPF_F_SLEEPABLE,
+    });
+    if (fd === undefined) {
+      // Nobody mapped it yet: then we may choose.
+      if (log.includes("arena's user address must be set")) return 0;
+      throw new BpfError('EINVAL', `asking where arena '${this.name}' is mapped: ${log.trim()}`);
+    }
+    const ctx = new BigUint64Array(1);
+    try {
+      const what = `asking where arena '${this.name}' is mapped`;
+      bpfOrThrow('prog_test_run', { prog_fd: fd.number, ctx_in: ctx, ctx_size_in: 8 }, what);
+    } finally {
+      fd.close();
+    }
+    return Number(ctx[0]);
+  }
+}
+
+const PRESENT_OR_SWAPPED = 0xc0;
+
+/** Whether this process's page table has a page at an address. */
+function inPageTable(address: number): boolean {
+  const file = openSync('/proc/self/pagemap', 'r');
+  try {
+    const entry = new Uint8Array(8);
+    readSync(file, entry, 0, 8, (address / PAGE_SIZE) * 8);
+    return (entry[7] & PRESENT_OR_SWAPPED) !== 0;
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,20 @@
+import { LinuxKernel, type LinuxOptions } from './kernel.ts';
+
+/** The Linux kernel's room, `bpf-arena/linux`: make a kernel with {@link linux}, open maps that exist. */
+
+export { LinuxArena } from './arena.ts';
+export { linuxUnavailable } from './available.ts';
+export { type IdKind, idsOf } from './bpf.ts';
+export { type OpenMapOptions, openMapById, openMapPinned } from './create-map.ts';
+export { LinuxLoad } from './load.ts';
+export { type Batch, LinuxMap } from './map.ts';
+export { LinuxProgram } from './program.ts';
+export { LinuxKernel, type LinuxOptions };
+
+/**
+ * The Linux kernel that this process runs on. Needs Linux, koffi, and root or CAP_BPF with what programs need besides.
+ * @throws BpfError EOPNOTSUPP with the reason when that is not given; {@link linuxUnavailable} gives it alone
+ */
+export function linux(options?: LinuxOptions): LinuxKernel {
+  return new LinuxKernel(options);
+}

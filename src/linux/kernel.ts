@@ -1,0 +1,66 @@
+import { BpfError } from '../errors.ts';
+import type { Kernel } from '../kernel.ts';
+import type { KconfigValue } from '../object/externs.ts';
+import type { BpfObject, LinkTarget } from '../object/object.ts';
+import { linuxUnavailable } from './available.ts';
+import { kconfigValue } from './kconfig.ts';
+import { kernelBtf } from './kernel-types.ts';
+import { LinuxLoad } from './load.ts';
+
+/** The Linux kernel that this process runs on, as a kernel that loads objects. */
+
+export interface LinuxOptions {
+  /** What programs' `log` holds: 0 nothing unless refused (default), 1 or 2 as Linux has them, 4 statistics alone. */
+  logLevel?: number;
+  /** Gets what went wrong without stopping a load. */
+  onWarning?: (text: string) => void;
+  /** Kernel configuration values for `__kconfig` externs, over the running kernel's. */
+  kconfig?: Readonly<Record<string, KconfigValue>>;
+}
+
+export class LinuxKernel implements Kernel<LinuxLoad>, LinkTarget {
+  readonly name = 'linux';
+  readonly #options: LinuxOptions;
+  readonly #loads = new Set<LinuxLoad>();
+  #closed = false;
+
+  /** Throws EOPNOTSUPP with the reason when this process cannot use the Linux kernel. */
+  constructor(options: LinuxOptions = {}) {
+    const reason = linuxUnavailable();
+    if (reason !== undefined) {
+      throw new BpfError(
+        'EOPNOTSUPP',
+        `the Linux kernel cannot be used: ${reason}; the embedded kernel needs neither`,
+      );
+    }
+    this.#options = options;
+  }
+
+  /** Of vmlinux, read when first asked for. */
+  get btf() {
+    return kernelBtf();
+  }
+
+  kconfig(name: string): KconfigValue | undefined {
+    return this.#options.kconfig?.[name] ?? kconfigValue(name);
+  }
+
+  async load(object: BpfObject): Promise<LinuxLoad> {
+    if (this.#closed) throw new BpfError('EBADF', 'the kernel is closed');
+    const { logLevel = 0, onWarning = () => {} } = this.#options;
+    const load = LinuxLoad.start(object, this, { logLevel, warn: onWarning }, (closed) =>
+      this.#loads.delete(closed),
+    );
+    this.#loads.add(load);
+    return load;
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const load of [...this.#loads]) load.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

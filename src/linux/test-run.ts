@@ -1,0 +1,117 @@
+import { BpfError } from '../errors.ts';
+import type { RunOptions, RunResult } from '../kernel.ts';
+import type { ProgramType } from '../object/program-types.ts';
+import { bpf } from './bpf.ts';
+import { linuxError } from './fd.ts';
+import { syscall } from './ffi.ts';
+
+/**
+ * BPF_PROG_TEST_RUN. What it takes depends on the program's type: some want a packet, `syscall` a context that it may
+ * change, raw tracepoints a CPU. This file knows which, so that every program is run the same way.
+ */
+
+/** Bytes that a program may add to a packet. */
+const DATA_ROOM = 8192;
+const MAX_SYSCALL_CONTEXT = 65_535;
+const BPF_F_TEST_RUN_ON_CPU = 1;
+const CPU_MASK_BYTES = 128;
+
+/** Program types that are run once, without packet, duration or repetition of the kernel's own. */
+const SINGLE: readonly ProgramType[] = ['syscall', 'raw_tracepoint', 'raw_tracepoint_writable', 'tracing'];
+
+/** Runs a program. Throws what the kernel answers: EINVAL for options its type does not take, ENOTSUPP for no test run. */
+export function testRun(fd: number, name: string, type: ProgramType, options: RunOptions = {}): RunResult {
+  const { ctx, data, repeat = 1, cpu } = options;
+  if (!Number.isInteger(repeat) || repeat < 1 || repeat > 0x7fffffff)
+    throw new BpfError('EINVAL', `program '${name}': repeat is ${repeat}, not a number of runs`);
+  if (type === 'syscall' && ctx !== undefined && ctx.length > MAX_SYSCALL_CONTEXT)
+    throw new BpfError('EINVAL', `program '${name}': a context of ${ctx.length} bytes is more than 65,535`);
+  if (SINGLE.includes(type) && data !== undefined)
+    throw new BpfError('EINVAL', `program '${name}': programs of type ${type} see no packet`);
+  const pinned = cpu !== undefined && !type.startsWith('raw_tracepoint');
+  const run = () =>
+    SINGLE.includes(type) ? runSingle(fd, name, type, options) : runPacket(fd, name, type, options);
+  return pinned ? onCpu(cpu, run) : run();
+}
+
+function runSingle(
+  fd: number,
+  name: string,
+  type: ProgramType,
+  { ctx, repeat = 1, cpu }: RunOptions,
+): RunResult {
+  const context = ctx?.slice();
+  const onCpuFlag = cpu !== undefined && type.startsWith('raw_tracepoint');
+  const attributes = {
+    prog_fd: fd,
+    ctx_in: context ?? 0,
+    ctx_size_in: context?.length ?? 0,
+    ...(onCpuFlag && { flags: BPF_F_TEST_RUN_ON_CPU, cpu }),
+  };
+  const start = process.hrtime.bigint();
+  let answer = bpf('prog_test_run', attributes);
+  for (let i = 1; i < repeat && answer.result >= 0; i++) answer = bpf('prog_test_run', attributes);
+  const durationNs = Number(process.hrtime.bigint() - start) / repeat;
+  if (answer.result < 0) throw refusal(answer.result, name, type);
+  return {
+    retval: answer.field('retval'),
+    durationNs,
+    ...(type === 'syscall' && context && { ctxOut: context }),
+    faults: [],
+  };
+}
+
+function runPacket(
+  fd: number,
+  name: string,
+  type: ProgramType,
+  { ctx, data, repeat = 1 }: RunOptions,
+): RunResult {
+  const dataOut = data && new Uint8Array(data.length + DATA_ROOM);
+  const ctxOut = ctx && new Uint8Array(ctx.length);
+  const answer = bpf('prog_test_run', {
+    prog_fd: fd,
+    repeat,
+    data_in: data ?? 0,
+    data_size_in: data?.length ?? 0,
+    data_out: dataOut ?? 0,
+    data_size_out: dataOut?.length ?? 0,
+    ctx_in: ctx ?? 0,
+    ctx_size_in: ctx?.length ?? 0,
+    ctx_out: ctxOut ?? 0,
+    ctx_size_out: ctxOut?.length ?? 0,
+  });
+  if (answer.result < 0) throw refusal(answer.result, name, type);
+  return {
+    retval: answer.field('retval'),
+    durationNs: answer.field('duration'),
+    ...(ctxOut && { ctxOut: ctxOut.subarray(0, answer.field('ctx_size_out')) }),
+    ...(dataOut && { dataOut: dataOut.subarray(0, answer.field('data_size_out')) }),
+    faults: [],
+  };
+}
+
+function refusal(result: number, name: string, type: ProgramType): BpfError {
+  const advice =
+    result === -524
+      ? `Linux cannot test-run programs of type ${type}: attach it`
+      : 'context, data, repeat or cpu may not suit its type';
+  return linuxError(result, `running program '${name}' (${type})`, advice);
+}
+
+/** Runs `work` with the calling thread on one CPU. Throws EINVAL for a CPU that is not there. */
+function onCpu<Result>(cpu: number, work: () => Result): Result {
+  const before = new Uint8Array(CPU_MASK_BYTES);
+  const wanted = new Uint8Array(CPU_MASK_BYTES);
+  if (!Number.isInteger(cpu) || cpu < 0 || cpu >= CPU_MASK_BYTES * 8)
+    throw new BpfError('EINVAL', `${cpu} is no CPU`);
+  wanted[cpu >>> 3] = 1 << (cpu & 7);
+  syscall('sched_getaffinity', 0, CPU_MASK_BYTES, before);
+  const moved = syscall('sched_setaffinity', 0, CPU_MASK_BYTES, wanted);
+  if (moved < 0) throw linuxError(moved, `moving to CPU ${cpu}`, 'there is no such CPU, or it is not for us');
+  try {
+    return work();
+  } finally {
+    syscall('sched_setaffinity', 0, CPU_MASK_BYTES, before);
+  }
+}
