@@ -4,11 +4,12 @@ import { assembleInstructions } from '../isa/assembler.ts';
 import { encode } from '../isa/instruction.ts';
 import type { ArenaMap, ArenaStatistics, PageState } from '../kernel.ts';
 import { PROGRAM_TYPES } from '../object/program-types.ts';
+import type { RemoteBytes } from '../view/memory.ts';
 import { bpfOrThrow, cString, loadProgram } from './bpf.ts';
 import { type Fd, linuxError, Mapping } from './fd.ts';
 import { bufferAt, copyThroughKernel, detach } from './ffi.ts';
 import { LinuxMap } from './map.ts';
-import { ArenaMemory, type RemoteBytes, RemoteView } from './memory.ts';
+import { ArenaMemory, RemoteView } from './memory.ts';
 
 /**
  * An arena in Linux: the map, and its mapping into this process, which typed views look at without copying. An arena that

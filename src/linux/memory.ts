@@ -1,18 +1,11 @@
 import { BpfError } from '../errors.ts';
-import type { ViewMemory } from '../view/memory.ts';
+import type { RemoteBytes, ViewMemory } from '../view/memory.ts';
 
 /**
  * Memory of Linux maps as typed views see it. Where it is mapped and safe to touch, views look at the mapping itself; where
  * it is not (no mapping, or one that answers a touch with SIGSEGV), a {@link RemoteView} stands in for it, whose every access
  * asks the kernel.
  */
-
-/** Bytes that are reached by calls, not by address. Offsets are within the memory. */
-export interface RemoteBytes {
-  /** Fills `into`. Throws EFAULT where there is no memory. */
-  read(offset: number, into: Uint8Array): void;
-  write(offset: number, from: Uint8Array): void;
-}
 
 /** A DataView over bytes that are not ours to touch: its methods copy the few bytes they need in or out. */
 export class RemoteView extends DataView<ArrayBuffer> {

@@ -89,9 +89,9 @@ export class ArrayType implements ValueType {
     }
     const space = array[SPACE];
     space.memory.touch(array[OFFSET], array.length, true);
-    const target = space.bytes(array[OFFSET], array.length);
-    target.set(bytes);
-    target.fill(0, bytes.length);
+    const filled = new Uint8Array(array.length);
+    filled.set(bytes);
+    space.write(array[OFFSET], filled);
   }
 }
 
@@ -140,14 +140,18 @@ export class ArrayView<T = Value> extends View implements Iterable<T> {
    * The same memory as a typed array. Reading and writing through it does not fault pages in, goes on after the memory is
    * closed, and, for 64-bit elements, gives bigints.
    *
-   * @throws BpfError EINVAL for elements that no typed array has, or that are not aligned in memory
+   * @throws BpfError EINVAL for elements that no typed array has, or that are not aligned in memory; EOPNOTSUPP for
+   * memory that is not reached by address
    */
   get typed(): ArrayBufferView {
     const { element, name } = this[TYPE];
     const Typed = typedArrayOf(element);
-    const { buffer, byteOffset } = this[SPACE].memory.view;
+    const { remote, view } = this[SPACE].memory;
+    const { buffer, byteOffset } = view;
     const start = byteOffset + this[OFFSET];
     if (Typed === undefined) throw new BpfError('EINVAL', `${name} has no typed array`);
+    if (remote !== undefined)
+      throw new BpfError('EOPNOTSUPP', `${name}: this memory is reached by calls alone`);
     if (start % element.size !== 0) {
       throw new BpfError('EINVAL', `${name} is not aligned in memory; a typed array must be`);
     }

@@ -4,6 +4,14 @@
  * what walking a list does all day, makes neither a BigInt nor an object.
  */
 
+/** Bytes that are reached by calls, not by address. Offsets are as in {@link ViewMemory.view}. */
+export interface RemoteBytes {
+  /** Fills `into`. @throws BpfError EFAULT where there is no memory: nothing was read */
+  read(offset: number, into: Uint8Array): void;
+  /** @throws BpfError EFAULT where there is no memory */
+  write(offset: number, from: Uint8Array): void;
+}
+
 /** A memory that views look at: one buffer, and the rules for touching it. */
 export interface ViewMemory {
   /**
@@ -11,6 +19,12 @@ export interface ViewMemory {
    * an implementation may replace it (a WebAssembly memory that grew); a plain field is the fastest.
    */
   readonly view: DataView;
+
+  /**
+   * Given when the memory cannot be touched by address (a touch would end the process, or there is no mapping). Then
+   * {@link view} is a DataView in name only: its methods go through here, and `buffer` is not the memory.
+   */
+  readonly remote?: RemoteBytes;
 
   /**
    * Called before `length` bytes at `offset` are read or written: faults pages in, or throws. Must be cheap, since every

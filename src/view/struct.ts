@@ -86,7 +86,7 @@ export class StructType implements ValueType {
       }
       value[SPACE].memory.touch(value[OFFSET], this.size, false);
       space.memory.touch(at, this.size, true);
-      space.bytes(at, this.size).set(value[SPACE].bytes(value[OFFSET], this.size));
+      space.write(at, value[SPACE].bytes(value[OFFSET], this.size));
       return;
     }
     if (typeof value !== 'object' || value === null) {

@@ -79,10 +79,20 @@ export class Space {
     cache[slot] = view;
   }
 
-  /** `length` bytes of the memory, touched before. They are the memory's own, not a copy. */
+  /** `length` bytes of the memory, touched before, to be read at once: the memory's own, or a copy. */
   bytes(offset: number, length: number): Uint8Array {
-    const { buffer, byteOffset } = this.memory.view;
-    return new Uint8Array(buffer, byteOffset + offset, length);
+    const { remote, view } = this.memory;
+    if (remote === undefined) return new Uint8Array(view.buffer, view.byteOffset + offset, length);
+    const bytes = new Uint8Array(length);
+    remote.read(offset, bytes);
+    return bytes;
+  }
+
+  /** Writes bytes to where was touched before. */
+  write(offset: number, bytes: Uint8Array): void {
+    const { remote, view } = this.memory;
+    if (remote !== undefined) remote.write(offset, bytes);
+    else new Uint8Array(view.buffer, view.byteOffset + offset, bytes.length).set(bytes);
   }
 }
 
