@@ -67,6 +67,8 @@ export interface MappingOptions {
   length: number;
   /** Exactly there, and only where nothing is mapped; 0 or absent lets the kernel choose. */
   address?: number;
+  /** Where in the file the mapping starts, bytes. */
+  offset?: number;
   readOnly?: boolean;
 }
 
@@ -82,8 +84,11 @@ export class Mapping implements Closable {
     this.length = length;
   }
 
-  /** Maps a file descriptor from offset 0. @returns the mapping, or a negative errno. */
-  static map(fd: number, { length, address = 0, readOnly = false }: MappingOptions): Mapping | number {
+  /** Maps a file descriptor. @returns the mapping, or a negative errno. */
+  static map(
+    fd: number,
+    { length, address = 0, offset = 0, readOnly = false }: MappingOptions,
+  ): Mapping | number {
     const flags = MAP_SHARED | (address === 0 ? 0 : MAP_FIXED_NOREPLACE);
     const result = syscall(
       'mmap',

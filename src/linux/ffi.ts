@@ -10,13 +10,26 @@ import { createRequire } from 'node:module';
 const SYSCALLS = {
   bpf: [321, 280],
   close: [3, 57],
+  epoll_create1: [291, 20],
+  epoll_ctl: [233, 21],
+  epoll_pwait: [281, 22],
+  eventfd2: [290, 19],
+  fcntl: [72, 25],
+  fsconfig: [431, 431],
+  fsmount: [432, 432],
+  fsopen: [430, 430],
+  ioctl: [16, 29],
   mmap: [9, 222],
   munmap: [11, 215],
   perf_event_open: [298, 241],
   process_vm_readv: [310, 270],
   process_vm_writev: [311, 271],
+  read: [0, 63],
   sched_getaffinity: [204, 123],
   sched_setaffinity: [203, 122],
+  setns: [308, 268],
+  socket: [41, 198],
+  write: [1, 64],
 } as const satisfies Record<string, readonly [number, number]>;
 
 export type Syscall = keyof typeof SYSCALLS;
@@ -76,6 +89,28 @@ export function syscall(name: Syscall, ...args: readonly SyscallArgument[]): num
   };
   const result = Number(call(number, at(0), at(1), at(2), at(3), at(4), at(5)));
   return result === -1 ? -(koffi as Koffi).errno() : result;
+}
+
+/**
+ * As {@link syscall}, for calls that block: a thread of Node's pool makes it, and has no time for anything else until it
+ * returns. Memory that it uses stays referenced.
+ * @returns its result; −EIO for any failure, since errno belongs to that thread.
+ */
+export function syscallOnThread(name: Syscall, ...args: readonly SyscallArgument[]): Promise<number> {
+  const call = (raw ?? load()) as unknown as { async(...args: unknown[]): void };
+  const number = SYSCALLS[name][process.arch === 'arm64' ? 1 : 0];
+  const values = Array.from({ length: 6 }, (_, index) => {
+    const argument = args[index] ?? 0;
+    return typeof argument === 'object' ? addressOf(argument) : argument;
+  });
+  return new Promise((resolve, reject) => {
+    call.async(number, ...values, (error: unknown, result: Numeric) => {
+      // Named here so that what they point to lives until now.
+      void args;
+      if (error) reject(error);
+      else resolve(Number(result) === -1 ? -5 : Number(result));
+    });
+  });
 }
 
 /**
