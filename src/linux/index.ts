@@ -6,6 +6,7 @@ export { LinuxArena } from './arena.ts';
 export { linuxUnavailable } from './available.ts';
 export { type IdKind, idsOf } from './bpf.ts';
 export { type OpenMapOptions, openMapById, openMapPinned } from './create-map.ts';
+export { linuxFeatures } from './features.ts';
 export { LinuxLoad } from './load.ts';
 export { type Batch, LinuxMap } from './map.ts';
 export { LinuxProgram } from './program.ts';
