@@ -90,15 +90,8 @@ export class Mapping implements Closable {
     { length, address = 0, offset = 0, readOnly = false }: MappingOptions,
   ): Mapping | number {
     const flags = MAP_SHARED | (address === 0 ? 0 : MAP_FIXED_NOREPLACE);
-    const result = syscall(
-      'mmap',
-      address,
-      length,
-      readOnly ? PROT_READ : PROT_READ | PROT_WRITE,
-      flags,
-      fd,
-      0,
-    );
+    const protection = readOnly ? PROT_READ : PROT_READ | PROT_WRITE;
+    const result = syscall('mmap', address, length, protection, flags, fd, offset);
     if (result < 0) return result;
     // Linux before 4.17 takes MAP_FIXED_NOREPLACE for a hint.
     if (address === 0 || result === address) return new Mapping(result, length);
