@@ -1,19 +1,17 @@
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { embeddedFeatures } from '../index.ts';
-import { CliError, print, printJson, styled } from './output.ts';
+import { type KernelName, kernelOption } from './kernel.ts';
+import { print, printJson, styled } from './output.ts';
 
 /** `bpf-arena features`: what a kernel supports. */
 export function features(): Command {
   return new Command('features')
     .description('what a kernel supports: program types, map types, helpers, kfuncs')
-    .addOption(
-      new Option('--kernel <kernel>', 'which kernel').choices(['embedded', 'linux']).default('embedded'),
-    )
+    .addOption(kernelOption())
     .option('--json', 'print one JSON value')
-    .action(({ kernel, json }: { kernel: string; json?: boolean }) => {
-      if (kernel === 'linux')
-        throw new CliError('the Linux kernel is not built in yet; use --kernel embedded', 1);
-      const found = embeddedFeatures();
+    .action(async ({ kernel, json }: { kernel: KernelName; json?: boolean }) => {
+      const found =
+        kernel === 'linux' ? (await import('../linux/index.ts')).linuxFeatures() : embeddedFeatures();
       if (json) {
         printJson(found);
         return;

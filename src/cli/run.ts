@@ -1,15 +1,16 @@
 import { Command, Option } from 'commander';
-import { embedded, errnoName, type FaultReport, type LoadedObject, type RunResult } from '../index.ts';
+import { errnoName, type FaultReport, type LoadedObject, type RunResult } from '../index.ts';
 import { chooseProgram, integer, openObject, readBytes } from './input.ts';
-import { CliError, columns, duration, print, printJson, styled } from './output.ts';
+import { type KernelName, kernelOption, openKernel } from './kernel.ts';
+import { columns, duration, print, printJson, styled } from './output.ts';
 import { setGlobal } from './set.ts';
 
 interface RunFlags {
   ctx?: string;
   data?: string;
   repeat: number;
-  cpu: number;
-  kernel: 'embedded' | 'linux';
+  cpu?: number;
+  kernel: KernelName;
   set: string[];
   faults: 'off' | 'report';
   maxInsns: number;
@@ -25,10 +26,8 @@ export function run(): Command {
     .option('--ctx <bytes>', 'context: hex:… or a file')
     .option('--data <bytes>', 'packet: hex:… or a file')
     .option('--repeat <n>', 'how often', integer(1), 1)
-    .option('--cpu <n>', 'on which CPU', integer(0), 0)
-    .addOption(
-      new Option('--kernel <kernel>', 'which kernel').choices(['embedded', 'linux']).default('embedded'),
-    )
+    .option('--cpu <n>', 'on which CPU', integer(0))
+    .addOption(kernelOption())
     .option('--set <global=value>', 'set a global variable before load (repeatable)', collect, [])
     .addOption(
       new Option('--faults <mode>', 'list accesses to absent arena pages')
@@ -43,32 +42,31 @@ export function run(): Command {
 const collect = (value: string, all: string[]) => [...all, value];
 
 async function runProgram(path: string, name: string | undefined, flags: RunFlags): Promise<void> {
-  if (flags.kernel === 'linux')
-    throw new CliError('the Linux kernel is not built in yet; use --kernel embedded', 1);
-  if (flags.cpu !== 0)
-    throw new CliError(`the embedded kernel has one CPU, 0; there is no CPU ${flags.cpu}`, 1);
   const ctx = flags.ctx === undefined ? undefined : readBytes(flags.ctx);
+  const data = flags.data === undefined ? undefined : readBytes(flags.data);
   const object = await openObject(path);
   const chosen = chooseProgram(object, name);
-  if (flags.data !== undefined)
-    throw new CliError(`a program of type ${chosen.type} takes no packet (--data)`);
   for (const assignment of flags.set) setGlobal(object, assignment);
   for (const spec of Object.values(object.programs)) spec.autoload = spec === chosen;
-  using kernel = embedded({
-    faults: flags.faults,
-    instructionBudget: flags.maxInsns,
-    onTrace: (line) => process.stderr.write(`${line}\n`),
-  });
+  using kernel = await openKernel(flags);
   using loaded = await object.load(kernel);
-  const result = loaded.programs[chosen.name].run({ ctx, repeat: flags.repeat });
+  const result = loaded.programs[chosen.name].run({ ctx, data, repeat: flags.repeat, cpu: flags.cpu });
   const globals = plainGlobals(loaded);
   if (flags.json) printJson(asJson(chosen.name, result, globals));
   else printResult(chosen.name, result, globals, loaded);
 }
 
 function asJson(program: string, result: RunResult, globals: object): object {
-  const { retval, durationNs, ctxOut, faults } = result;
-  return { program, retval, durationNs, ...(ctxOut && { ctxOut: hexOf(ctxOut) }), globals, faults };
+  const { retval, durationNs, dataOut, ctxOut, faults } = result;
+  return {
+    program,
+    retval,
+    durationNs,
+    ...(dataOut && { dataOut: hexOf(dataOut) }),
+    ...(ctxOut && { ctxOut: hexOf(ctxOut) }),
+    globals,
+    faults,
+  };
 }
 
 const hexOf = (bytes: Uint8Array) => `hex:${Buffer.from(bytes).toString('hex')}`;
@@ -91,14 +89,15 @@ function printResult(
   const meaning = signed < 0 && signed > -4096 ? ` (${signed}, ${errnoName(signed)})` : '';
   const verdict = styled(signed === 0 ? 'green' : 'yellow', `retval ${result.retval}${meaning}`);
   print(`${styled('bold', program)}: ${verdict} in ${duration(result.durationNs)}`);
+  if (result.dataOut) print(`data     ${hexOf(result.dataOut)}`);
   if (result.ctxOut) print(`ctx      ${hexOf(result.ctxOut)}`);
   const rows = Object.entries(globals).map(([name, value]) => [name, short(value)]);
   if (rows.length > 0) print(`${styled('dim', 'globals')}\n${columns(rows, '  ')}`);
-  if (loaded.arena) {
-    const { present, reserved, peak, pages } = loaded.arena.statistics;
-    print(
-      `${styled('dim', 'arena')}    ${present} of ${pages} pages present, ${reserved} reserved, ${peak} at most`,
-    );
+  const pages = loaded.arena?.statistics;
+  if (pages?.present !== undefined) {
+    const { present, reserved, peak } = pages;
+    const label = styled('dim', 'arena');
+    print(`${label}    ${present} of ${pages.pages} pages present, ${reserved} reserved, ${peak} at most`);
   }
   for (const fault of result.faults) print(styled('red', describeFault(fault)));
 }

@@ -59,7 +59,11 @@ export class Cpu implements Environment {
    * Runs a program to its end, `repeat` times.
    * Throws EINVAL for a context that is too large or a repeat below 1, ETIMEDOUT and Violation as the interpreter.
    */
-  run(program: EmbeddedProgram, { ctx, repeat = 1 }: RunOptions = {}): RunResult {
+  run(program: EmbeddedProgram, { ctx, data, repeat = 1, cpu }: RunOptions = {}): RunResult {
+    if (data !== undefined) throw new BpfError('EINVAL', `a program of type ${program.type} takes no packet`);
+    if (cpu !== undefined && cpu !== this.id) {
+      throw new BpfError('EINVAL', `the embedded kernel has one CPU, ${this.id}; there is no CPU ${cpu}`);
+    }
     if (ctx !== undefined && ctx.length > MAX_CTX) {
       throw new BpfError('EINVAL', `a context has at most ${MAX_CTX} bytes, not ${ctx.length}`);
     }
