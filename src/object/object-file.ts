@@ -31,7 +31,8 @@ export class ObjectFile {
 
   constructor(bytes: Uint8Array, name: string) {
     this.name = name;
-    this.elf = readElf(bytes);
+    // A Node Buffer's slice() shares its memory; a plain array's copies.
+    this.elf = readElf(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
     for (const symbol of this.elf.symbols) {
       if (symbol.type === STT_SECTION || symbol.name === '') continue;
       const symbols = this.#symbols.get(symbol.section);
