@@ -30,6 +30,8 @@ export interface BpfMap {
   delete(key: Uint8Array): boolean;
   /** The key after this one in the map's own order, the first without one; undefined at the end. */
   nextKey(key?: Uint8Array): Uint8Array | undefined;
+  /** BPF_MAP_FREEZE: user space may no longer change it. Throws EBUSY when it is frozen, or mapped writable. */
+  freeze(): void;
   /** All keys. An element that is removed meanwhile ends or restarts nothing; one that is added may be missed. */
   keys(): Iterable<Uint8Array>;
 }

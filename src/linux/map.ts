@@ -45,6 +45,7 @@ export interface Batch {
 }
 
 const BATCH_SIZE = 256;
+const NO_KEY = new Uint8Array(8);
 
 export class LinuxMap implements BpfMap, Closable {
   /** As in the object; of maps that were opened, the kernel's name. */
@@ -201,13 +202,19 @@ export class LinuxMap implements BpfMap, Closable {
     flags: number,
   ) {
     this.#checkSize(key, this.keySize, 'key');
+    if (!Number.isSafeInteger(flags) || flags < 0)
+      throw new BpfError('EINVAL', `map '${this.name}': ${flags} are no flags`);
     return bpf(command, {
       map_fd: this.fd.number,
-      // Queues and stacks have no keys; NULL is what they want.
-      key: this.keySize === 0 ? 0 : key,
+      key: this.keySize === 0 ? this.#absentKey : key,
       value: value ?? 0,
-      flags: BigInt(flags),
+      flags,
     });
+  }
+
+  /** What queues, stacks and bloom filters want for a key is NULL; an arena answers that with EOPNOTSUPP, else EINVAL. */
+  get #absentKey(): Uint8Array | 0 {
+    return this.type === MAP_TYPES.arena ? NO_KEY : 0;
   }
 
   #batch(
