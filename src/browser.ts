@@ -21,6 +21,7 @@ export { formatInstruction } from './isa/print.ts';
 export { formatXlated } from './isa/xlated.ts';
 export type * from './kernel.ts';
 export type { CodeFunction, CodeSection, Reference } from './object/code.ts';
+export type { KconfigValue } from './object/externs.ts';
 export { disassemble } from './object/listing.ts';
 export type { MapSpec } from './object/map-spec.ts';
 export { MAP_TYPES, type MapTypeName, mapTypeName } from './object/map-types.ts';

@@ -21,6 +21,8 @@ export interface EmbeddedOptions {
   faults?: 'off' | 'report';
   /** Instructions after which a run is stopped with ETIMEDOUT. Default 2^30. */
   instructionBudget?: number;
+  /** Where an object's arena globals go: at the arena's `end` (default), or its `start`, as Linux 6.18 makes libbpf do. */
+  arenaGlobals?: 'start' | 'end';
   /** Gets each line that programs print with bpf_trace_printk, without its newline. */
   onTrace?: (line: string) => void;
   /** Kernel configuration values for `__kconfig` externs, over the defaults. */
@@ -51,6 +53,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
   readonly cpu: Cpu;
   readonly faults: 'off' | 'report';
   readonly instructionBudget: number;
+  readonly arenaGlobals: 'start' | 'end';
   /** What bpf_get_current_pid_tgid gives; the process's own id where there is one. */
   readonly processId: number = (globalThis as { process?: { pid?: number } }).process?.pid ?? 1;
   readonly #options: EmbeddedOptions;
@@ -65,6 +68,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
   constructor(options: EmbeddedOptions = {}) {
     this.#options = options;
     this.faults = options.faults ?? 'off';
+    this.arenaGlobals = options.arenaGlobals ?? 'end';
     this.instructionBudget = options.instructionBudget ?? 2 ** 30;
     this.memory = KernelMemory.open();
     this.cpu = new Cpu(this, 0);

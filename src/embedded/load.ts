@@ -127,7 +127,7 @@ class Loader {
 
   /**
    * Maps the arena and copies its globals in, at its end: the address 0 then aliases nothing. (libbpf does the same where
-   * the kernel takes offsets that large.)
+   * the kernel takes offsets that large, and puts them at the start elsewhere.)
    */
   #placeArena(): void {
     const map = Object.values(this.#maps).find((each) => each instanceof ArenaMap);
@@ -143,7 +143,8 @@ class Loader {
       globals,
     );
     const pages = Math.ceil(globals.contents.length / PAGE_SIZE);
-    const at = (map.arena.pages.start + (map.maxEntries - pages) * PAGE_SIZE) as ArenaAddress;
+    const first = this.#kernel.arenaGlobals === 'start' ? 0 : map.maxEntries - pages;
+    const at = (map.arena.pages.start + first * PAGE_SIZE) as ArenaAddress;
     if (map.arena.allocate(at, pages) < 0) throw new BpfError('ENOMEM', 'no room for the arena globals');
     map.arena.touch(at, globals.contents.length, true);
     map.arena.window.set(globals.contents, at);

@@ -22,8 +22,11 @@ export function loadableBtf(
     const type = btf.type(id);
     if (type.kind === 'datasec') builder.set(id, fixDatasec(file, btf, builder, type, externs));
     else if (type.kind === 'func' && type.linkage === 'extern') defineFunction(btf, builder, id);
-    else if (type.kind === 'var' && type.linkage === 'extern')
-      builder.set(id, { ...type, linkage: 'global' });
+    else if (type.kind === 'var' && type.linkage === 'extern') {
+      // `extern const void symbol` has no type that a variable could have.
+      const isVoid = btf.kindOf(btf.resolve(type.type)) === 'void';
+      builder.set(id, { ...type, type: isVoid ? builder.int('int', 4) : type.type, linkage: 'global' });
+    }
   }
   for (const section of code) hideFunctions(file, btf, builder, section);
   return builder;
