@@ -1,15 +1,19 @@
 import { LinuxKernel, type LinuxOptions } from './kernel.ts';
 
-/** The Linux kernel's room, `bpf-arena/linux`: make a kernel with {@link linux}, open maps that exist. */
+/** The Linux kernel's room, `bpf-arena/linux`: make a kernel with {@link linux}, open maps that exist, read
+ * what programs send. */
 
 export { LinuxArena } from './arena.ts';
 export { linuxUnavailable } from './available.ts';
 export { type IdKind, idsOf } from './bpf.ts';
+export type { BufferMap, ReadOptions } from './buffer-reader.ts';
 export { type OpenMapOptions, openMapById, openMapPinned } from './create-map.ts';
 export { linuxFeatures } from './features.ts';
 export { LinuxLoad } from './load.ts';
 export { type Batch, LinuxMap } from './map.ts';
+export { PerfBuffer, type PerfBufferOptions, type PerfRecord } from './perf-buffer.ts';
 export { LinuxProgram } from './program.ts';
+export { RingBuffer } from './ring-buffer.ts';
 export { LinuxKernel, type LinuxOptions };
 
 /**

@@ -1,0 +1,37 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { idsOf } from '../../src/linux/bpf.ts';
+
+/** What this process holds of the kernel, for tests that open and close things many times. */
+
+export interface Resources {
+  readonly descriptors: number;
+  /** Of BPF and perf objects: other mappings are the allocator's business. */
+  readonly mappings: number;
+  readonly threads: number;
+}
+
+export function resources(): Resources {
+  const maps = readFileSync('/proc/self/maps', 'latin1');
+  return {
+    descriptors: descriptors().length,
+    mappings: maps.split('\n').filter((line) => /anon_inode:/.test(line)).length,
+    threads: readdirSync('/proc/self/task').length,
+  };
+}
+
+/** What each open file descriptor is. */
+function descriptors(): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)];
+    } catch {
+      // The one that read the folder.
+      return [];
+    }
+  });
+}
+
+/** How many links there are in the kernel. */
+export function linkCount(): number {
+  return [...idsOf('link')].length;
+}
