@@ -1,26 +1,23 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { BpfError, ERRNO } from '../errors.ts';
-import { assembleInstructions } from '../isa/assembler.ts';
-import { encode } from '../isa/instruction.ts';
 import type { ArenaMap, ArenaStatistics, PageState } from '../kernel.ts';
-import { PROGRAM_TYPES } from '../object/program-types.ts';
 import type { RemoteBytes } from '../view/memory.ts';
-import { bpfOrThrow, cString, loadProgram } from './bpf.ts';
+import { ArenaReader } from './arena-reader.ts';
 import { type Fd, linuxError, Mapping } from './fd.ts';
 import { bufferAt, copyThroughKernel, detach } from './ffi.ts';
 import { LinuxMap } from './map.ts';
 import { ArenaMemory, RemoteView } from './memory.ts';
+import { loadSnippet, runSnippet } from './snippet.ts';
 
 /**
  * An arena in Linux: the map, and its mapping into this process, which typed views look at without copying. An arena that
- * answers a touch of an absent page with SIGSEGV, and one that is only to be read, are not shown raw: every access to them
- * goes through process_vm_readv and process_vm_writev on ourselves, which answer with EFAULT instead.
+ * answers a touch of an absent page with SIGSEGV is not shown raw: every access goes through process_vm_readv and
+ * process_vm_writev on ourselves, which answer with EFAULT instead. One that is only looked at is not mapped at all.
  */
 
 const PAGE_SIZE = 4096;
 const BPF_F_SEGV_ON_FAULT = 1 << 17;
 const BPF_F_NO_USER_CONV = 1 << 18;
-const BPF_F_SLEEPABLE = 1 << 4;
 
 /** Mappings of this process by map id: an arena can be mapped once, but opened more often. */
 const shared = new Map<number, { mapping: Mapping; users: number }>();
@@ -38,7 +35,9 @@ export class LinuxArena extends LinuxMap implements ArenaMap {
   readonly memory: ArenaMemory;
   readonly userVmStart: bigint;
   readonly readOnly: boolean;
-  readonly #mapping: Mapping;
+  /** Absent when it is only looked at. */
+  readonly #mapping: Mapping | undefined;
+  readonly #reader: ArenaReader | undefined;
   /** Only where touching is safe. */
   readonly #buffer: ArrayBuffer | undefined;
   #open = true;
@@ -47,11 +46,13 @@ export class LinuxArena extends LinuxMap implements ArenaMap {
   constructor(fd: Fd, { name, readOnly = false, fresh = false }: ArenaOptions = {}) {
     super(fd, name);
     this.readOnly = readOnly;
-    this.#mapping = this.#acquire(fresh);
-    const { address, length } = this.#mapping;
-    this.userVmStart = BigInt(address);
-    const safe = !readOnly && (this.flags & BPF_F_SEGV_ON_FAULT) === 0;
-    this.#buffer = safe ? bufferAt(address, length) : undefined;
+    this.#mapping = readOnly ? undefined : this.#acquire(fresh);
+    this.userVmStart =
+      this.#mapping === undefined ? this.#whereOthersMapped() : BigInt(this.#mapping.address);
+    this.#reader = readOnly ? new ArenaReader(fd.number, this.name, this.userVmStart) : undefined;
+    const length = this.#mapping?.length ?? this.maxEntries * PAGE_SIZE;
+    const safe = this.#mapping !== undefined && (this.flags & BPF_F_SEGV_ON_FAULT) === 0;
+    this.#buffer = safe ? bufferAt(Number(this.userVmStart), length) : undefined;
     const remote = safe ? undefined : this.#remote();
     const view =
       remote === undefined ? new DataView(this.#buffer as ArrayBuffer) : new RemoteView(remote, length);
@@ -99,14 +100,16 @@ export class LinuxArena extends LinuxMap implements ArenaMap {
    * present at all. Of other pages Linux does not tell.
    */
   pageState(index: number): PageState | undefined {
-    const offset = index * PAGE_SIZE;
-    if (offset < 0 || offset >= this.#mapping.length)
+    if (!Number.isInteger(index) || index < 0 || index >= this.maxEntries)
       throw new BpfError('EINVAL', `arena '${this.name}' has ${this.maxEntries} pages, no page ${index}`);
-    if ((this.flags & BPF_F_SEGV_ON_FAULT) !== 0) {
-      const result = copyThroughKernel('read', this.#mapping.address + offset, new Uint8Array(1));
-      return result === 0 ? 'present' : undefined;
-    }
-    return inPageTable(this.#mapping.address + offset) ? 'present' : undefined;
+    const offset = index * PAGE_SIZE;
+    if (this.#mapping === undefined || offset >= this.#mapping.length) return undefined;
+    const address = this.#mapping.address + offset;
+    const present =
+      (this.flags & BPF_F_SEGV_ON_FAULT) === 0
+        ? inPageTable(address)
+        : copyThroughKernel('read', address, new Uint8Array(1)) === 0;
+    return present ? 'present' : undefined;
   }
 
   touch(address: bigint, length: number, writes = false): void {
@@ -123,7 +126,8 @@ export class LinuxArena extends LinuxMap implements ArenaMap {
       this.#open = false;
       this.memory.close();
       if (this.#buffer !== undefined) detach(this.#buffer);
-      this.#release();
+      if (this.#mapping !== undefined) this.#release();
+      this.#reader?.close();
     }
     super.close();
   }
@@ -137,7 +141,12 @@ export class LinuxArena extends LinuxMap implements ArenaMap {
 
   #copy(direction: 'read' | 'write', offset: number, bytes: Uint8Array): void {
     if (!this.#open) throw new BpfError('EBADF', `arena '${this.name}' is closed`);
-    const address = this.#mapping.address + offset;
+    if (this.#reader !== undefined) {
+      if (direction === 'read') this.#reader.read(offset, bytes);
+      else this.#reader.write();
+      return;
+    }
+    const address = Number(this.userVmStart) + offset;
     const result = copyThroughKernel(direction, address, bytes);
     if (result === 0) return;
     const where = `${bytes.length} bytes at 0x${address.toString(16)} (page ${Math.floor(offset / PAGE_SIZE)})`;
@@ -166,18 +175,20 @@ export class LinuxArena extends LinuxMap implements ArenaMap {
   /** An arena that others mapped must be mapped where and as large as they did. */
   #map(fresh: boolean): Mapping {
     const given = Number(this.info.map_extra);
-    const address = given !== 0 || fresh ? given : this.#userVmStart();
+    const address = given !== 0 || fresh ? given : this.#askWhere();
     const whole = this.maxEntries * PAGE_SIZE;
     let mapping = this.#tryMap(whole, address);
     if (mapping === -ERRNO.E2BIG) mapping = this.#mapAsLargeAsOthers(address);
     if (typeof mapping !== 'number') return mapping;
     const where = address === 0 ? '' : ` at 0x${address.toString(16)}`;
-    const advice = mapping === -ERRNO.EEXIST ? 'something else is mapped there in this process' : undefined;
+    const taken =
+      'something else is mapped there in this process; open it read-only, or create it with map_extra';
+    const advice = mapping === -ERRNO.EEXIST ? taken : undefined;
     throw linuxError(mapping, `mapping arena '${this.name}'${where}`, advice);
   }
 
   #tryMap(length: number, address: number): Mapping | number {
-    return Mapping.map(this.fd.number, { length, address, readOnly: this.readOnly });
+    return Mapping.map(this.fd.number, { length, address });
   }
 
   /** The first mapping was shorter than max_entries: E2BIG says too large, EINVAL too small. */
@@ -194,30 +205,33 @@ export class LinuxArena extends LinuxMap implements ArenaMap {
     return this.#tryMap(low * PAGE_SIZE, address);
   }
 
-  /** Where others mapped it: no call tells, but a program that refers to the arena gets its user address. */
-  #userVmStart(): number {
-    const text = `ld_pseudo r2, 2, ${this.fd.number}\n*(u64 *)(r1 + 0) = r2\nr0 = 0\nexit`;
-    const insns = encode(assembleInstructions(text));
-    const { fd, log } = loadProgram({
-      prog_type: PROGRAM_TYPES.syscall,
-      insns,
-      insn_cnt: insns.length / 8,
-      license: cString('GPL'),
-      prog_flags: BPF_F_SLEEPABLE,
-    });
+  #whereOthersMapped(): bigint {
+    const address = this.info.map_extra || BigInt(this.#askWhere());
+    if (address !== 0n) return address;
+    throw new BpfError(
+      'ENODATA',
+      `arena '${this.name}': nobody has mapped it yet, so there is nothing to look at`,
+    );
+  }
+
+  /** No call tells where others mapped it, but a program that refers to the arena gets its user address. 0: nobody did. */
+  #askWhere(): number {
+    const what = `asking where arena '${this.name}' is mapped`;
+    const { fd, log } = loadSnippet(`ld_pseudo r2, 2, ${this.fd.number}
+      *(u64 *)(r1 + 0) = r2
+      r0 = 0
+      exit`);
     if (fd === undefined) {
-      // Nobody mapped it yet: then we may choose.
       if (log.includes("arena's user address must be set")) return 0;
-      throw new BpfError('EINVAL', `asking where arena '${this.name}' is mapped: ${log.trim()}`);
+      throw new BpfError('EINVAL', `${what}: ${log.trim()}`);
     }
-    const ctx = new BigUint64Array(1);
     try {
-      const what = `asking where arena '${this.name}' is mapped`;
-      bpfOrThrow('prog_test_run', { prog_fd: fd.number, ctx_in: ctx, ctx_size_in: 8 }, what);
+      const ctx = new BigUint64Array(1);
+      runSnippet(fd.number, ctx, what);
+      return Number(ctx[0]);
     } finally {
       fd.close();
     }
-    return Number(ctx[0]);
   }
 }
 

@@ -1,9 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { assembleInstructions } from '../isa/assembler.ts';
-import { encode } from '../isa/instruction.ts';
-import { PROGRAM_TYPES } from '../object/program-types.ts';
-import { cString, loadProgram } from './bpf.ts';
 import { ffiUnavailable } from './ffi.ts';
+import { loadSnippet } from './snippet.ts';
 
 /**
  * Whether this process can load programs into Linux: decided here alone, by trying, and told as one clause that says what
@@ -25,18 +22,10 @@ const ENOSYS = 38;
 const EINVAL = 22;
 const CAP_SYS_ADMIN = 21n;
 const CAP_BPF = 39n;
-const BPF_F_SLEEPABLE = 1 << 4;
 
 /** The smallest program of the type that arenas are mostly used from; it needs CAP_BPF, and bpf(2) altogether. */
 function tryLoading(): string | undefined {
-  const insns = encode(assembleInstructions('r0 = 0\nexit'));
-  const { fd, result, log } = loadProgram({
-    prog_type: PROGRAM_TYPES.syscall,
-    insns,
-    insn_cnt: insns.length / 8,
-    license: cString('GPL'),
-    prog_flags: BPF_F_SLEEPABLE,
-  });
+  const { fd, result, log } = loadSnippet('r0 = 0\nexit');
   fd?.close();
   switch (-result) {
     case ENOSYS:

@@ -58,7 +58,15 @@ function reuse(spec: MapSpec, path: string, owned: Owned): LinuxMap {
   throw new BpfError('EINVAL', `map '${spec.name}': what is pinned at '${path}' is another map (${problem})`);
 }
 
+const OF_MAPS: readonly number[] = [MAP_TYPES.array_of_maps, MAP_TYPES.hash_of_maps];
+
 function createFd(spec: MapSpec, btf: LoadedBtf | undefined): Fd {
+  // Without one, file descriptor 0 would be meant.
+  if (spec.inner === undefined && OF_MAPS.includes(spec.type))
+    throw new BpfError(
+      'EINVAL',
+      `map '${spec.name}': what the maps inside look like is not said (__array(values, …))`,
+    );
   const inner =
     spec.inner && createFd({ ...spec.inner, maxEntries: Math.max(1, maxEntriesOf(spec.inner)) }, btf);
   try {

@@ -1,21 +1,19 @@
 import { BtfBuilder } from '../btf/index.ts';
-import { assembleInstructions } from '../isa/assembler.ts';
 import { helperName } from '../isa/helper-names.ts';
-import { encode } from '../isa/instruction.ts';
 import type { Features } from '../kernel.ts';
 import { MAP_TYPES, type MapTypeName } from '../object/map-types.ts';
 import { ATTACH_TYPES, type AttachType, PROGRAM_TYPES, type ProgramType } from '../object/program-types.ts';
-import { bpf, cString, loadBtf, loadProgram } from './bpf.ts';
+import { bpf, loadBtf } from './bpf.ts';
 import { Fd } from './fd.ts';
 import { kernelBtf } from './kernel-types.ts';
 import type { Attributes } from './layouts.ts';
+import { loadSnippet } from './snippet.ts';
 
 /**
  * What this Linux has, found out by creating a map and loading a program of each kind, as `bpftool feature probe` does:
  * about 2,000 calls. Nothing stays.
  */
 
-const BPF_F_SLEEPABLE = 1 << 4;
 const BPF_F_NO_PREALLOC = 1;
 const BPF_F_MMAPABLE = 1 << 10;
 const ENOTSUPP = 524;
@@ -33,36 +31,28 @@ export function linuxFeatures(): Features {
 }
 
 /** What a program type wants besides its number; by default nothing. `target` names the type to verify against. */
-const PROGRAM_NEEDS: Partial<
-  Record<ProgramType, { attachType?: AttachType; sleepable?: boolean; target?: string; id?: number }>
-> = {
-  cgroup_sock_addr: { attachType: 'cgroup_inet4_bind' },
-  cgroup_sock: { attachType: 'cgroup_inet_sock_create' },
-  cgroup_sockopt: { attachType: 'cgroup_getsockopt' },
-  cgroup_sysctl: { attachType: 'cgroup_sysctl' },
-  cgroup_device: { attachType: 'cgroup_device' },
-  sock_ops: { attachType: 'cgroup_sock_ops' },
-  sk_lookup: { attachType: 'sk_lookup' },
-  netfilter: { attachType: 'netfilter' },
-  syscall: { sleepable: true },
-  tracing: { attachType: 'trace_raw_tp', target: 'btf_trace_sys_enter' },
-  lsm: { attachType: 'lsm_mac', target: 'bpf_lsm_file_open' },
-  // Of these two nothing can be loaded that simply: that the verifier complains of the id says that they are there.
-  ext: { id: 1 },
-  struct_ops: { id: 1 },
-};
+const PROGRAM_NEEDS: Partial<Record<ProgramType, { attachType?: AttachType; target?: string; id?: number }>> =
+  {
+    cgroup_sock_addr: { attachType: 'cgroup_inet4_bind' },
+    cgroup_sock: { attachType: 'cgroup_inet_sock_create' },
+    cgroup_sockopt: { attachType: 'cgroup_getsockopt' },
+    cgroup_sysctl: { attachType: 'cgroup_sysctl' },
+    cgroup_device: { attachType: 'cgroup_device' },
+    sock_ops: { attachType: 'cgroup_sock_ops' },
+    sk_lookup: { attachType: 'sk_lookup' },
+    netfilter: { attachType: 'netfilter' },
+    tracing: { attachType: 'trace_raw_tp', target: 'btf_trace_sys_enter' },
+    lsm: { attachType: 'lsm_mac', target: 'bpf_lsm_file_open' },
+    // Of these two nothing can be loaded that simply: that the verifier complains of the id says that they are there.
+    ext: { id: 1 },
+    struct_ops: { id: 1 },
+  };
 
 /** @returns what a program comes to: whether it is accepted, and the verifier's words. */
 function tryProgram(type: ProgramType, text: string): { accepted: boolean; log: string } {
-  const { attachType, sleepable = false, target, id = 0 } = PROGRAM_NEEDS[type] ?? {};
-  const insns = encode(assembleInstructions(text));
-  const { fd, log } = loadProgram({
-    prog_type: PROGRAM_TYPES[type],
+  const { attachType, target, id = 0 } = PROGRAM_NEEDS[type] ?? {};
+  const { fd, log } = loadSnippet(text, type, {
     expected_attach_type: attachType === undefined ? 0 : ATTACH_TYPES[attachType],
-    insns,
-    insn_cnt: insns.length / 8,
-    license: cString('GPL'),
-    prog_flags: sleepable ? BPF_F_SLEEPABLE : 0,
     attach_btf_id: target === undefined ? id : (kernelBtf()?.idOf(target) ?? 1),
   });
   fd?.close();

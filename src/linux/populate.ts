@@ -1,18 +1,14 @@
 import { BpfError } from '../errors.ts';
 import { assembleInstructions } from '../isa/assembler.ts';
-import { encode } from '../isa/instruction.ts';
 import { BPF_PSEUDO_KFUNC_CALL } from '../isa/opcodes.ts';
-import { PROGRAM_TYPES } from '../object/program-types.ts';
 import type { LinuxArena } from './arena.ts';
-import { bpfOrThrow, cString, loadProgram } from './bpf.ts';
 import { kernelBtf } from './kernel-types.ts';
+import { loadSnippet, runSnippet } from './snippet.ts';
 
 /**
  * Makes pages of an arena present by a program that allocates them: the only way where user space's touches are answered
  * with SIGSEGV. libbpf has none, and would die of it.
  */
-
-const BPF_F_SLEEPABLE = 1 << 4;
 
 /** @param offset bytes into the arena, a page's start. Throws ENOMEM when a page there is taken, EOPNOTSUPP. */
 export function populate(arena: LinuxArena, offset: number, pages: number): void {
@@ -32,19 +28,13 @@ export function populate(arena: LinuxArena, offset: number, pages: number): void
   );
   for (const insn of insns)
     if (insn.code === 0x85) Object.assign(insn, { src: BPF_PSEUDO_KFUNC_CALL, imm: kfunc });
-  const { fd, log } = loadProgram({
-    prog_type: PROGRAM_TYPES.syscall,
-    insns: encode(insns),
-    insn_cnt: insns.length,
-    license: cString('GPL'),
-    prog_flags: BPF_F_SLEEPABLE,
-  });
+  const { fd, log } = loadSnippet(insns);
   if (fd === undefined)
     throw new BpfError('EOPNOTSUPP', `allocating pages of arena '${arena.name}': ${log.trim()}`);
   try {
     const ctx = new BigUint64Array(1);
     const what = `allocating pages of arena '${arena.name}'`;
-    bpfOrThrow('prog_test_run', { prog_fd: fd.number, ctx_in: ctx, ctx_size_in: 8 }, what);
+    runSnippet(fd.number, ctx, what);
     if (ctx[0] === 0n)
       throw new BpfError('ENOMEM', `${what}: no room for ${pages} pages at offset ${offset}`);
   } finally {

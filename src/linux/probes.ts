@@ -1,10 +1,9 @@
 import { BtfBuilder, btfInt } from '../btf/index.ts';
 import { assembleInstructions } from '../isa/assembler.ts';
-import { encode } from '../isa/instruction.ts';
 import { MAP_TYPES } from '../object/map-types.ts';
-import { PROGRAM_TYPES } from '../object/program-types.ts';
-import { bpf, cString, loadBtf, loadProgram } from './bpf.ts';
+import { bpf, loadBtf } from './bpf.ts';
 import { Fd } from './fd.ts';
+import { accepts, loadSnippet } from './snippet.ts';
 
 /**
  * What this kernel can do, found out by trying, once for each process: version numbers say little, since distributions
@@ -66,15 +65,10 @@ export function takesFullRangeOffsets(): boolean {
   return once('ld_imm64 offsets', () => {
     const map = bpf('map_create', { map_type: MAP_TYPES.array, key_size: 4, value_size: 1, max_entries: 1 });
     if (map.result < 0) return false;
-    const insns = encode(assembleInstructions(`ld_pseudo r1, 2, ${map.result}\nr0 = 0\nexit`));
+    const insns = assembleInstructions(`ld_pseudo r1, 2, ${map.result}\nr0 = 0\nexit`);
     // The second slot's immediate is the offset.
-    new DataView(insns.buffer).setUint32(12, 2 ** 31, true);
-    const { fd, log } = loadProgram({
-      prog_type: PROGRAM_TYPES.socket_filter,
-      insns,
-      insn_cnt: insns.length / 8,
-      license: cString('GPL'),
-    });
+    insns[1].imm = -(2 ** 31);
+    const { fd, log } = loadSnippet(insns, 'socket_filter');
     fd?.close();
     new Fd(map.result, 'probe').close();
     return fd !== undefined || !log.includes('direct value offset of');
@@ -83,15 +77,5 @@ export function takesFullRangeOffsets(): boolean {
 
 /** Whether programs can ask for the cookie they were attached with (bpf_get_attach_cookie). */
 export function hasBpfCookie(): boolean {
-  return once('bpf_cookie', () => {
-    const insns = encode(assembleInstructions('call 174\nexit'));
-    const { fd } = loadProgram({
-      prog_type: PROGRAM_TYPES.tracepoint,
-      insns,
-      insn_cnt: insns.length / 8,
-      license: cString('GPL'),
-    });
-    fd?.close();
-    return fd !== undefined;
-  });
+  return once('bpf_cookie', () => accepts('call 174\nexit', 'tracepoint'));
 }

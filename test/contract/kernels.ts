@@ -4,16 +4,14 @@ import { describe, it } from 'node:test';
 import { contextOf, programText, resultOf, TestKernel } from '../../src/embedded/testdata/harness.ts';
 import { BpfError } from '../../src/errors.ts';
 import { embedded, type Kernel } from '../../src/index.ts';
-import { encode } from '../../src/isa/instruction.ts';
 import type { ArenaMap, BpfMap } from '../../src/kernel.ts';
-import { bpf, cString, loadProgram } from '../../src/linux/bpf.ts';
 import { createMap } from '../../src/linux/create-map.ts';
 import { type Fd, Owned } from '../../src/linux/fd.ts';
 import { linux, linuxUnavailable } from '../../src/linux/index.ts';
 import { kernelBtf } from '../../src/linux/kernel-types.ts';
+import { loadSnippet, runSnippet } from '../../src/linux/snippet.ts';
 import { mapSpec } from '../../src/object/map-definitions.ts';
 import type { MapSpec } from '../../src/object/map-spec.ts';
-import { PROGRAM_TYPES } from '../../src/object/program-types.ts';
 
 /**
  * The contract suite runs each of its tests on both kernels. Where Linux cannot be used it says so in one line; in CI, as
@@ -48,8 +46,6 @@ const EMBEDDED: ContractKernel = {
   },
 };
 
-const BPF_F_SLEEPABLE = 1 << 4;
-
 class LinuxBench implements Bench {
   readonly maps: readonly BpfMap[];
   readonly #owned = new Owned();
@@ -76,8 +72,7 @@ class LinuxBench implements Bench {
   run(asm: string, ...args: (bigint | number | string)[]): bigint {
     const ctx = contextOf(args);
     const { number } = this.#program(asm, args.length);
-    const answer = bpf('prog_test_run', { prog_fd: number, ctx_in: ctx, ctx_size_in: ctx.length });
-    assert.equal(answer.result, 0, `running ${asm}`);
+    runSnippet(number, ctx, `running ${asm}`);
     return resultOf(ctx);
   }
 
@@ -86,13 +81,7 @@ class LinuxBench implements Bench {
     const known = this.#programs.get(key);
     if (known !== undefined) return known;
     const insns = programText(asm, args, this.#handles, (name) => kernelBtf()?.idOf(name, 'func') ?? 0);
-    const { fd, log } = loadProgram({
-      prog_type: PROGRAM_TYPES.syscall,
-      insns: encode(insns),
-      insn_cnt: insns.length,
-      license: cString('GPL'),
-      prog_flags: BPF_F_SLEEPABLE,
-    });
+    const { fd, log } = loadSnippet(insns);
     if (fd === undefined) throw new BpfError('EINVAL', log);
     this.#programs.set(key, this.#owned.add(fd));
     return fd;
