@@ -20,6 +20,12 @@ export { decode, encode, type Instruction, slots } from './isa/instruction.ts';
 export { formatInstruction } from './isa/print.ts';
 export { formatXlated } from './isa/xlated.ts';
 export type * from './kernel.ts';
+export {
+  type Annotations,
+  annotationsOf,
+  type ExpectedMessage,
+  missingMessage,
+} from './object/annotations.ts';
 export type { CodeFunction, CodeSection, Reference } from './object/code.ts';
 export type { KconfigValue } from './object/externs.ts';
 export { disassemble } from './object/listing.ts';

@@ -87,6 +87,8 @@ export interface LoadedProgram {
   readonly section: string;
   /** Instructions, in slots. */
   readonly insnCount: number;
+  /** What the verifier said, where a log was asked for. */
+  readonly log: string;
   /** The program as the kernel has it after verification: `bpftool prog dump xlated`. */
   readonly xlated: XlatedProgram;
   run(options?: RunOptions): RunResult;

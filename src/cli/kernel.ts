@@ -1,6 +1,5 @@
 import { Option } from 'commander';
 import { embedded, type Kernel } from '../index.ts';
-import { CliError } from './output.ts';
 
 /** `--kernel`: which kernel a command is about. Linux is only loaded when asked for. */
 
@@ -10,6 +9,8 @@ export interface KernelFlags {
   kernel: KernelName;
   faults?: 'off' | 'report';
   maxInsns?: number;
+  /** Of the verifier, for Linux. */
+  logLevel?: number;
 }
 
 export function kernelOption(): Option {
@@ -17,7 +18,12 @@ export function kernelOption(): Option {
 }
 
 /** Opens the kernel that the flags name. Exit status 1 with the reason where Linux cannot be used. */
-export async function openKernel({ kernel, faults, maxInsns }: KernelFlags): Promise<Kernel & Disposable> {
+export async function openKernel({
+  kernel,
+  faults,
+  maxInsns,
+  logLevel,
+}: KernelFlags): Promise<Kernel & Disposable> {
   if (kernel === 'embedded') {
     return embedded({
       faults,
@@ -25,8 +31,15 @@ export async function openKernel({ kernel, faults, maxInsns }: KernelFlags): Pro
       onTrace: (line) => process.stderr.write(`${line}\n`),
     });
   }
-  if (faults === 'report')
-    throw new CliError('Linux does not tell of accesses to absent pages; use --kernel embedded');
   const { linux } = await import('../linux/index.ts');
-  return linux({ onWarning: (text) => process.stderr.write(`bpf-arena: ${text}\n`) });
+  return linux({ logLevel, onWarning: warnOnce });
+}
+
+const warned = new Set<string>();
+
+/** Says a thing once, however many programs of an object it is about. */
+function warnOnce(text: string): void {
+  if (warned.has(text)) return;
+  warned.add(text);
+  process.stderr.write(`bpf-arena: ${text}\n`);
 }

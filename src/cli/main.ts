@@ -6,6 +6,8 @@ import { disasm } from './disasm.ts';
 import { features } from './features.ts';
 import { CliError, reportError, version } from './output.ts';
 import { run } from './run.ts';
+import { test } from './test.ts';
+import { verify } from './verify.ts';
 
 /**
  * The command line: one file a command, all on the public API. Results go to stdout, diagnostics to stderr. Exit
@@ -19,7 +21,7 @@ const program = new Command('bpf-arena')
   .exitOverride()
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'bpf-arena: ')) });
 
-for (const command of [run, disasm, btf, asm, features, demo]) program.addCommand(command());
+for (const command of [run, verify, test, disasm, btf, asm, features, demo]) program.addCommand(command());
 for (const command of program.commands) {
   command.exitOverride().copyInheritedSettings(program).option('--debug', 'show stack traces of errors');
 }

@@ -2,7 +2,7 @@ import { Command, Option } from 'commander';
 import { errnoName, type FaultReport, type LoadedObject, type RunResult } from '../index.ts';
 import { chooseProgram, integer, openObject, readBytes } from './input.ts';
 import { type KernelName, kernelOption, openKernel } from './kernel.ts';
-import { columns, duration, print, printJson, styled } from './output.ts';
+import { CliError, columns, duration, print, printJson, styled } from './output.ts';
 import { setGlobal } from './set.ts';
 
 interface RunFlags {
@@ -48,6 +48,9 @@ async function runProgram(path: string, name: string | undefined, flags: RunFlag
   const chosen = chooseProgram(object, name);
   for (const assignment of flags.set) setGlobal(object, assignment);
   for (const spec of Object.values(object.programs)) spec.autoload = spec === chosen;
+  if (flags.faults === 'report' && flags.kernel === 'linux') {
+    throw new CliError('Linux does not tell of accesses to absent pages; use --kernel embedded');
+  }
   using kernel = await openKernel(flags);
   using loaded = await object.load(kernel);
   const result = loaded.programs[chosen.name].run({ ctx, data, repeat: flags.repeat, cpu: flags.cpu });

@@ -16,6 +16,8 @@ export class EmbeddedProgram implements LoadedProgram {
   readonly section: string;
   readonly verified: VerifiedProgram;
   readonly code: Code;
+  /** The verifier here writes none yet. */
+  readonly log = '';
   /** The arena that the program refers to; a program has at most one. */
   readonly arena: Arena | undefined;
   readonly #kernel: EmbeddedKernel;

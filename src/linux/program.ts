@@ -67,7 +67,8 @@ export class LinuxProgram implements LoadedProgram, Closable {
         insns,
         insn_cnt: linked.insns.length,
         license: cString(license),
-        prog_flags: (spec.sleepable ? BPF_F_SLEEPABLE : 0) | (spec.frags ? BPF_F_XDP_HAS_FRAGS : 0),
+        prog_flags:
+          spec.flags | (spec.sleepable ? BPF_F_SLEEPABLE : 0) | (spec.frags ? BPF_F_XDP_HAS_FRAGS : 0),
         prog_name: spec.name.replace(/[^A-Za-z0-9_.]/g, '_'),
         attach_btf_id: target?.id ?? 0,
         attach_btf_obj_fd: target?.btf ?? 0,

@@ -35,6 +35,8 @@ export interface ProgramSpec {
   attachTo: string | undefined;
   sleepable: boolean;
   frags: boolean;
+  /** Further flags of BPF_PROG_LOAD (BPF_F_STRICT_ALIGNMENT and the like). */
+  flags: number;
   /** False when the section's name starts with `?`: load leaves it out. */
   autoload: boolean;
   readonly entry: CodeFunction;
@@ -172,6 +174,7 @@ function programsOf(code: CodeSection): ProgramSpec[] {
       attachTo: slash < 0 ? undefined : section.slice(slash + 1),
       sleepable: rule?.sleepable ?? false,
       frags: rule?.frags ?? false,
+      flags: 0,
       autoload,
       entry,
     }));
