@@ -135,7 +135,7 @@ const VIOLATIONS: readonly (readonly [what: string, asm: string, message: string
   ['a helper that no kernel has', 'call 9999; exit', 'invalid func unknown#9999'],
   ['a helper that this kernel lacks', 'call 12; exit', 'bpf_tail_call#12 is not in the embedded kernel'],
   ['a store below the stack', '*(u8 *)(r10 - 4097) = 1; r0 = 0; exit', 'kernel memory'],
-  ['a store above the stack', '*(u8 *)(r10 + 0) = 1; r0 = 0; exit', 'invalid write to stack, off=0'],
+  ['a store above the stack', '*(u8 *)(r10 + 512) = 1; r0 = 0; exit', 'invalid write to stack, off=0'],
 ];
 
 describe('the guard stops', () => {
