@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
 
 /** System call numbers: [x86-64, arm64]. */
 const SYSCALLS = {
+  bind: [49, 200],
   bpf: [321, 280],
   close: [3, 57],
   epoll_create1: [291, 20],

@@ -1,7 +1,7 @@
 import { LinuxKernel, type LinuxOptions } from './kernel.ts';
 
 /** The Linux kernel's room, `bpf-arena/linux`: make a kernel with {@link linux}, open maps that exist, read
- * what programs send. */
+ * what programs send, {@link attach} programs. */
 
 export { LinuxArena } from './arena.ts';
 export { linuxUnavailable } from './available.ts';
@@ -9,6 +9,13 @@ export { type IdKind, idsOf } from './bpf.ts';
 export type { BufferMap, ReadOptions } from './buffer-reader.ts';
 export { type OpenMapOptions, openMapById, openMapPinned } from './create-map.ts';
 export { linuxFeatures } from './features.ts';
+export {
+  type AttachableProgram,
+  type AttachTarget,
+  attach,
+  Link,
+  type LinkInfo,
+} from './links/index.ts';
 export { LinuxLoad } from './load.ts';
 export { type Batch, LinuxMap } from './map.ts';
 export { PerfBuffer, type PerfBufferOptions, type PerfRecord } from './perf-buffer.ts';

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { idsOf } from '../../src/linux/bpf.ts';
+import { BpfError } from '../../src/errors.ts';
+import { idsOf, infoOf, openById } from '../../src/linux/bpf.ts';
 
 /** What this process holds of the kernel, for tests that open and close things many times. */
 
@@ -31,7 +32,17 @@ function descriptors(): string[] {
   });
 }
 
-/** How many links there are in the kernel. */
-export function linkCount(): number {
-  return [...idsOf('link')].length;
+/** How many links a program has in the kernel. Others come and go meanwhile. */
+export function linksOf(programId: number): number {
+  let count = 0;
+  for (const id of idsOf('link')) {
+    try {
+      const fd = openById('link', id);
+      if (infoOf('link', fd.number).prog_id === programId) count++;
+      fd.close();
+    } catch (error) {
+      if (!(error instanceof BpfError && error.code === 'ENOENT')) throw error;
+    }
+  }
+  return count;
 }
