@@ -8,7 +8,7 @@ import { appendFileSync, cpSync, readFileSync, renameSync, writeFileSync } from 
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { clangVersion, compileNative, compileObject, inTemporaryFolder, PROGRAMS } from './build.ts';
-import { NATIVE_RUNS, type NativeRun } from './results.ts';
+import { NATIVE_RUNS, type NativeRun, PACKET_RUNS } from './results.ts';
 
 const skip =
   clangVersion() === null ? 'not run: no clang-22 on PATH (Debian packages clang-22, llvm-22)' : false;
@@ -83,7 +83,7 @@ test('without a compiler the build says what to install, in one line', () => {
   });
 });
 
-for (const [name, run] of Object.entries<NativeRun>(NATIVE_RUNS)) {
+for (const [name, run] of Object.entries<NativeRun>({ ...NATIVE_RUNS, ...PACKET_RUNS })) {
   test(`${name} as native code gives the results table`, { skip }, () => {
     inTemporaryFolder((directory) => {
       const executable = join(directory, name);

@@ -101,3 +101,22 @@ export const NATIVE_RUNS = {
     },
   },
 } as const satisfies Readonly<Record<string, NativeRun>>;
+
+/** Of programs that want a packet: a kernel has to be given what the native form makes itself. */
+export const PACKET_RUNS = {
+  // The same 47 bytes twice: to the echo port, and, answered (XDP_TX 3), back from it (XDP_PASS 2).
+  xdp_counter: {
+    args: [],
+    prints: {
+      echo: '3',
+      destination: '4000',
+      other: '2',
+      packets: '2',
+      bytes: '94',
+      answered: '1',
+      sequence: '4',
+      length: '47',
+      last: 'hello',
+    },
+  },
+} as const satisfies Readonly<Record<string, NativeRun>>;
