@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { BpfError } from '../errors.ts';
 import { ffiUnavailable } from './ffi.ts';
 import { loadSnippet } from './snippet.ts';
 
@@ -15,6 +16,16 @@ let answer: string | undefined | 'untried' = 'untried';
 export function linuxUnavailable(): string | undefined {
   if (answer === 'untried') answer = ffiUnavailable() ?? tryLoading();
   return answer;
+}
+
+/** Throws EOPNOTSUPP with the reason when this process cannot use the Linux kernel. */
+export function requireLinux(): void {
+  const reason = linuxUnavailable();
+  if (reason === undefined) return;
+  throw new BpfError(
+    'EOPNOTSUPP',
+    `the Linux kernel cannot be used: ${reason}; the embedded kernel does without`,
+  );
 }
 
 const EPERM = 1;

@@ -3,6 +3,7 @@ import { helperName } from '../isa/helper-names.ts';
 import type { Features } from '../kernel.ts';
 import { MAP_TYPES, type MapTypeName } from '../object/map-types.ts';
 import { ATTACH_TYPES, type AttachType, PROGRAM_TYPES, type ProgramType } from '../object/program-types.ts';
+import { requireLinux } from './available.ts';
 import { bpf, loadBtf } from './bpf.ts';
 import { Fd } from './fd.ts';
 import { kernelBtf } from './kernel-types.ts';
@@ -18,8 +19,9 @@ const BPF_F_NO_PREALLOC = 1;
 const BPF_F_MMAPABLE = 1 << 10;
 const ENOTSUPP = 524;
 
-/** What this process's Linux has. */
+/** What this process's Linux has. Throws EOPNOTSUPP with the reason where it cannot be asked. */
 export function linuxFeatures(): Features {
+  requireLinux();
   const types = (Object.keys(PROGRAM_TYPES) as ProgramType[]).filter(hasProgramType);
   return {
     kernel: 'linux',

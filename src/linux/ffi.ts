@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { BpfError } from '../errors.ts';
 
 /**
  * System calls from JavaScript, through koffi (an optional dependency), which is loaded when the first one is made. One
@@ -61,7 +62,7 @@ export function ffiUnavailable(): string | undefined {
   if (!ARCHITECTURES.includes(process.arch))
     return `${process.arch} is not supported; ${ARCHITECTURES.join(' and ')} are`;
   try {
-    load();
+    bind();
     return undefined;
   } catch (error) {
     const { message } = error as Error;
@@ -69,7 +70,15 @@ export function ffiUnavailable(): string | undefined {
   }
 }
 
+/** Throws EOPNOTSUPP where no system call can be made. */
 function load(): RawSyscall {
+  if (raw !== undefined) return raw;
+  const reason = ffiUnavailable();
+  if (reason !== undefined) throw new BpfError('EOPNOTSUPP', `the Linux kernel cannot be used: ${reason}`);
+  return bind();
+}
+
+function bind(): RawSyscall {
   if (raw !== undefined) return raw;
   koffi = createRequire(import.meta.url)('koffi') as Koffi;
   const arguments_ = Array.from({ length: 6 }, () => 'uint64_t').join(', ');
@@ -78,7 +87,7 @@ function load(): RawSyscall {
 }
 
 /**
- * Makes a system call. Only when {@link ffiUnavailable} said it can be done.
+ * Makes a system call. Throws EOPNOTSUPP where none can be made.
  * @returns its result, which is an address for mmap; a negative errno when it failed.
  */
 export function syscall(name: Syscall, ...args: readonly SyscallArgument[]): number {

@@ -2,7 +2,7 @@ import { BpfError } from '../errors.ts';
 import type { Kernel } from '../kernel.ts';
 import type { KconfigValue } from '../object/externs.ts';
 import type { BpfObject, LinkTarget } from '../object/object.ts';
-import { linuxUnavailable } from './available.ts';
+import { requireLinux } from './available.ts';
 import { kconfigValue } from './kconfig.ts';
 import { kernelBtf } from './kernel-types.ts';
 import { LinuxLoad } from './load.ts';
@@ -26,13 +26,7 @@ export class LinuxKernel implements Kernel<LinuxLoad>, LinkTarget {
 
   /** Throws EOPNOTSUPP with the reason when this process cannot use the Linux kernel. */
   constructor(options: LinuxOptions = {}) {
-    const reason = linuxUnavailable();
-    if (reason !== undefined) {
-      throw new BpfError(
-        'EOPNOTSUPP',
-        `the Linux kernel cannot be used: ${reason}; the embedded kernel needs neither`,
-      );
-    }
+    requireLinux();
     this.#options = options;
   }
 

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { it } from 'node:test';
 import { onLinux } from '../../test/contract/kernels.ts';
 import { BtfBuilder } from '../btf/index.ts';
@@ -7,7 +6,7 @@ import { assembleObject, type BpfError, open, VerifierError } from '../index.ts'
 import { parseObject } from '../object/object.ts';
 import { loadBtf } from './bpf.ts';
 import { Fd } from './fd.ts';
-import { linux, linuxFeatures, linuxUnavailable } from './index.ts';
+import { linux, linuxFeatures } from './index.ts';
 import { sanitize } from './object-btf.ts';
 import { BTF_FEATURES } from './probes.ts';
 
@@ -175,22 +174,6 @@ onLinux('the kernel', () => {
     assert.deepEqual(helpers[0], { id: 1, name: 'bpf_map_lookup_elem' });
     for (const name of ['bpf_arena_alloc_pages', 'bpf_arena_free_pages'])
       assert.ok(kfuncs.includes(name), name);
-  });
-
-  it('is not for a process without the capability, which is told so in a clause', () => {
-    assert.equal(linuxUnavailable(), undefined);
-    const script = `
-      const { linuxUnavailable } = await import('${new URL('available.ts', import.meta.url)}');
-      const { linux } = await import('${new URL('index.ts', import.meta.url)}');
-      await import('koffi').catch(() => {});
-      if (process.getuid() === 0) { process.setgroups([]); process.setgid(65534); process.setuid(65534); }
-      console.log(linuxUnavailable());
-      try { linux(); } catch (error) { console.log(error.code); }`;
-    const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
-    assert.match(
-      child.stdout,
-      /^this process has neither root nor CAP_BPF \(kernel\.unprivileged_bpf_disabled is \d\)\nEOPNOTSUPP\n$/,
-    );
   });
 
   it('once a program is closed it cannot be run: EBADF', async () => {
