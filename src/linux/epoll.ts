@@ -90,6 +90,10 @@ class EpollSet {
         const count = await syscallOnThread('epoll_pwait', this.#set.number, events, EVENTS, TIMEOUT, 0, 0);
         for (let i = 0; i < count; i++) this.#deliver(events.getUint32(i * EVENT.size + EVENT.data, true));
       }
+    } catch (error) {
+      // No thread to be had (koffi has a limit): those who wait are told.
+      for (const watch of this.#waiting) watch.fail(error);
+      this.#waiting.clear();
     } finally {
       process.off('exit', wakeThread);
       this.#running = undefined;
@@ -135,12 +139,17 @@ export async function epollSettled(): Promise<void> {
   await shared?.settled();
 }
 
+interface Waiter {
+  resolve(open: boolean): void;
+  reject(reason: unknown): void;
+}
+
 /** File descriptors of one reader, which waits for any of them to become readable. */
 export class Watch implements Closable {
   readonly #set: EpollSet;
   readonly #token: number;
   readonly #fds: readonly number[];
-  readonly #waiters = new Set<(open: boolean) => void>();
+  readonly #waiters = new Set<Waiter>();
   #open = true;
 
   /** @param fds stay their owner's, who closes the watch first. Throws EMFILE, ENOMEM, ENOSPC. */
@@ -159,14 +168,21 @@ export class Watch implements Closable {
     if (!this.#open) return Promise.resolve(false);
     if (signal?.aborted) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
+      const settle = () => signal?.removeEventListener('abort', abort);
+      const waiter: Waiter = {
+        resolve: (open) => {
+          settle();
+          resolve(open);
+        },
+        reject: (reason) => {
+          settle();
+          reject(reason);
+        },
+      };
       const abort = () => {
         this.#waiters.delete(waiter);
         if (this.#waiters.size === 0) this.#set.forget(this);
-        reject(signal?.reason);
-      };
-      const waiter = (open: boolean) => {
-        signal?.removeEventListener('abort', abort);
-        resolve(open);
+        waiter.reject(signal?.reason);
       };
       signal?.addEventListener('abort', abort, { once: true });
       this.#waiters.add(waiter);
@@ -176,9 +192,18 @@ export class Watch implements Closable {
 
   /** All who wait look again. For {@link EpollSet}. */
   wake(): void {
+    for (const waiter of this.#taken()) waiter.resolve(this.#open);
+  }
+
+  /** All who wait are told why that failed. For {@link EpollSet}. */
+  fail(error: unknown): void {
+    for (const waiter of this.#taken()) waiter.reject(error);
+  }
+
+  #taken(): Waiter[] {
     const waiters = [...this.#waiters];
     this.#waiters.clear();
-    for (const waiter of waiters) waiter(this.#open);
+    return waiters;
   }
 
   close(): void {

@@ -142,6 +142,15 @@ onLinuxWithNetwork('links to interfaces', () => {
     });
   });
 
+  it('a link that was detached tells so', async () => {
+    await withNetwork(async (programs, { near }, packet) => {
+      using link = programs.attach('drop_xdp', { kind: 'xdp', ...near });
+      link.detach();
+      assert.equal(link.problem, "it was detached from interface 'near'");
+      assert.equal(await packet(), 1);
+    });
+  });
+
   it('a refused attach says why', async () => {
     await withNetwork(async (programs, { near }) => {
       using _link = programs.attach('count_xdp', { kind: 'xdp', mode: 'native', ...near });

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 import { epollSettled } from '../../src/linux/epoll.ts';
 import { addressOf, syscallOnThread } from '../../src/linux/ffi.ts';
 import { COMMANDS, encodeStruct } from '../../src/linux/layouts.ts';
@@ -219,6 +221,12 @@ onLinux('ring buffer', () => {
       await epollSettled();
       assert.deepEqual(resources(), before);
     });
+  });
+
+  it('a worker that waits can be terminated', async () => {
+    const worker = new Worker(new URL('waiting-worker.ts', import.meta.url));
+    await once(worker, 'message');
+    assert.equal(await Promise.race([worker.terminate(), delay(5000, 'still there', { ref: false })]), 1);
   });
 
   it('a process that waits can exit', () => {

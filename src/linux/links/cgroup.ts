@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync } from 'node:fs';
 import { BpfError } from '../../errors.ts';
 import type { AttachType } from '../../object/program-types.ts';
 import { type AttachableProgram, createLink, type LinkKind } from './link.ts';
@@ -45,7 +45,10 @@ export const cgroup: LinkKind<CgroupTarget> = {
         fd: createLink(program, { target_fd: folder }, attachType, where, REFUSALS),
         where,
         decode: ({ extra0 }) => ({ cgroupId: extra0 }),
-        problem: ({ cgroupId }) => (cgroupId === 0n ? `cgroup '${path}' is gone` : undefined),
+        problem: ({ cgroupId }) => {
+          if (cgroupId !== 0n) return undefined;
+          return existsSync(path) ? `it was detached from cgroup '${path}'` : `cgroup '${path}' is gone`;
+        },
       };
     } finally {
       closeSync(folder);

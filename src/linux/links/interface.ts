@@ -28,17 +28,22 @@ export function attachToInterface(
       where,
       // { u32 ifindex; } first, for both kinds.
       decode: ({ extra0 }: Info<'link'>) => ({ interfaceIndex: Number(extra0 & 0xffffffffn) }),
-      problem: ({ interfaceIndex }: LinkInfo) => problemOf(found.name, interfaceIndex, netns),
+      problem: ({ interfaceIndex }: LinkInfo) => problemOf(found, interfaceIndex, netns),
     };
   });
 }
 
-function problemOf(name: string, index: number | undefined, netns: string | undefined): string | undefined {
-  if (index === undefined || index === 0) return `interface '${name}' is gone`;
+function problemOf(
+  { name, index }: NetworkInterface,
+  attachedTo: number | undefined,
+  netns: string | undefined,
+): string | undefined {
   try {
     const { up } = inNetworkNamespace(netns, () => findInterface(index));
+    if (!attachedTo) return `it was detached from interface '${name}'`;
     return up ? undefined : `interface '${name}' is down`;
   } catch (error) {
+    if (!attachedTo) return `interface '${name}' is gone`;
     return `interface '${name}' cannot be asked: ${(error as BpfError).message}`;
   }
 }
