@@ -3,13 +3,12 @@
  * memory back to the operating system.
  */
 
-import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import * as browser from './browser.ts';
 import { useDiscard } from './embedded/memory-pool.ts';
 import { discardPages } from './embedded/node.ts';
-import { BpfError, ERRNO, type ErrnoName } from './errors.ts';
 import type { AnyShape, ObjectShape, OpenedObject } from './opened.ts';
+import { readFile } from './read-file.ts';
 
 export * from './browser.ts';
 
@@ -29,16 +28,5 @@ export async function open<Shape extends ObjectShape = AnyShape>(
   const isFile = typeof source === 'string' || (source instanceof URL && source.protocol === 'file:');
   if (!isFile) return browser.open<Shape>(source, options);
   const path = typeof source === 'string' ? source : fileURLToPath(source);
-  return browser.open<Shape>(await read(path), { name: browser.objectName(path), ...options });
-}
-
-async function read(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (cause) {
-    const name = (cause as NodeJS.ErrnoException).code ?? 'EIO';
-    const code: ErrnoName = name in ERRNO ? (name as ErrnoName) : 'EIO';
-    const reason = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a folder' : name;
-    throw new BpfError(code, `cannot read '${path}': ${reason}`, { cause });
-  }
+  return browser.open<Shape>(await readFile(path), { name: browser.objectName(path), ...options });
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -109,7 +109,12 @@ describe('wrong usage and unreadable input end with one line and exit status 2',
     [['run', LIST], /say which program: arena_list has arena_list_add, /],
     [['run', LIST, 'nope'], /there is no program 'nope'/],
     [['run', LIST, 'arena_list_add', '--set', 'cnt'], /--set takes GLOBAL=VALUE/],
-    [['run', LIST, 'arena_list_add', '--set', 'cnt=x'], /'x' is not a whole number/],
+    [['run', LIST, 'arena_list_add', '--set', 'cnt=x'], /--set cnt=x: 'x' is not a whole number/],
+    [['run', LIST, 'arena_list_add', '--set', 'cnt='], /'' is not a whole number/],
+    [['run', LIST, 'arena_list_add', '--set', 'list.__proto__=1'], /no '__proto__'; known are first, last/],
+    [['run', LIST, 'arena_list_add', '--set', 'frags.slot[64]=1'], /no '64'; elements are 0 to 63/],
+    [['run', LIST, 'arena_list_add', '--cpu', ''], /--cpu/],
+    [['run', LIST, 'arena_list_add', '--ctx', 'nowhere'], /cannot read 'nowhere': there is no such file/],
     [['run', LIST, 'arena_list_add', '--set', 'cnt=99999999999'], /cnt/],
     [['run', LIST, 'arena_list_add', '--set', 'nope=1'], /there is no 'nope'; known are cnt, /],
     [['run', LIST, 'arena_list_add', '--ctx', 'hex:0g'], /hexadecimal/],
@@ -117,6 +122,7 @@ describe('wrong usage and unreadable input end with one line and exit status 2',
     [['run', LIST, 'arena_list_add', '--kernel', 'plan9'], /embedded, linux/],
     [['disasm', LIST, 'nope'], /there is no function 'nope'/],
     [['btf', `${folder}/text.o`], /./],
+    [['btf', folder], /it is a folder/],
     [['frob'], /unknown command 'frob'/],
     [['run', LIST, '--frob'], /unknown option '--frob'/],
   ];
@@ -132,6 +138,18 @@ describe('wrong usage and unreadable input end with one line and exit status 2',
 });
 
 describe('bpf-arena', () => {
+  it('says in one line that the disk is full: exit status 1', { skip: !existsSync('/dev/full') }, () => {
+    const stdout = openSync('/dev/full', 'w');
+    const { status, stderr } = spawnSync(process.execPath, ['bin/bpf-arena.js', 'features'], {
+      cwd: ROOT,
+      encoding: 'utf8',
+      stdio: ['ignore', stdout, 'pipe'],
+    });
+    closeSync(stdout);
+    assert.equal(status, 1);
+    assert.match(stderr, /^bpf-arena: ENOSPC.*\n$/);
+  });
+
   for (const command of ['run', 'disasm', 'btf', 'asm', 'features', 'demo']) {
     it(`${command} --help says how it is used`, () => {
       const { status, stdout } = cli(command, '--help');

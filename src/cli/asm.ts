@@ -10,8 +10,8 @@ export function asm(): Command {
     .description('assembly text to an object (docs/assembly.md)')
     .argument('<file>', 'assembly text')
     .requiredOption('-o, --output <object>', 'where the object goes')
-    .action((path: string, { output }: { output: string }) => {
-      const text = new TextDecoder().decode(readBytes(path));
+    .action(async (path: string, { output }: { output: string }) => {
+      const text = new TextDecoder().decode(await readBytes(path));
       let object: Uint8Array;
       try {
         object = assembleObject(text, path.slice(path.lastIndexOf('/') + 1));

@@ -12,15 +12,15 @@ export function btf(): Command {
       new Option('--as <form>', 'C header, JSON or TypeScript').choices(['c', 'json', 'ts']).default('c'),
     )
     .option('--json', 'the same as --as json')
-    .action((path: string, flags: { as: 'c' | 'json' | 'ts'; json?: boolean }) => {
-      const types = typesOf(path);
+    .action(async (path: string, flags: { as: 'c' | 'json' | 'ts'; json?: boolean }) => {
+      const types = await typesOf(path);
       if (flags.json || flags.as === 'json') printJson(toJson(types));
       else process.stdout.write(flags.as === 'c' ? printC(types) : printTs(types));
     });
 }
 
-function typesOf(path: string): Btf {
-  const bytes = readBytes(path);
+async function typesOf(path: string): Promise<Btf> {
+  const bytes = await readBytes(path);
   try {
     const isElf = bytes[0] === 0x7f && bytes[1] === 0x45;
     const types = isElf ? readTypes(bytes) : Btf.read(bytes);

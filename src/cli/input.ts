@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
 import { type OpenedObject, open, type ProgramSpec } from '../index.ts';
+import { readFile } from '../read-file.ts';
 import { CliError } from './output.ts';
 
 /** What the commands read: objects, bytes, numbers. Everything unreadable ends with exit status 2. */
@@ -15,15 +15,19 @@ export async function openObject(path: string): Promise<OpenedObject> {
   }
 }
 
-/** `hex:0a0b` or the name of a file. */
-export function readBytes(value: string): Uint8Array {
-  if (!value.startsWith('hex:')) {
-    try {
-      return readFileSync(value);
-    } catch (cause) {
-      throw new CliError(`cannot read '${value}': give a file, or bytes as hex:…`, 2, { cause });
-    }
+/** The bytes of a file. */
+export async function readBytes(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw new CliError((cause as Error).message, 2, { cause });
   }
+}
+
+/** What an option gives as `hex:0a0b` or as the name of a file. */
+export async function bytesOption(value: string | undefined): Promise<Uint8Array | undefined> {
+  if (value === undefined) return undefined;
+  if (!value.startsWith('hex:')) return readBytes(value);
   const digits = value.slice(4).replace(/[\s_:]/g, '');
   if (digits.length % 2 !== 0 || /[^0-9a-f]/i.test(digits)) {
     throw new CliError(`'${value}' is not hex: followed by pairs of hexadecimal digits`);
@@ -37,7 +41,7 @@ export function readBytes(value: string): Uint8Array {
 export function integer(minimum: number): (value: string) => number {
   return (value) => {
     const number = Number(value);
-    if (Number.isSafeInteger(number) && number >= minimum) return number;
+    if (value.trim() !== '' && Number.isSafeInteger(number) && number >= minimum) return number;
     throw new InvalidArgumentError(`it must be a whole number, ${minimum} or more.`);
   };
 }

@@ -26,10 +26,11 @@ for (const command of program.commands) {
   command.exitOverride().copyInheritedSettings(program).option('--debug', 'show stack traces of errors');
 }
 
-// A reader that goes away early (`| head`) is no error.
+// A reader that goes away early (`| head`) is no error; a full disk is.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  reportError(error, process.argv.includes('--debug'));
+  process.exit(1);
 });
 
 try {

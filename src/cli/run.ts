@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { errnoName, type FaultReport, type LoadedObject, type RunResult } from '../index.ts';
-import { chooseProgram, integer, openObject, readBytes } from './input.ts';
+import { bytesOption, chooseProgram, integer, openObject } from './input.ts';
 import { type KernelName, kernelOption, openKernel } from './kernel.ts';
 import { CliError, columns, duration, print, printJson, styled } from './output.ts';
 import { setGlobal } from './set.ts';
@@ -42,8 +42,8 @@ export function run(): Command {
 const collect = (value: string, all: string[]) => [...all, value];
 
 async function runProgram(path: string, name: string | undefined, flags: RunFlags): Promise<void> {
-  const ctx = flags.ctx === undefined ? undefined : readBytes(flags.ctx);
-  const data = flags.data === undefined ? undefined : readBytes(flags.data);
+  const ctx = await bytesOption(flags.ctx);
+  const data = await bytesOption(flags.data);
   const object = await openObject(path);
   const chosen = chooseProgram(object, name);
   for (const assignment of flags.set) setGlobal(object, assignment);

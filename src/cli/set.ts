@@ -15,12 +15,11 @@ export function setGlobal(object: OpenedObject, assignment: string): void {
     .filter((step) => step !== '');
   let place: Place = object.globals;
   try {
-    for (const step of steps.slice(0, -1)) place = descend(place, step, path);
+    for (const step of steps.slice(0, -1)) place = descend(place, step);
     const last = steps[steps.length - 1];
-    const old = descend(place, last, path) as unknown;
+    const old = descend(place, last) as unknown;
     place[last] = valueFor(old, text);
   } catch (cause) {
-    if (cause instanceof CliError) throw cause;
     throw new CliError(`--set ${assignment}: ${cause instanceof Error ? cause.message : cause}`, 2, {
       cause,
     });
@@ -29,16 +28,25 @@ export function setGlobal(object: OpenedObject, assignment: string): void {
 
 function has(place: unknown, step: string): place is Place {
   if (place instanceof ArrayView) return /^\d+$/.test(step) && Number(step) < place.length;
-  return typeof place === 'object' && place !== null && step in place;
+  return namesOf(place).includes(step);
 }
 
-function descend(place: Place, step: string, path: string): Place {
-  if (!has(place, step)) {
-    const names =
-      typeof place === 'object' && place !== null ? Object.keys(place).slice(0, 20).join(', ') : '';
-    throw new CliError(`--set ${path}: there is no '${step}'${names && `; known are ${names}`}`);
-  }
-  return place[step] as Place;
+function descend(place: Place, step: string): Place {
+  if (has(place, step)) return place[step] as Place;
+  throw new CliError(`there is no '${step}'${known(place)}`);
+}
+
+function known(place: unknown): string {
+  if (place instanceof ArrayView) return `; elements are 0 to ${place.length - 1}`;
+  const names = namesOf(place).slice(0, 20).join(', ');
+  return names && `; known are ${names}`;
+}
+
+/** The variables or members in a place. Members are enumerable accessors that a struct's views inherit. */
+function namesOf(place: unknown): string[] {
+  const names: string[] = [];
+  if (typeof place === 'object') for (const name in place) names.push(name);
+  return names;
 }
 
 /** The text as what stands there now: number, bigint, boolean, or text for enums and char arrays. */
@@ -62,11 +70,7 @@ function valueFor(old: unknown, text: string): unknown {
 }
 
 function whole(text: string): bigint {
-  const negative = text.startsWith('-');
-  try {
-    const magnitude = BigInt(negative ? text.slice(1) : text);
-    return negative ? -magnitude : magnitude;
-  } catch {
-    throw new CliError(`'${text}' is not a whole number`);
-  }
+  const [, sign, digits] = /^\s*(-?)(0x[\da-f]+|0o[0-7]+|0b[01]+|\d+)\s*$/i.exec(text) ?? [];
+  if (digits === undefined) throw new CliError(`'${text}' is not a whole number`);
+  return sign === '-' ? -BigInt(digits) : BigInt(digits);
 }
