@@ -2,6 +2,7 @@
  * The public API where there is no Node: everything but reading files by path. `src/index.ts` adds that for Node.
  */
 
+import { BpfError } from './errors.ts';
 import { type AnyShape, type ObjectShape, OpenedObject } from './opened.ts';
 import type { ViewOptions } from './view/index.ts';
 
@@ -64,7 +65,8 @@ export interface OpenOptions extends ViewOptions {
  * Opens an object: parses it, loads nothing.
  *
  * @param source the bytes of a relocatable BPF ELF file, or a URL to fetch them from.
- * @throws FormatError for bytes that are no BPF object, naming section and offset; BpfError for what libbpf refuses.
+ * @throws FormatError for bytes that are no BPF object, naming section and offset; BpfError for what libbpf refuses, EIO
+ * for a URL that gives no bytes.
  */
 export async function open<Shape extends ObjectShape = AnyShape>(
   source: Uint8Array | ArrayBuffer | URL,
@@ -81,6 +83,20 @@ export function objectName(path: string): string {
 }
 
 async function bytesOf(source: Uint8Array | ArrayBuffer | URL): Promise<Uint8Array> {
-  if (source instanceof URL) return new Uint8Array(await (await fetch(source)).arrayBuffer());
-  return source instanceof Uint8Array ? source : new Uint8Array(source);
+  if (source instanceof Uint8Array) return source;
+  if (source instanceof URL) return fetchBytes(source);
+  if (source instanceof ArrayBuffer) return new Uint8Array(source);
+  throw new BpfError('EINVAL', 'open takes a URL, a Uint8Array or an ArrayBuffer (in Node also a path)');
+}
+
+async function fetchBytes(url: URL): Promise<Uint8Array> {
+  let problem: string;
+  try {
+    const response = await fetch(url);
+    if (response.ok) return new Uint8Array(await response.arrayBuffer());
+    problem = `the server answers ${response.status} ${response.statusText}`.trim();
+  } catch (cause) {
+    throw new BpfError('EIO', `cannot fetch ${url}: ${(cause as Error).message}`, { cause });
+  }
+  throw new BpfError('EIO', `cannot fetch ${url}: ${problem}`);
 }

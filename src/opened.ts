@@ -1,6 +1,7 @@
 import { EmbeddedKernel } from './embedded/kernel.ts';
 import { BpfError } from './errors.ts';
 import type { ArenaMap, BpfMap, Kernel, LoadedParts, LoadedProgram, LoadedSection } from './kernel.ts';
+import { checkMapSpec } from './object/map-spec.ts';
 import { BpfObject } from './object/object.ts';
 import {
   globalsView,
@@ -64,6 +65,9 @@ export class OpenedObject<Shape extends ObjectShape = AnyShape> extends BpfObjec
    * rejected program's error carries the verifier's log.
    */
   async load(kernel?: Kernel): Promise<LoadedObject<Shape>> {
+    if (kernel !== undefined && typeof kernel?.load !== 'function')
+      throw new BpfError('EINVAL', 'load takes a kernel, such as embedded() makes, or nothing');
+    for (const spec of Object.values(this.maps)) checkMapSpec(spec);
     const own = kernel === undefined ? new EmbeddedKernel() : undefined;
     try {
       const parts = await (kernel ?? (own as Kernel)).load(this);
@@ -118,7 +122,7 @@ export class LoadedObject<Shape extends ObjectShape = AnyShape> {
    */
   readGlobals(options?: PlainOptions): Record<string, Plain> {
     const { types: btf } = this.object;
-    const plain: Record<string, Plain> = {};
+    const plain: Record<string, Plain> = Object.create(null);
     if (btf === undefined) return plain;
     for (const { variables, memory, base } of this.sections) {
       for (const { name, type, offset } of variables) {

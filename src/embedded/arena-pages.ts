@@ -1,7 +1,14 @@
 import { BpfError, ERRNO } from '../errors.ts';
 import type { PageState } from '../kernel.ts';
 import type { KernelMemory } from './kernel-memory.ts';
-import { type ArenaAddress, type KernelOffset, MAX_PAGES, PAGE_SHIFT, PAGE_SIZE } from './layout.ts';
+import {
+  type ArenaAddress,
+  type KernelOffset,
+  MAX_PAGES,
+  MEMORY_BYTES,
+  PAGE_SHIFT,
+  PAGE_SIZE,
+} from './layout.ts';
 import { zeroPage } from './memory-pool.ts';
 import { RangeTree } from './range-tree.ts';
 import { locked } from './spin-lock.ts';
@@ -114,6 +121,9 @@ export class ArenaPages {
 
   /** See `Arena.touch`. */
   touch(address: ArenaAddress, length: number, writes: boolean, segvOnFault: boolean): void {
+    // Beyond the window the shifts below would wrap around.
+    if (!(address + length <= MEMORY_BYTES))
+      throw new BpfError('EFAULT', beyondMapping(address + length - 1));
     const last = (address + length - 1) >>> PAGE_SHIFT;
     const wanted = writes ? PRESENT | WRITTEN : PRESENT;
     for (let entry = address >>> PAGE_SHIFT; entry <= last; entry++) {
@@ -167,9 +177,9 @@ export class ArenaPages {
 
   #faultIn(entry: number, segvOnFault: boolean): void {
     const page = entry - this.#firstEntry;
-    const at = `arena address 0x${(entry * PAGE_SIZE).toString(16)}`;
-    if (page < 0 || page >= this.mapped) throw new BpfError('EFAULT', `${at} is outside the arena's mapping`);
+    if (page < 0 || page >= this.mapped) throw new BpfError('EFAULT', beyondMapping(entry * PAGE_SIZE));
     if (segvOnFault) {
+      const at = `arena address 0x${(entry * PAGE_SIZE).toString(16)}`;
       throw new BpfError('EFAULT', `the page at ${at} is not present, and the arena has BPF_F_SEGV_ON_FAULT`);
     }
     locked(this.#header, LOCK, () => {
@@ -198,4 +208,8 @@ export class ArenaPages {
     this.#header[PRESENT_COUNT]--;
     if ((was & WRITTEN) !== 0 || this.#header[EXPOSED] !== 0) zeroPage(this.#bytes, entry * PAGE_SIZE);
   }
+}
+
+function beyondMapping(address: number): string {
+  return `arena address 0x${address.toString(16)} is outside the arena's mapping`;
 }

@@ -177,7 +177,7 @@ export class Arena {
    * EFAULT where Linux sends SIGSEGV: outside the mapping, or absent under BPF_F_SEGV_ON_FAULT.
    */
   touch(address: ArenaAddress, length: number, writes: boolean): void {
-    if (this.#closed) throw new BpfError('EBADF', 'the arena is closed');
+    this.#checkOpen();
     const segv = (this.attributes.flags & BPF_F_SEGV_ON_FAULT) !== 0;
     this.pages.touch(address, length, writes, segv);
   }
@@ -187,7 +187,7 @@ export class Arena {
    * page that is not present is lost to programs; and the array outlives {@link close}, though not its contents.
    */
   get bytes(): Uint8Array {
-    if (this.#closed) throw new BpfError('EBADF', 'the arena is closed');
+    this.#checkOpen();
     this.#exposed = true;
     this.pages.assumeWritten();
     const start = Number(this.userVmStart & 0xffffffffn);
@@ -200,11 +200,16 @@ export class Arena {
   }
 
   get statistics(): ArenaStatistics {
+    this.#checkOpen();
     return { pages: this.attributes.maxEntries, ...this.pages.statistics };
   }
 
-  /** The state of the arena's page `index`, counted from its start. */
+  /** The state of page `index`, counted from the arena's start. Throws EINVAL where neither arena nor mapping has it. */
   pageState(index: number): PageState {
+    this.#checkOpen();
+    const pages = Math.max(this.attributes.maxEntries, this.pages.mapped);
+    if (!Number.isInteger(index) || index < 0 || index >= pages)
+      throw new BpfError('EINVAL', `the arena has pages 0 to ${pages - 1}, not ${index}`);
     return this.pages.state(index);
   }
 
@@ -219,6 +224,10 @@ export class Arena {
     }
     // Someone may still hold `bytes`: that memory goes to the garbage collector, not to the next arena.
     if (!this.#exposed) giveMemory(this.memory);
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new BpfError('EBADF', 'the arena is closed');
   }
 
   #place(userVmStart: bigint, mapped: number): void {

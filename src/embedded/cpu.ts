@@ -24,6 +24,8 @@ import type { EmbeddedProgram } from './program.ts';
 
 /** Linux: U16_MAX, the largest context of a syscall program. */
 export const MAX_CTX = 65_535;
+/** Linux: BPF_PROG_TEST_RUN takes it in 32 bits. */
+const MAX_REPEAT = 2 ** 32 - 1;
 /** Instructions whose faults are reported in one run; a program has seldom more than a few. */
 const MAX_FAULT_SITES = 1_000;
 const STACK_BYTES = MAX_FRAMES * FRAME_BYTES;
@@ -57,17 +59,20 @@ export class Cpu implements Environment {
 
   /**
    * Runs a program to its end, `repeat` times.
-   * Throws EINVAL for a context that is too large or a repeat below 1, ETIMEDOUT and Violation as the interpreter.
+   * Throws EINVAL for a context that is too large or a repeat that is none, ETIMEDOUT and Violation as the interpreter.
    */
   run(program: EmbeddedProgram, { ctx, data, repeat = 1, cpu }: RunOptions = {}): RunResult {
     if (data !== undefined) throw new BpfError('EINVAL', `a program of type ${program.type} takes no packet`);
     if (cpu !== undefined && cpu !== this.id) {
       throw new BpfError('EINVAL', `the embedded kernel has one CPU, ${this.id}; there is no CPU ${cpu}`);
     }
+    if (ctx !== undefined && !(ctx instanceof Uint8Array))
+      throw new BpfError('EINVAL', 'a context is a Uint8Array');
     if (ctx !== undefined && ctx.length > MAX_CTX) {
       throw new BpfError('EINVAL', `a context has at most ${MAX_CTX} bytes, not ${ctx.length}`);
     }
-    if (!(repeat >= 1)) throw new BpfError('EINVAL', `repeat must be 1 or more, not ${repeat}`);
+    if (!Number.isInteger(repeat) || repeat < 1 || repeat > MAX_REPEAT)
+      throw new BpfError('EINVAL', `repeat is a whole number from 1 to ${MAX_REPEAT}, not ${repeat}`);
     if (this.program !== undefined) throw new BpfError('EBUSY', `CPU ${this.id} runs ${this.program.name}`);
     const { memory } = this.kernel;
     this.program = program;

@@ -65,7 +65,9 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
   #nextMapId = 1;
   #closed = false;
 
+  /** Throws EINVAL for an option that is none. */
   constructor(options: EmbeddedOptions = {}) {
+    checkOptions(options);
     this.#options = options;
     this.faults = options.faults ?? 'off';
     this.arenaGlobals = options.arenaGlobals ?? 'end';
@@ -153,6 +155,18 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
   #checkOpen(): void {
     if (this.#closed) throw new BpfError('EBADF', 'the kernel is closed');
   }
+}
+
+function checkOptions({ faults, arenaGlobals, instructionBudget: budget, onTrace }: EmbeddedOptions): void {
+  const refuse = (problem: string) => new BpfError('EINVAL', `embedded: ${problem}`);
+  if (faults !== undefined && faults !== 'off' && faults !== 'report')
+    throw refuse(`faults is 'off' or 'report', not ${String(faults)}`);
+  if (arenaGlobals !== undefined && arenaGlobals !== 'start' && arenaGlobals !== 'end')
+    throw refuse(`arenaGlobals is 'start' or 'end', not ${String(arenaGlobals)}`);
+  // NaN would never be reached, and the program never stopped.
+  if (budget !== undefined && !(budget > 0))
+    throw refuse(`instructionBudget is above 0, not ${String(budget)}`);
+  if (onTrace !== undefined && typeof onTrace !== 'function') throw refuse('onTrace is a function');
 }
 
 let byId: Map<number, Kfunc> | undefined;

@@ -1,4 +1,4 @@
-import type { MapTypeName } from './map-types.ts';
+import { BpfError } from '../errors.ts';
 
 /** A slot of a map that the object fills before load: a program (prog_array) or a map (map in map), by name. */
 export interface InitialSlot {
@@ -48,4 +48,21 @@ export interface MapSpec {
   readonly frozen: boolean;
 }
 
-export type { MapTypeName };
+const U32_SETTINGS = ['type', 'keySize', 'valueSize', 'maxEntries', 'flags'] as const;
+
+/** Checks that what users set fits union bpf_attr, where BPF_MAP_CREATE takes it from. Throws EINVAL. */
+export function checkMapSpec(spec: MapSpec): void {
+  const refuse = (setting: keyof MapSpec, range: string) =>
+    new BpfError('EINVAL', `map '${spec.name}': ${setting} is ${range}, not ${String(spec[setting])}`);
+  for (const setting of U32_SETTINGS) {
+    if (!isU32(spec[setting])) throw refuse(setting, 'a whole number from 0 to 4294967295');
+  }
+  const extra: unknown = spec.mapExtra;
+  if (typeof extra !== 'bigint' || BigInt.asUintN(64, extra) !== extra)
+    throw refuse('mapExtra', 'a bigint from 0 to 2^64 - 1');
+  if (spec.inner !== undefined) checkMapSpec(spec.inner);
+}
+
+function isU32(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 32;
+}

@@ -1,4 +1,4 @@
-import { ERRNO } from '../../errors.ts';
+import { BpfError, ERRNO } from '../../errors.ts';
 import type { ArenaStatistics, PageState, ArenaMap as UserArenaMap } from '../../kernel.ts';
 import { Arena } from '../arena.ts';
 import { BPF_MAP_LAYOUT } from '../btf.ts';
@@ -59,6 +59,8 @@ export class ArenaMap extends EmbeddedMap implements UserArenaMap {
   }
 
   touch(address: bigint, length: number, writes = false): void {
+    if (!Number.isInteger(length) || length < 0)
+      throw new BpfError('EINVAL', `a touch takes a whole number of bytes, not ${length}`);
     this.arena.touch(this.arena.arenaAddress(address), length, writes);
   }
 

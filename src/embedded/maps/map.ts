@@ -193,6 +193,8 @@ export abstract class EmbeddedMap implements BpfMap {
   }
 
   #put(place: KernelOffset, bytes: Uint8Array, size: number, what: string): KernelOffset {
+    if (!(bytes instanceof Uint8Array))
+      throw new BpfError('EINVAL', `map '${this.name}': a ${what} is a Uint8Array`);
     if (bytes.length !== size) {
       throw new BpfError('EINVAL', `map '${this.name}': a ${what} has ${size} bytes, not ${bytes.length}`);
     }
