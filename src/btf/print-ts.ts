@@ -47,7 +47,11 @@ const RESERVED = [
 ];
 
 /** Data sections that hold no variables for user space. */
-const NOT_DATA = new Set(['.maps', '.ksyms', 'license', 'version', '.struct_ops', '.struct_ops.link']);
+const NOT_DATA = new Set([
+  ...['.maps', '.ksyms', 'license', 'version', '.struct_ops', '.struct_ops.link'],
+  // Of bpf_type_emit in our headers, for their types alone.
+  '.type_emit',
+]);
 
 export interface PrintTsOptions {
   /** Print these types and what they use. Default: all named structs, unions and enums. */
