@@ -57,12 +57,13 @@ function locateInArena(
   const last = address + size - 1;
   const { pageTable } = arena;
   const inside = address >= 0 && last < WINDOW;
-  const first = inside ? pageTable[address >>> PAGE_SHIFT] & pageTable[last >>> PAGE_SHIFT] : 0;
-  if ((first & PAGE_PRESENT) === 0) {
+  // An access straddles two pages at most; what holds for both holds for it.
+  const both = inside ? pageTable[address >>> PAGE_SHIFT] & pageTable[last >>> PAGE_SHIFT] : 0;
+  if ((both & PAGE_PRESENT) === 0) {
     machine.environment.fault({ insn: pc, address, size, access });
     return ABSENT;
   }
-  if (access !== 'load' && (first & PAGE_WRITTEN) === 0) {
+  if (access !== 'load' && (both & PAGE_WRITTEN) === 0) {
     pageTable[address >>> PAGE_SHIFT] |= PAGE_WRITTEN;
     pageTable[last >>> PAGE_SHIFT] |= PAGE_WRITTEN;
   }
