@@ -96,8 +96,10 @@ function openNamespace(namespace: string): number {
   try {
     return openSync(path, 'r');
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'there is no such network namespace' : code;
-    throw new BpfError(code === 'EACCES' ? 'EACCES' : 'ENOENT', `'${path}': ${reason}`, { cause });
+    const refused = (cause as NodeJS.ErrnoException).code === 'EACCES';
+    const reason = refused
+      ? 'not permitted: it takes root or CAP_SYS_ADMIN'
+      : 'there is no such network namespace';
+    throw new BpfError(refused ? 'EACCES' : 'ENOENT', `network namespace '${path}': ${reason}`, { cause });
   }
 }
