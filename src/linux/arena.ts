@@ -7,6 +7,7 @@ import { type Fd, linuxError, Mapping } from './fd.ts';
 import { bufferAt, copyThroughKernel, detach } from './ffi.ts';
 import { LinuxMap } from './map.ts';
 import { ArenaMemory, RemoteView } from './memory.ts';
+import { acquireMapping, releaseMapping } from './shared-mappings.ts';
 import { loadSnippet, runSnippet } from './snippet.ts';
 
 /**
@@ -18,9 +19,6 @@ import { loadSnippet, runSnippet } from './snippet.ts';
 const PAGE_SIZE = 4096;
 const BPF_F_SEGV_ON_FAULT = 1 << 17;
 const BPF_F_NO_USER_CONV = 1 << 18;
-
-/** Mappings of this process by map id: an arena can be mapped once, but opened more often. */
-const shared = new Map<number, { mapping: Mapping; users: number }>();
 
 export interface ArenaOptions {
   /** The name in the object. */
@@ -46,7 +44,7 @@ export class LinuxArena extends LinuxMap implements ArenaMap {
   constructor(fd: Fd, { name, readOnly = false, fresh = false }: ArenaOptions = {}) {
     super(fd, name);
     this.readOnly = readOnly;
-    this.#mapping = readOnly ? undefined : this.#acquire(fresh);
+    this.#mapping = readOnly ? undefined : acquireMapping(this.id, () => this.#map(fresh));
     this.userVmStart =
       this.#mapping === undefined ? this.#whereOthersMapped() : BigInt(this.#mapping.address);
     this.#reader = readOnly ? new ArenaReader(fd.number, this.name, this.userVmStart) : undefined;
@@ -126,7 +124,7 @@ export class LinuxArena extends LinuxMap implements ArenaMap {
       this.#open = false;
       this.memory.close();
       if (this.#buffer !== undefined) detach(this.#buffer);
-      if (this.#mapping !== undefined) this.#release();
+      if (this.#mapping !== undefined) releaseMapping(this.id);
       this.#reader?.close();
     }
     super.close();
@@ -152,24 +150,6 @@ export class LinuxArena extends LinuxMap implements ArenaMap {
     const where = `${bytes.length} bytes at 0x${address.toString(16)} (page ${Math.floor(offset / PAGE_SIZE)})`;
     const reason = 'no page is present there, and the arena has BPF_F_SEGV_ON_FAULT';
     throw linuxError(result, `arena '${this.name}': cannot ${direction} ${where}`, reason);
-  }
-
-  #acquire(fresh: boolean): Mapping {
-    const known = shared.get(this.id);
-    if (known !== undefined) {
-      known.users++;
-      return known.mapping;
-    }
-    const mapping = this.#map(fresh);
-    shared.set(this.id, { mapping, users: 1 });
-    return mapping;
-  }
-
-  #release(): void {
-    const entry = shared.get(this.id);
-    if (entry === undefined || --entry.users > 0) return;
-    shared.delete(this.id);
-    entry.mapping.close();
   }
 
   /** An arena that others mapped must be mapped where and as large as they did. */

@@ -99,6 +99,11 @@ export class Mapping implements Closable {
     return -ERRNO.EEXIST;
   }
 
+  /** A mapping that another thread of this process made, and that is this one's to use now. */
+  static existing(address: number, length: number): Mapping {
+    return new Mapping(address, length);
+  }
+
   /** The bytes, until {@link close} detaches them. */
   get buffer(): ArrayBuffer {
     if (!this.#open) throw new BpfError('EBADF', 'the memory is not mapped any more');
@@ -106,11 +111,12 @@ export class Mapping implements Closable {
     return this.#buffers[0];
   }
 
-  close(): void {
+  /** @param unmap unless other threads use it still. */
+  close(unmap = true): void {
     if (!this.#open) return;
     this.#open = false;
     for (const buffer of this.#buffers) detach(buffer);
-    syscall('munmap', this.address, this.length);
+    if (unmap) syscall('munmap', this.address, this.length);
   }
 }
 

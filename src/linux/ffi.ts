@@ -20,7 +20,10 @@ const SYSCALLS = {
   fsconfig: [431, 431],
   fsmount: [432, 432],
   fsopen: [430, 430],
+  ftruncate: [77, 46],
+  gettid: [186, 178],
   ioctl: [16, 29],
+  memfd_create: [319, 279],
   mmap: [9, 222],
   munmap: [11, 215],
   perf_event_open: [298, 241],
@@ -31,6 +34,7 @@ const SYSCALLS = {
   sched_setaffinity: [203, 122],
   setns: [308, 268],
   socket: [41, 198],
+  tgkill: [234, 131],
   write: [1, 64],
 } as const satisfies Record<string, readonly [number, number]>;
 

@@ -4,6 +4,7 @@ import { LinuxKernel, type LinuxOptions } from './kernel.ts';
  * what programs send, {@link attach} programs. */
 
 export { LinuxArena } from './arena.ts';
+export { arenaGlobals } from './arena-globals.ts';
 export { linuxUnavailable } from './available.ts';
 export { type IdKind, idsOf } from './bpf.ts';
 export type { BufferMap, ReadOptions } from './buffer-reader.ts';

@@ -59,7 +59,7 @@ function held() {
     descriptors: readdirSync('/proc/self/fd').length,
     mappings: readFileSync('/proc/self/maps', 'latin1')
       .split('\n')
-      .filter((line) => line.includes('bpf')).length,
+      .filter((line) => line.includes('anon_inode:bpf-map')).length,
     programs: countOurs('prog'),
     maps: countOurs('map'),
   };

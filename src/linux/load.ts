@@ -7,6 +7,7 @@ import type { MapSpec } from '../object/map-spec.ts';
 import type { BpfObject, LinkTarget, ProgramSpec } from '../object/object.ts';
 import type { RemoteBytes } from '../view/memory.ts';
 import { LinuxArena } from './arena.ts';
+import { arenaGlobalsOffset } from './arena-globals.ts';
 import { createMap } from './create-map.ts';
 import { Mapping, Owned } from './fd.ts';
 import { kernelSymbol } from './kconfig.ts';
@@ -15,7 +16,6 @@ import type { LinuxMap } from './map.ts';
 import { RemoteView, ValueMemory } from './memory.ts';
 import { type LoadedBtf, loadObjectBtf } from './object-btf.ts';
 import { populate } from './populate.ts';
-import { takesFullRangeOffsets } from './probes.ts';
 import { checkLoadable, LinuxProgram } from './program.ts';
 
 /**
@@ -130,7 +130,7 @@ class Loader {
     if (globals === undefined || arena === undefined) return;
     checkArenaSize(this.#object.maps[arena.name], globals);
     const pages = Math.ceil(globals.contents.length / PAGE_SIZE);
-    this.#globals = takesFullRangeOffsets() ? (arena.maxEntries - pages) * PAGE_SIZE : 0;
+    this.#globals = arenaGlobalsOffset(arena.maxEntries, globals);
     if ((arena.flags & BPF_F_SEGV_ON_FAULT) !== 0) populate(arena, this.#globals, pages);
     arena.write(this.#globals, globals.contents);
   }

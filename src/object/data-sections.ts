@@ -149,7 +149,7 @@ export function checkArena(maps: readonly MapSpec[], globals: DataSection | unde
 }
 
 /** Checked again at load: max_entries may have been changed. */
-export function checkArenaSize(arena: MapSpec, globals: DataSection): void {
+export function checkArenaSize(arena: Pick<MapSpec, 'name' | 'maxEntries'>, globals: DataSection): void {
   const needed = Math.ceil(globals.contents.length / PAGE_SIZE);
   if (needed <= arena.maxEntries) return;
   throw new BpfError(
