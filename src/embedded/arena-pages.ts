@@ -35,6 +35,9 @@ const RESERVED_COUNT = 3;
 const EXPOSED = 4;
 const HEADER_WORDS = 16;
 
+/** Of a page. As doubles it is zeroed several times faster than as bytes: engines fill shared bytes one by one. */
+const DOUBLES = PAGE_SIZE / 8;
+
 export class ArenaPages {
   /** The page table: PRESENT, WRITTEN and RESERVED for each page of the window. */
   readonly table: Uint8Array;
@@ -48,6 +51,7 @@ export class ArenaPages {
   readonly mapped: number;
   readonly #kernel: KernelMemory;
   readonly #bytes: Uint8Array;
+  readonly #doubles: Float64Array;
   readonly #header: Int32Array;
   readonly #free: RangeTree;
   readonly #firstEntry: number;
@@ -55,6 +59,7 @@ export class ArenaPages {
   constructor(kernel: KernelMemory, bytes: Uint8Array, start: ArenaAddress, pages: number, mapped: number) {
     this.#kernel = kernel;
     this.#bytes = bytes;
+    this.#doubles = new Float64Array(bytes.buffer);
     this.start = start;
     this.pages = pages;
     this.mapped = mapped;
@@ -192,7 +197,7 @@ export class ArenaPages {
   /** Makes a page present. It is zeroed once more: a store that raced with its free may have landed since. */
   #publish(entry: number): void {
     const was = this.table[entry];
-    if ((was & WRITTEN) !== 0 || this.#header[EXPOSED] !== 0) zeroPage(this.#bytes, entry * PAGE_SIZE);
+    this.#zero(entry, was);
     if ((was & RESERVED) !== 0) this.#header[RESERVED_COUNT]--;
     this.table[entry] = PRESENT;
     const present = ++this.#header[PRESENT_COUNT];
@@ -206,7 +211,13 @@ export class ArenaPages {
     if ((was & RESERVED) !== 0) this.#header[RESERVED_COUNT]--;
     if ((was & PRESENT) === 0) return;
     this.#header[PRESENT_COUNT]--;
-    if ((was & WRITTEN) !== 0 || this.#header[EXPOSED] !== 0) zeroPage(this.#bytes, entry * PAGE_SIZE);
+    this.#zero(entry, was);
+  }
+
+  /** Makes a page read zero. One that is known to be written is filled: that takes a fifth of looking first. */
+  #zero(entry: number, state: number): void {
+    if ((state & WRITTEN) !== 0) this.#doubles.fill(0, entry * DOUBLES, (entry + 1) * DOUBLES);
+    else if (this.#header[EXPOSED] !== 0) zeroPage(this.#bytes, entry * PAGE_SIZE);
   }
 }
 
