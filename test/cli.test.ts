@@ -37,7 +37,7 @@ describe('bpf-arena run', () => {
 
   it('prints all digits of 64-bit integers', () => {
     const { stdout } = cli('run', 'programs/arena_globals.bpf.o', 'arena_globals_check', '--json');
-    assert.match(stdout, /"arena_u64": 81985529216486895\b/);
+    assert.match(stdout, /"arena_u64":81985529216486895\b/);
   });
 
   it('sets parts of structs and arrays, texts and negative numbers', () => {
@@ -62,7 +62,7 @@ describe('bpf-arena run', () => {
     assert.deepEqual(globals.rodata_array, [10, 20, 31, 40]);
     assert.equal(globals.data_text, 'other');
     assert.equal(globals.rodata_s64, -9);
-    assert.match(stdout, /"data_u64": 18446744073709551615\b/);
+    assert.match(stdout, /"data_u64":18446744073709551615\b/);
   });
 
   it('copies the context in and out', () => {

@@ -25,10 +25,13 @@ export function print(line = ''): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** One JSON value on stdout. A bigint is written as a JSON integer with all its digits. */
+/** One JSON value on stdout, indented for people. A bigint is written as a JSON integer with all its digits. */
 export function printJson(value: unknown): void {
+  const indent = process.stdout.isTTY ? 2 : undefined;
   const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON;
-  print(JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? rawJson(String(part)) : part), 2));
+  print(
+    JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? rawJson(String(part)) : part), indent),
+  );
 }
 
 /** An error as one readable line on stderr; with its stack when asked. */

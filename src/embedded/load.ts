@@ -152,12 +152,12 @@ class Loader {
   }
 
   #program(spec: ProgramSpec): EmbeddedProgram {
+    const linked = this.#object.link(spec, this.#kernel);
     if (!SUPPORTED_PROGRAM_TYPES.includes(spec.type)) {
       const advice = `it has ${SUPPORTED_PROGRAM_TYPES.join(', ')}; set autoload to false to load the rest`;
       const problem = `program type ${spec.type} (section '${spec.section}') is not in the embedded kernel`;
       throw new BpfError('EOPNOTSUPP', `program '${spec.name}': ${problem}; ${advice}`);
     }
-    const linked = this.#object.link(spec, this.#kernel);
     const references = new References(this.#kernel, this.#maps, this.#arena);
     references.fillIn(linked);
     const program = {
@@ -183,6 +183,10 @@ function checkCasts(program: Parameters<typeof verify>[0], arena: Arena | undefi
     return isMove && insn.off === BPF_ADDR_SPACE_CAST;
   });
   if (cast < 0) return;
-  const problem = 'addr_space_cast insn can only be used in a program that has an associated arena';
-  throw new VerifierError(program, cast, problem);
+  const rule = 'addr_space_cast insn can only be used in a program that has an associated arena';
+  throw new VerifierError(
+    program,
+    cast,
+    `${rule}; name the map in the program, as arena_associate(&arena) does`,
+  );
 }

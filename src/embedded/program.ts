@@ -56,6 +56,7 @@ export class EmbeddedProgram implements LoadedProgram {
   /** A fault in words: where in the source, and what the page was. */
   explain({ insn, address, size, access, count }: ArenaFault & { count: number }): FaultReport {
     const source = this.verified.sourceAt(insn);
+    const first = this.#pageAt(address);
     return {
       program: this.name,
       insn,
@@ -64,7 +65,8 @@ export class EmbeddedProgram implements LoadedProgram {
       address,
       size,
       access,
-      page: this.#pageAt(address),
+      // Of two pages that the access straddles, the one that is to blame.
+      page: first === 'present' ? this.#pageAt(address + size - 1) : first,
       count,
     };
   }

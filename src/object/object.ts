@@ -16,7 +16,7 @@ import { loadableBtf } from './load-btf.ts';
 import { readMapDefinitions } from './map-definitions.ts';
 import type { MapSpec } from './map-spec.ts';
 import { ObjectFile } from './object-file.ts';
-import { type AttachType, type ProgramType, sectionRule } from './program-types.ts';
+import { type AttachType, type ProgramType, sectionRule, similarSection } from './program-types.ts';
 import { countBefore } from './search.ts';
 
 /**
@@ -95,6 +95,7 @@ export class BpfObject {
    * @returns fresh instructions; references to maps, data and externs are left for the kernel to fill in.
    */
   link(program: ProgramSpec, target: LinkTarget): LinkedProgram {
+    requireType(program);
     const linked = linkProgram(this.#file, program.entry);
     if (linked.coreRelos.size > 0) applyCoreRelos(linked, this.#resolver(target));
     return linked;
@@ -156,6 +157,17 @@ export function parseObject(bytes: Uint8Array, name = 'object'): BpfObject {
 /** An object's types alone, also of one that could not be loaded; undefined when it has none. */
 export function readTypes(bytes: Uint8Array): Btf | undefined {
   return new ObjectFile(bytes, 'object').types;
+}
+
+/** libbpf's refusal of a section name that says no program type. */
+function requireType({ name, section, type }: ProgramSpec): void {
+  if (type !== 'unspec') return;
+  const similar = similarSection(section);
+  const advice = similar === undefined ? 'set its type before load' : `did you mean SEC("${similar}")?`;
+  throw new BpfError(
+    'EINVAL',
+    `program '${name}': missing BPF prog type, check ELF section name '${section}'; ${advice}`,
+  );
 }
 
 function programsOf(code: CodeSection): ProgramSpec[] {
