@@ -18,7 +18,7 @@ useDiscard(discardPages);
 
 const MMAPABLE = 1 << 10;
 const NO_USER_CONV = 1 << 18;
-const START = 0x10_0000_0000n;
+const START = 0x4010_0000_0000n;
 const ARENA = { type: 33, keySize: 0, valueSize: 0, maxEntries: 100, flags: MMAPABLE, mapExtra: 0n };
 
 /** What an action's error says, or 'ok'. */
@@ -263,7 +263,9 @@ const sequences: Sequence[] = JSON.parse(
 );
 
 describe('pages are handed out, freed and reserved as Linux does', () => {
-  for (const { name, maxEntries, mapExtra, mapped = maxEntries, steps } of sequences) {
+  for (const { name, maxEntries, mapExtra, mapped, steps } of sequences) {
+    // The contract suite has those that are mapped as large as they are.
+    if (mapped === undefined) continue;
     it(name, () => {
       using test = new TestKernel([]);
       const map = test.kernel.createMap({

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { BpfError } from '../../errors.ts';
 import { TestKernel } from '../testdata/harness.ts';
-import type { EmbeddedMap, MapAttributes } from './map.ts';
+import type { MapAttributes } from './map.ts';
 
-/** Array and hash maps: what Linux 6.18 answered to user space and to programs, and hash maps against a plain model. */
+/** Array and hash maps: which can be created, and hash maps against a plain model. Step by step: the contract suite. */
 
 const HASH = 1;
 const ARRAY = 2;
@@ -73,72 +72,10 @@ describe('creating a map', () => {
   }
 });
 
-/** Operations on a map with values of 8 bytes, and what Linux answered to each. */
-interface Sequence {
-  name: string;
-  type: number;
-  keySize: number;
-  maxEntries: number;
-  flags: number;
-  steps: [operation: string, args: string, result: string][];
-}
-
-const LOOKUP = '*(u64 *)(r10 - 8) = r1; r2 = r10; r2 += -8; r1 = MAP 0; call 1; if r0 == 0 goto none;';
-const PROGRAMS: Readonly<Record<string, string>> = {
-  lookup: `${LOOKUP} r0 = *(u64 *)(r0 + 0); exit; none: r0 = -1; exit`,
-  update:
-    '*(u64 *)(r10 - 8) = r1; *(u64 *)(r10 - 16) = r2; r4 = r3; r2 = r10; r2 += -8; r3 = r10; r3 += -16; r1 = MAP 0; call 2; exit',
-  delete: '*(u64 *)(r10 - 8) = r1; r2 = r10; r2 += -8; r1 = MAP 0; call 3; exit',
-  write: `r6 = r2; ${LOOKUP} *(u64 *)(r0 + 0) = r6; r0 = 0; exit; none: r0 = -1; exit`,
-};
-
 const toBytes = (value: bigint, size: number) =>
   new Uint8Array(BigUint64Array.of(value).buffer).slice(0, size);
 const toHex = (bytes: Uint8Array | undefined) =>
   bytes === undefined ? 'ENOENT' : Buffer.from(bytes).toString('hex');
-
-/** What a user-space operation answers: bytes in hex, `ok` or the errno. */
-function asUser(map: EmbeddedMap, operation: string, [key = 0n, value = 0n, flags = 0n]: bigint[]): string {
-  const keyBytes = toBytes(key, map.keySize);
-  let answer = 'ok';
-  const code = outcome(() => {
-    if (operation === 'user_lookup') answer = toHex(map.lookup(keyBytes));
-    else if (operation === 'user_next') answer = toHex(map.nextKey(keyBytes));
-    else if (operation === 'user_first') answer = toHex(map.nextKey());
-    else if (operation === 'user_delete') answer = map.delete(keyBytes) ? 'ok' : 'ENOENT';
-    else if (operation === 'user_update') map.update(keyBytes, toBytes(value, 8), Number(flags));
-    else map.freeze();
-  });
-  return code === 'ok' ? answer : code;
-}
-
-function asProgram(test: TestKernel, operation: string, args: bigint[]): string {
-  try {
-    return `0x${test.run(PROGRAMS[operation], ...args).r0.toString(16)}`;
-  } catch (error) {
-    return `refused: ${(error as Error).message.replace(/.*: /, '')}`;
-  }
-}
-
-const sequences: Sequence[] = JSON.parse(
-  readFileSync(new URL('../testdata/maps.json', import.meta.url), 'utf8'),
-);
-
-describe('operations answer as on Linux', () => {
-  for (const { name, steps, ...attributes } of sequences) {
-    it(name, () => {
-      using test = new TestKernel([attributes]);
-      steps.forEach(([operation, args, result], i) => {
-        const numbers = args === '' ? [] : args.split(' ').map(BigInt);
-        const isUser = operation.startsWith('user_');
-        const answer = isUser
-          ? asUser(test.maps[0], operation, numbers)
-          : asProgram(test, operation, numbers);
-        assert.equal(answer, result, `step ${i}: ${operation}(${args})`);
-      });
-    });
-  }
-});
 
 it('a hash map is what a JavaScript Map is, for 100,000 random operations, and hands its room out again', () => {
   const maxEntries = 64;
