@@ -12,7 +12,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARENA);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, ARENA_PAGES);
-	__ulong(map_extra, (3ull << 44) + (1ull << 32) - ARENA_PAGES * PAGE_SIZE);
+	__ulong(map_extra, (6ull << 44) + (1ull << 32) - ARENA_PAGES * PAGE_SIZE);
 } arena SEC(".maps");
 
 struct point {

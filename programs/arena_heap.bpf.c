@@ -12,7 +12,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARENA);
 	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_NO_USER_CONV);
 	__uint(max_entries, 1 << 20);
-	__ulong(map_extra, 2ull << 44);
+	__ulong(map_extra, 5ull << 44);
 } arena SEC(".maps");
 
 struct arena_frag_cache __arena_global frags;

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * A hash table in the arena: insert cnt keys, overwrite them, look them up, delete them. Key i holds 2 * i after the
- * insertion and 3 * i + 1 once overwritten. The arena lies at a fixed address (map_extra).
+ * insertion and 3 * i + 1 once overwritten. The arena lies at a fixed address (map_extra),
+ * above 2^46, for below JavaScript's heap lies anywhere.
  */
 #include "arena_htab.h"
 
-/* 64 MiB at 2^44: about 2.7 million keys. */
+/* 64 MiB: about 2.7 million keys. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARENA);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 16384);
-	__ulong(map_extra, 1ull << 44);
+	__ulong(map_extra, 4ull << 44);
 } arena SEC(".maps");
 
 struct arena_frag_cache __arena_global frags;

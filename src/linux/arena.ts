@@ -20,6 +20,10 @@ const PAGE_SIZE = 4096;
 const BPF_F_SEGV_ON_FAULT = 1 << 17;
 const BPF_F_NO_USER_CONV = 1 << 18;
 
+/** V8 spreads its heap, a quarter MiB here and there, over the lower 2^46 bytes: 4 GiB in one piece seldom stay free. */
+const TAKEN =
+  "JavaScript's heap may lie anywhere below 0x400000000000, so set mapExtra above that, or to 0; or open it read-only";
+
 export interface ArenaOptions {
   /** The name in the object. */
   name?: string;
@@ -161,9 +165,8 @@ export class LinuxArena extends LinuxMap implements ArenaMap {
     if (mapping === -ERRNO.E2BIG) mapping = this.#mapAsLargeAsOthers(address);
     if (typeof mapping !== 'number') return mapping;
     const where = address === 0 ? '' : ` at 0x${address.toString(16)}`;
-    const taken =
-      'something else is mapped there in this process; open it read-only, or create it with map_extra';
-    const advice = mapping === -ERRNO.EEXIST ? taken : undefined;
+    const advice =
+      mapping === -ERRNO.EEXIST ? `something else is mapped there in this process; ${TAKEN}` : undefined;
     throw linuxError(mapping, `mapping arena '${this.name}'${where}`, advice);
   }
 
