@@ -29,17 +29,33 @@ export interface BpfAnswer<Name extends Command> {
 }
 
 const EAGAIN = 11;
-/** BPF_PROG_LOAD gives up with EAGAIN when a signal arrives; libbpf tries five times. */
-const ATTEMPTS = 5;
+const SIG_BLOCK = 0;
+const SIG_SETMASK = 2;
 
 /** Makes one call of bpf(2). @returns the answer, also when the kernel refused. */
 export function bpf<Name extends Command>(name: Name, attributes: Attributes<Name>): BpfAnswer<Name> {
   const [command, layout] = COMMANDS[name];
   const attr = encodeStruct(layout, attributes, addressOf);
-  let result = -EAGAIN;
-  for (let attempt = 0; result === -EAGAIN && attempt < ATTEMPTS; attempt++)
-    result = syscall('bpf', command, attr, attr.length);
+  const call = () => syscall('bpf', command, attr, attr.length);
+  const first = call();
+  const result = first === -EAGAIN && name === 'prog_load' ? withoutSignals(call) : first;
   return { result, field: (field) => readField<StructLayout>(layout, attr, field) };
+}
+
+/**
+ * Makes a call that signals interrupt, while none reach the calling thread: BPF_PROG_LOAD gives up with EAGAIN when one
+ * waits (libbpf tries five times, but a profiler sends a thousand a second), repeated test runs with EINTR. Other threads
+ * take the signals that are for the process.
+ */
+export function withoutSignals<Result>(call: () => Result): Result {
+  const before = new Uint8Array(8);
+  const all = new Uint8Array(8).fill(0xff);
+  syscall('rt_sigprocmask', SIG_BLOCK, all, before, before.length);
+  try {
+    return call();
+  } finally {
+    syscall('rt_sigprocmask', SIG_SETMASK, before, 0, before.length);
+  }
 }
 
 /** As {@link bpf}, but throws when the kernel refuses. @param what was attempted, for the message. */

@@ -30,6 +30,7 @@ const SYSCALLS = {
   process_vm_readv: [310, 270],
   process_vm_writev: [311, 271],
   read: [0, 63],
+  rt_sigprocmask: [14, 135],
   sched_getaffinity: [204, 123],
   sched_setaffinity: [203, 122],
   setns: [308, 268],
@@ -147,8 +148,8 @@ export function bufferAt(address: number, length: number): ArrayBuffer {
 
 /** Takes the memory away from an ArrayBuffer: it has no bytes any more, its views throw or read undefined. */
 export function detach(buffer: ArrayBuffer): void {
-  // What transfer gives back has the memory for as long as nobody has it: nothing can touch it through there.
-  buffer.transfer();
+  // To nothing: a buffer of the same size would count as that much memory, and start a garbage collection.
+  buffer.transfer(0);
 }
 
 /** iovec of here, iovec of there. */

@@ -1,7 +1,7 @@
 import { BpfError } from '../errors.ts';
 import type { RunOptions, RunResult } from '../kernel.ts';
 import type { ProgramType } from '../object/program-types.ts';
-import { bpf } from './bpf.ts';
+import { bpf, withoutSignals } from './bpf.ts';
 import { linuxError } from './fd.ts';
 import { syscall } from './ffi.ts';
 
@@ -69,7 +69,7 @@ function runPacket(
 ): RunResult {
   const dataOut = data && new Uint8Array(data.length + DATA_ROOM);
   const ctxOut = ctx && new Uint8Array(ctx.length);
-  const answer = bpf('prog_test_run', {
+  const attributes = {
     prog_fd: fd,
     repeat,
     data_in: data ?? 0,
@@ -80,7 +80,8 @@ function runPacket(
     ctx_size_in: ctx?.length ?? 0,
     ctx_out: ctxOut ?? 0,
     ctx_size_out: ctxOut?.length ?? 0,
-  });
+  };
+  const answer = withoutSignals(() => bpf('prog_test_run', attributes));
   if (answer.result < 0) throw refusal(answer.result, name, type);
   return {
     retval: answer.field('retval'),
