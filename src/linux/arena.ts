@@ -63,7 +63,7 @@ export class LinuxArena extends LinuxMap implements ArenaMap {
   }
 
   get bytes(): Uint8Array {
-    if (!this.#open) throw new BpfError('EBADF', `arena '${this.name}' is closed`);
+    this.#checkOpen();
     if (this.#buffer !== undefined) return new Uint8Array(this.#buffer);
     const reason = this.readOnly
       ? 'it was opened read-only'
@@ -102,6 +102,7 @@ export class LinuxArena extends LinuxMap implements ArenaMap {
    * present at all. Of other pages Linux does not tell.
    */
   pageState(index: number): PageState | undefined {
+    this.#checkOpen();
     if (!Number.isInteger(index) || index < 0 || index >= this.maxEntries)
       throw new BpfError('EINVAL', `arena '${this.name}' has ${this.maxEntries} pages, no page ${index}`);
     const offset = index * PAGE_SIZE;
@@ -134,6 +135,10 @@ export class LinuxArena extends LinuxMap implements ArenaMap {
     super.close();
   }
 
+  #checkOpen(): void {
+    if (!this.#open) throw new BpfError('EBADF', `arena '${this.name}' is closed`);
+  }
+
   #remote(): RemoteBytes {
     return {
       read: (offset, into) => this.#copy('read', offset, into),
@@ -142,7 +147,7 @@ export class LinuxArena extends LinuxMap implements ArenaMap {
   }
 
   #copy(direction: 'read' | 'write', offset: number, bytes: Uint8Array): void {
-    if (!this.#open) throw new BpfError('EBADF', `arena '${this.name}' is closed`);
+    this.#checkOpen();
     if (this.#reader !== undefined) {
       if (direction === 'read') this.#reader.read(offset, bytes);
       else this.#reader.write();

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { it } from 'node:test';
 import { onLinux } from '../../test/contract/kernels.ts';
 import type { BpfError } from '../errors.ts';
-import { assembleObject, open } from '../index.ts';
+import { assembleObject, type LoadedObject, type OpenedObject, open, toPlain } from '../index.ts';
+import type { LinuxArena } from './arena.ts';
 import { idsOf, infoOf, openById } from './bpf.ts';
 import { linux } from './index.ts';
 
@@ -36,6 +39,21 @@ const OBJECT = assembleObject(
 `,
   'lifetime.bpfasm',
 );
+
+/** Arenas where the kernel puts them, and at map_extra; each with and without BPF_F_SEGV_ON_FAULT. */
+const KINDS = [
+  { flags: 0x400, mapExtra: 0n },
+  { flags: 0x400, mapExtra: 0x4000_0000_0000n },
+  { flags: 0x2_0400, mapExtra: 0n },
+  { flags: 0x2_0400, mapExtra: 0x4000_0000_0000n },
+];
+
+async function openKind(kind: (typeof KINDS)[number], refused = false): Promise<OpenedObject> {
+  const object = await open(OBJECT, { name: MARK });
+  object.programs.bad.autoload = refused;
+  Object.assign(object.maps[`a${MARK}`], kind);
+  return object;
+}
 
 /** How many programs or maps there are whose name has our mark. */
 function countOurs(kind: 'prog' | 'map'): number {
@@ -75,14 +93,16 @@ async function settled(before: ReturnType<typeof held>): Promise<ReturnType<type
 }
 
 onLinux('what a load takes it gives back', () => {
-  it(`after ${CYCLES} times load, run and close`, async () => {
-    const object = await open(OBJECT, { name: MARK });
-    object.programs.bad.autoload = false;
+  it(`after ${CYCLES} times load, run and close, of arenas of each kind, every tenth refused`, async () => {
+    const objects = await Promise.all(KINDS.map((kind) => openKind(kind)));
+    const refused = await Promise.all(KINDS.map((kind) => openKind(kind, true)));
     using kernel = linux();
     const before = held();
     assert.deepEqual(before.programs, 0);
     for (let cycle = 0; cycle < CYCLES; cycle++) {
-      using loaded = await object.load(kernel);
+      if (cycle % 10 === 9)
+        await assert.rejects(refused[cycle % KINDS.length].load(kernel), { code: 'EACCES' });
+      using loaded = await objects[cycle % KINDS.length].load(kernel);
       assert.equal(loaded.programs[`p${MARK}`].run().retval, 5);
       assert.equal(loaded.globals.seen, 5n);
       if (cycle === 0)
@@ -91,27 +111,70 @@ onLinux('what a load takes it gives back', () => {
     assert.deepEqual(await settled(before), before);
   });
 
-  it('when a program is refused after maps and others were made', async () => {
-    const object = await open(OBJECT, { name: MARK });
-    using kernel = linux();
-    const before = held();
-    for (let cycle = 0; cycle < 20; cycle++) await assert.rejects(object.load(kernel), { code: 'EACCES' });
-    assert.deepEqual(await settled(before), before);
-  });
+  for (const kind of KINDS) {
+    it(`views that are held over the close throw, and touch nothing (map_flags 0x${kind.flags.toString(16)}, map_extra 0x${kind.mapExtra.toString(16)})`, async () => {
+      const object = await openKind(kind);
+      using kernel = linux();
+      const loaded = await object.load(kernel);
+      const { arena } = loaded;
+      assert.ok(arena);
+      const { view } = arena.memory;
+      const bytes = (kind.flags & 0x2_0000) === 0 ? arena.bytes : undefined;
+      kernel.close();
+      assert.throws(() => view.getUint8(0), { name: bytes ? 'TypeError' : 'BpfError' });
+      assert.throws(() => loaded.globals.shared, { code: 'EBADF' });
+      assert.throws(() => arena.bytes, { code: 'EBADF' });
+      if (bytes === undefined) return;
+      assert.deepEqual([bytes.length, bytes[0], bytes.buffer.byteLength], [0, undefined, 0]);
+    });
+  }
 
-  it('views that are held over the close throw, and touch nothing', async () => {
-    const object = await open(OBJECT, { name: MARK });
-    object.programs.bad.autoload = false;
+  it('of each type', async () => {
+    const object = await open(new URL('../../programs/arena_globals.bpf.o', import.meta.url));
     using kernel = linux();
-    const loaded = await object.load(kernel);
-    const { arena } = loaded;
-    assert.ok(arena);
-    const { bytes, memory } = arena;
-    const { view } = memory;
-    kernel.close();
-    assert.equal(bytes.length, 0);
-    assert.equal(bytes[0], undefined);
-    assert.throws(() => view.getUint8(0), TypeError);
-    assert.throws(() => loaded.globals.shared, { code: 'EBADF' });
+    const loaded: LoadedObject = await object.load(kernel);
+    const { globals } = loaded;
+    const { arena_item: struct, arena_array: array } = globals;
+    const { name: text } = struct;
+    const { typed } = array;
+    assert.ok(typed.byteLength > 0);
+    loaded.close();
+    const touches = {
+      field: () => struct.weight,
+      'field, written': () => Object.assign(struct, { weight: 1 }),
+      element: () => array.at(0),
+      'element by index': () => array[0],
+      'element, written': () => array.set(0, 1),
+      iteration: () => [...array],
+      subarray: () => array.subarray(1).at(0),
+      text: () => text.string,
+      'text, written': () => Object.assign(text, { string: 'x' }),
+      'typed array': () => array.typed,
+      plain: () => toPlain(struct),
+      variable: () => globals.arena_u64,
+      'variable, written': () => Object.assign(globals, { arena_u64: 1n }),
+      touch: () => loaded.arena?.touch(loaded.arena.userVmStart, 1),
+      read: () => (loaded.arena as LinuxArena).read(0, 1),
+      write: () => (loaded.arena as LinuxArena).write(0, new Uint8Array(1)),
+      'state of a page': () => loaded.arena?.pageState(0),
+    };
+    for (const [what, touch] of Object.entries(touches)) assert.throws(touch, { code: 'EBADF' }, what);
+    assert.equal(typed.byteLength, 0);
+  });
+});
+
+onLinux('signals', () => {
+  it('do not keep a program from being loaded: a profiler sends them all the time', () => {
+    const folder = mkdtempSync(`${tmpdir()}/bpf-arena-`);
+    const script = `
+      const { open } = await import('${new URL('../index.ts', import.meta.url)}');
+      const { linux } = await import('${new URL('index.ts', import.meta.url)}');
+      const object = await open('${new URL('../../programs/arena_htab.bpf.o', import.meta.url).pathname}');
+      for (let i = 0; i < 10; i++) (await object.load(linux())).close();`;
+    const profiler = ['--cpu-prof', '--cpu-prof-interval=200', `--cpu-prof-dir=${folder}`];
+    const args = [...profiler, '--input-type=module', '--eval', script];
+    const child = spawnSync(process.execPath, args, { encoding: 'utf8' });
+    rmSync(folder, { recursive: true });
+    assert.deepEqual([child.stderr, child.status], ['', 0]);
   });
 });

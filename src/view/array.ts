@@ -147,15 +147,15 @@ export class ArrayView<T = Value> extends View implements Iterable<T> {
     const { element, name } = this[TYPE];
     const Typed = typedArrayOf(element);
     const { remote, view } = this[SPACE].memory;
-    const { buffer, byteOffset } = view;
-    const start = byteOffset + this[OFFSET];
     if (Typed === undefined) throw new BpfError('EINVAL', `${name} has no typed array`);
     if (remote !== undefined)
       throw new BpfError('EOPNOTSUPP', `${name}: this memory is reached by calls alone`);
+    this[SPACE].memory.touch(this[OFFSET], this.length * element.size, false);
+    const { buffer, byteOffset } = view;
+    const start = byteOffset + this[OFFSET];
     if (start % element.size !== 0) {
       throw new BpfError('EINVAL', `${name} is not aligned in memory; a typed array must be`);
     }
-    this[SPACE].memory.touch(this[OFFSET], this.length * element.size, false);
     return new Typed(buffer, start, this.length);
   }
 
