@@ -18,30 +18,56 @@ function create(owned: Owned, fields: Parameters<typeof mapSpec>[1] = {}): Linux
   return createMap(mapSpec('arena', { ...ARENA, ...fields }), undefined, owned) as LinuxArena;
 }
 
-/** Touches an arena with SEGV_ON_FAULT in every way there is, and says which errors that gave. */
+/** Touches an arena with SEGV_ON_FAULT, whose first page alone is present, in every way there is: what each gives. */
 const TOUCHES = `
   const { createMap } = await import('${new URL('create-map.ts', import.meta.url)}');
   const { Owned } = await import('${new URL('fd.ts', import.meta.url)}');
+  const { populate } = await import('${new URL('populate.ts', import.meta.url)}');
   const { mapSpec } = await import('${new URL('../object/map-definitions.ts', import.meta.url)}');
-  const { toPlain, viewOf } = await import('${new URL('../view/index.ts', import.meta.url)}');
+  const { castView, elementAt, toPlain, viewOf } = await import('${new URL('../view/index.ts', import.meta.url)}');
   const { BtfBuilder } = await import('${new URL('../btf/index.ts', import.meta.url)}');
+  const { inspect } = await import('node:util');
   const builder = new BtfBuilder();
-  const text = builder.array(builder.int('char', 1), 16);
-  const words = builder.array(builder.int('unsigned int', 4), 4);
-  const node = builder.composite('struct', 'node', [
-    { name: 'value', type: builder.int('unsigned long', 8) }, { name: 'text', type: text }, { name: 'words', type: words }]);
+  const node = builder.add({ kind: 'struct', name: 'node', size: 48, members: [] });
+  builder.set(node, { kind: 'struct', name: 'node', size: 48, members: [
+    ['value', builder.int('unsigned long', 8)], ['next', builder.ptr(node)],
+    ['text', builder.array(builder.int('char', 1), 16)], ['words', builder.array(builder.int('unsigned int', 4), 4)],
+  ].map(([name, type], i) => ({ name, type, bitOffset: [0, 64, 128, 256][i], bitfieldSize: 0 })) });
   const btf = builder.build();
   const spec = mapSpec('arena', { type: 33, maxEntries: 16, flags: ${MMAPABLE | SEGV_ON_FAULT} });
   const arena = createMap(spec, undefined, new Owned());
+  populate(arena, 0, 1);
   const { memory, userVmStart } = arena;
-  const struct = viewOf(btf, node, memory, 4096);
-  const touches = [
-    () => arena.bytes, () => arena.touch(userVmStart, 1), () => arena.touch(userVmStart, 8, true), () => arena.read(0, 8192),
-    () => arena.write(0, new Uint8Array(8)), () => memory.view.getUint8(0), () => memory.view.setFloat64(65528, 1),
-    () => struct.value, () => { struct.value = 1n; }, () => struct.text.string, () => { struct.text = 'x'; },
-    () => struct.words[2], () => struct.words.typed, () => toPlain(struct), () => { struct.words = [1, 2, 3, 4]; },
-  ];
-  console.log(touches.map((touch) => { try { touch(); return 'ok'; } catch (error) { return error.code; } }).join(' '));
+  const { view } = memory;
+  const at = (offset) => viewOf(btf, node, memory, offset);
+  const [present, absent, between] = [at(0), at(4096), at(4096 - 24)];
+  present.next = absent;
+  between.next = present;
+  const touches = {
+    raw: () => arena.bytes, typed: () => absent.words.typed,
+    ok: () => { present.value = 5n; return toPlain(present.value); },
+    touch: () => arena.touch(userVmStart + 4096n, 1), write: () => arena.touch(userVmStart + 8192n, 8, true),
+    read: () => arena.read(4096, 8192), partly: () => arena.read(4000, 200), put: () => arena.write(4090, new Uint8Array(8)),
+    field: () => absent.value, setField: () => { absent.value = 1n; }, pointer: () => absent.next,
+    followed: () => present.next.value, followedTwice: () => between.next.next.next,
+    setPointer: () => { absent.next = present; }, text: () => absent.text.string, setText: () => { absent.text = 'x'; },
+    textAcross: () => between.text.string, setTextAcross: () => { between.text.string = 'x'; }, asText: () => String(absent.text),
+    index: () => absent.words[2], setIndex: () => { absent.words[1] = 3; }, at: () => absent.words.at(3),
+    set: () => absent.words.set(0, 1), all: () => [...absent.words], part: () => absent.words.subarray(1).at(0),
+    assign: () => { absent.words = [1, 2, 3, 4]; }, plain: () => toPlain(absent), plainAcross: () => toPlain(between),
+    beyond: () => at(65536 - 8).next, outside: () => at(2 ** 20).value, cast: () => castView(absent, 'struct node').value,
+    element: () => elementAt(present, 100).value,
+  };
+  for (const type of ['Int8', 'Uint8', 'Int16', 'Uint16', 'Int32', 'Uint32', 'Float32', 'Float64', 'BigInt64', 'BigUint64']) {
+    touches['get' + type] = () => view['get' + type](8192, true);
+    touches['set' + type] = () => view['set' + type](8192, type.startsWith('Big') ? 1n : 1, true);
+  }
+  const result = {};
+  for (const [name, touch] of Object.entries(touches)) {
+    try { result[name] = 'ok'; touch(); } catch (error) { result[name] = error.code ?? String(error); }
+  }
+  result.inspect = typeof inspect(absent);
+  console.log(JSON.stringify(result));
 `;
 
 onLinux('an arena that answers touches with SIGSEGV', () => {
@@ -49,8 +75,13 @@ onLinux('an arena that answers touches with SIGSEGV', () => {
     const child = spawnSync(process.execPath, ['--input-type=module', '-e', TOUCHES], { encoding: 'utf8' });
     assert.equal(child.signal, null);
     assert.equal(child.stderr, '');
-    const expected = ['EOPNOTSUPP', ...Array(11).fill('EFAULT'), 'EOPNOTSUPP', 'EFAULT', 'EFAULT'];
-    assert.equal(child.stdout.trim(), expected.join(' '));
+    const { raw, typed, ok, inspect, ...others } = JSON.parse(child.stdout);
+    assert.deepEqual(
+      { raw, typed, ok, inspect },
+      { raw: 'EOPNOTSUPP', typed: 'EOPNOTSUPP', ok: 'ok', inspect: 'string' },
+    );
+    assert.ok(Object.keys(others).length > 45);
+    for (const [touch, answer] of Object.entries(others)) assert.equal(answer, 'EFAULT', touch);
   });
 });
 

@@ -37,6 +37,8 @@ export class LinuxArena extends LinuxMap implements ArenaMap {
   readonly memory: ArenaMemory;
   readonly userVmStart: bigint;
   readonly readOnly: boolean;
+  /** It was made here; others that exist hold what somebody put there. */
+  readonly fresh: boolean;
   /** Absent when it is only looked at. */
   readonly #mapping: Mapping | undefined;
   readonly #reader: ArenaReader | undefined;
@@ -48,6 +50,7 @@ export class LinuxArena extends LinuxMap implements ArenaMap {
   constructor(fd: Fd, { name, readOnly = false, fresh = false }: ArenaOptions = {}) {
     super(fd, name);
     this.readOnly = readOnly;
+    this.fresh = fresh;
     this.#mapping = readOnly ? undefined : acquireMapping(this.id, () => this.#map(fresh));
     this.userVmStart =
       this.#mapping === undefined ? this.#whereOthersMapped() : BigInt(this.#mapping.address);

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readlinkSync } from 'node:fs';
 import { BpfError } from '../errors.ts';
 import type { MapSpec } from '../object/map-spec.ts';
 import { MAP_TYPES, mapTypeName } from '../object/map-types.ts';
@@ -50,7 +50,7 @@ export function createMap(spec: MapSpec, btf: LoadedBtf | undefined, owned: Owne
 }
 
 function reuse(spec: MapSpec, path: string, owned: Owned): LinuxMap {
-  const map = owned.add(wrap(openPinned(path), { name: spec.name }));
+  const map = owned.add(wrap(pinnedMap(path), { name: spec.name }));
   const wanted = [spec.type, spec.keySize, spec.valueSize, maxEntriesOf(spec), spec.flags];
   const found = [map.type, map.keySize, map.valueSize, map.maxEntries, map.flags];
   if (wanted.every((value, i) => value === found[i])) return map;
@@ -130,7 +130,16 @@ export function openMapById(id: number, { readOnly = false }: OpenMapOptions = {
 
 /** Opens the map that is pinned at a path. Throws ENOENT when nothing is, EINVAL when it is no map. */
 export function openMapPinned(path: string, { readOnly = false }: OpenMapOptions = {}): LinuxMap {
-  return wrap(openPinned(path, readOnly ? BPF_F_RDONLY : 0), { readOnly });
+  return wrap(pinnedMap(path, readOnly ? BPF_F_RDONLY : 0), { readOnly });
+}
+
+/** Programs and links are pinned, too, and answer the same questions in another way. */
+function pinnedMap(path: string, flags = 0): Fd {
+  const fd = openPinned(path, flags);
+  const kind = readlinkSync(`/proc/self/fd/${fd.number}`);
+  if (kind.endsWith('bpf-map')) return fd;
+  fd.close();
+  throw new BpfError('EINVAL', `what is pinned at '${path}' is no map (${kind})`);
 }
 
 function wrap(fd: Fd, options: OpenMapOptions & { name?: string }): LinuxMap {

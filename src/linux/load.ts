@@ -123,7 +123,7 @@ class Loader {
     if (map instanceof LinuxArena) this.arena = map;
   }
 
-  /** At the start of the arena, or at its end where the kernel takes offsets that large: as libbpf does. */
+  /** Where libbpf puts them; as there, an arena that was pinned keeps its values. */
   #placeArenaGlobals(): void {
     const globals = this.#object.arenaGlobals;
     const { arena } = this;
@@ -131,6 +131,7 @@ class Loader {
     checkArenaSize(this.#object.maps[arena.name], globals);
     const pages = Math.ceil(globals.contents.length / PAGE_SIZE);
     this.#globals = arenaGlobalsOffset(arena.maxEntries, globals);
+    if (!arena.fresh) return;
     if ((arena.flags & BPF_F_SEGV_ON_FAULT) !== 0) populate(arena, this.#globals, pages);
     arena.write(this.#globals, globals.contents);
   }
