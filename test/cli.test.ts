@@ -4,6 +4,7 @@ import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { onLinux } from './contract/kernels.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const folder = mkdtempSync(`${tmpdir()}/bpf-arena-`);
@@ -95,6 +96,29 @@ describe('bpf-arena run', () => {
     const { status, stderr } = cli('run', `${folder}/loop.o`, '--max-insns', '1000');
     assert.equal(status, 1);
     assert.match(stderr, /f was stopped after 1000 instructions/);
+  });
+});
+
+onLinux('bpf-arena run --kernel linux', () => {
+  it('gives what the embedded kernel gives', () => {
+    const results = ['embedded', 'linux'].map((kernel) => {
+      const args = ['run', LIST, 'arena_list_add', '--set', 'cnt=100000', '--json', '--kernel', kernel];
+      const { status, stdout, stderr } = cli(...args);
+      assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
+      // Where the arena lies is the kernel's to say.
+      const { durationNs, ...result } = JSON.parse(stdout.replaceAll(/"0x[0-9a-f]+"/g, '"address"'));
+      return result;
+    });
+    assert.deepEqual(results[1], results[0]);
+    assert.equal(results[1].globals.list_sum, 4_999_950_000);
+  });
+
+  it('verify and test say what Linux says', () => {
+    const { stdout, status } = cli('verify', LIST, '--kernel', 'linux', '--json');
+    const verdicts = JSON.parse(stdout).map(({ verdict }: { verdict: string }) => verdict);
+    assert.deepEqual([status, verdicts], [0, ['accepted', 'accepted', 'accepted']]);
+    const tests = JSON.parse(cli('test', LIST, '--kernel', 'linux', '--json').stdout);
+    assert.ok(tests.every(({ ok }: { ok: boolean }) => ok));
   });
 });
 
