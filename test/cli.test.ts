@@ -102,7 +102,18 @@ describe('bpf-arena run', () => {
 onLinux('bpf-arena run --kernel linux', () => {
   it('gives what the embedded kernel gives', () => {
     const results = ['embedded', 'linux'].map((kernel) => {
-      const args = ['run', LIST, 'arena_list_add', '--set', 'cnt=100000', '--json', '--kernel', kernel];
+      const args = [
+        'run',
+        LIST,
+        'arena_list_add',
+        '--set',
+        'cnt=100000',
+        '--json',
+        '--cpu',
+        '0',
+        '--kernel',
+        kernel,
+      ];
       const { status, stdout, stderr } = cli(...args);
       assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
       // Where the arena lies is the kernel's to say.
