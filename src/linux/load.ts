@@ -16,7 +16,7 @@ import type { LinuxMap } from './map.ts';
 import { RemoteView, ValueMemory } from './memory.ts';
 import { type LoadedBtf, loadObjectBtf } from './object-btf.ts';
 import { populate } from './populate.ts';
-import { checkLoadable, LinuxProgram } from './program.ts';
+import { LinuxProgram } from './program.ts';
 
 /**
  * Loading an object into Linux, in libbpf's order: programs are linked, BTF is loaded, maps are created and filled, the
@@ -113,7 +113,6 @@ class Loader {
   }
 
   #link(spec: ProgramSpec): { spec: ProgramSpec; linked: LinkedProgram } {
-    checkLoadable(spec);
     return { spec, linked: this.#object.link(spec, this.#target) };
   }
 

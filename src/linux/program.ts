@@ -1,5 +1,5 @@
 import type { Btf } from '../btf/index.ts';
-import { BpfError, ERRNO, type ErrnoName, errnoName } from '../errors.ts';
+import { type BpfError, ERRNO, type ErrnoName, errnoName } from '../errors.ts';
 import { decode, encode, INSN_SIZE } from '../isa/instruction.ts';
 import type { LoadedProgram, RunOptions, RunResult, XlatedProgram } from '../kernel.ts';
 import { type LinkedProgram, sourceLookup } from '../object/link.ts';
@@ -213,14 +213,4 @@ function lineAt(lines: Uint32Array, btf: Btf, insn: number) {
   if (low === 0) return undefined;
   const [, file, text, position] = lines.subarray(4 * (low - 1), 4 * low);
   return { file: btf.string(file), text: btf.string(text), line: position >>> 10 };
-}
-
-/** Refuses what cannot be loaded before anything is made. */
-export function checkLoadable(spec: ProgramSpec): void {
-  if (spec.type !== 'unspec') return;
-  const advice = 'set type before load, or autoload to false';
-  throw new BpfError(
-    'EINVAL',
-    `program '${spec.name}': section '${spec.section}' says no program type; ${advice}`,
-  );
 }
