@@ -164,6 +164,7 @@ class Loader {
       name: spec.name,
       insns: linked.insns,
       subprograms: linked.functions,
+      license: this.#object.license,
       sourceAt: sourceLookup(linked),
     };
     const arena = references.arenaOf(linked);

@@ -22,6 +22,8 @@ export interface ProgramToVerify {
   name: string;
   insns: readonly Instruction[];
   subprograms: readonly Subprogram[];
+  /** Its licence; kfuncs are for GPL-compatible programs. Default GPL. */
+  license?: string;
   /** The source line of a slot. */
   sourceAt?: (insn: number) => SourceLine | undefined;
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { assembleInstructions } from '../isa/assembler.ts';
 import { decode, type Instruction } from '../isa/instruction.ts';
 import { VerifiedProgram } from './result.ts';
 import { functionsOf } from './testdata/functions.ts';
@@ -46,6 +47,23 @@ describe('structure', () => {
       else assert.throws(() => verify(program), { code: errno, log: `${message}\n` });
     });
   }
+
+  it('kfuncs are for programs under a GPL-compatible licence', () => {
+    const program = (license: string) => ({
+      name: 'f',
+      insns: assembleInstructions('call 5; exit').map((insn) =>
+        insn.imm === 5 ? { ...insn, src: 2 } : insn,
+      ),
+      subprograms: [{ name: 'f', start: 0, end: 2 }],
+      license,
+    });
+    for (const license of ['GPL', 'Dual BSD/GPL'])
+      assert.ok(verify(program(license)) instanceof VerifiedProgram);
+    for (const license of ['', 'MIT', 'GPL v3']) {
+      const message = /cannot call kernel function from non-GPL compatible program/;
+      assert.throws(() => verify(program(license)), { code: 'EINVAL', message });
+    }
+  });
 
   it('a program without instructions is refused', () => {
     const program = { name: 'none', insns: [], subprograms: [] };

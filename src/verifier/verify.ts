@@ -1,6 +1,6 @@
 import { BpfError, type ErrnoName } from '../errors.ts';
 import { jumpTarget, slots, subprogramTarget } from '../isa/instruction.ts';
-import { opcode } from '../isa/opcodes.ts';
+import { BPF_PSEUDO_KFUNC_CALL, opcode } from '../isa/opcodes.ts';
 import { validateInstruction } from '../isa/validate.ts';
 import { type ProgramToVerify, SEAL, VerifiedProgram } from './result.ts';
 
@@ -59,10 +59,30 @@ export function verify(program: ProgramToVerify): VerifiedProgram {
   return new VerifiedProgram(SEAL, program);
 }
 
-/** Calls go to functions of the program. */
+/** Licences that Linux takes for GPL-compatible (include/linux/license.h). */
+const GPL_COMPATIBLE: readonly string[] = [
+  'GPL',
+  'GPL v2',
+  'GPL and additional rights',
+  'Dual BSD/GPL',
+  'Dual MIT/GPL',
+  'Dual MPL/GPL',
+];
+
+/** Calls go to functions of the program, and to kfuncs only under a licence that allows it. */
 function checkCalls(program: ProgramToVerify): void {
   const starts = new Set(program.subprograms.map(({ start }) => start));
+  const { license = 'GPL' } = program;
+  const compatible = GPL_COMPATIBLE.includes(license);
   program.insns.forEach((insn, index) => {
+    if (!compatible && opcode(insn.code)?.kind === 'call' && insn.src === BPF_PSEUDO_KFUNC_CALL) {
+      const advice = `its licence is '${license}': char LICENSE[] SEC("license") = "GPL"`;
+      throw new VerifierError(
+        program,
+        index,
+        `cannot call kernel function from non-GPL compatible program; ${advice}`,
+      );
+    }
     const target = subprogramTarget(insn, index);
     if (target !== undefined && !starts.has(target)) {
       throw new VerifierError(program, index, 'call to invalid destination');
