@@ -15,7 +15,7 @@ export function resources(): Resources {
   const maps = readFileSync('/proc/self/maps', 'latin1');
   return {
     descriptors: descriptors().length,
-    mappings: maps.split('\n').filter((line) => /anon_inode:/.test(line)).length,
+    mappings: maps.split('\n').filter((line) => /anon_inode:(bpf-|\[perf_event\])/.test(line)).length,
     threads: readdirSync('/proc/self/task').length,
   };
 }
