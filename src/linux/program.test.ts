@@ -107,7 +107,10 @@ onLinux('a program that the verifier refuses', () => {
   it('a section that says no type: what to do, before anything is made', async () => {
     using kernel = linux();
     const object = await open(objectOf('nonsense', 'r0 = 0', 'exit'));
-    await assert.rejects(object.load(kernel), { code: 'EINVAL', message: /missing BPF prog type, check ELF section name/ });
+    await assert.rejects(object.load(kernel), {
+      code: 'EINVAL',
+      message: /missing BPF prog type, check ELF section name/,
+    });
   });
 });
 
