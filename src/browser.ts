@@ -29,7 +29,7 @@ export {
 } from './object/annotations.ts';
 export type { CodeFunction, CodeSection, Reference } from './object/code.ts';
 export type { KconfigValue } from './object/externs.ts';
-export { disassemble } from './object/listing.ts';
+export { disassemble, type Listed, listingOf } from './object/listing.ts';
 export type { MapSpec } from './object/map-spec.ts';
 export { MAP_TYPES, type MapTypeName, mapTypeName } from './object/map-types.ts';
 export { type ProgramSpec, readTypes } from './object/object.ts';

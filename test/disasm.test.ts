@@ -4,8 +4,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { assemble } from '../src/isa/assembler.ts';
 import { encode, type Instruction } from '../src/isa/instruction.ts';
-import { disassemble } from '../src/object/listing.ts';
+import { disassemble, listingOf } from '../src/object/listing.ts';
 import { parseObject } from '../src/object/object.ts';
+import { compileBpf, noClang } from './clang.ts';
 
 const PROGRAMS = new URL('../programs/', import.meta.url);
 const OBJDUMP = 'llvm-objdump-22';
@@ -26,6 +27,22 @@ function jumps(lines: Iterable<string>): string[] {
     .filter((line) => /goto .*<.*>$/.test(line))
     .map((line) => line.replace(/\s+/g, ' ').trim());
 }
+
+describe('an object that cannot be opened', { skip: noClang }, () => {
+  it('is listed all the same, without references', () => {
+    const source = `
+      extern void absent(void);
+      __attribute__((section("syscall"), used)) int f(void *ctx) { absent(); return *(int *)ctx; }`;
+    const bytes = compileBpf(source, ['-g0']);
+    assert.throws(() => parseObject(bytes), { code: 'EINVAL' });
+    const lines = instructions([...disassemble(listingOf(bytes))].join('\n').split('\n'));
+    assert.deepEqual(lines.at(-1)?.replace(/^\d+: /, ''), 'exit');
+    assert.ok(
+      lines.some((line) => line.endsWith('call -0x1')),
+      lines.join('\n'),
+    );
+  });
+});
 
 describe('disassembly of programs/', () => {
   for (const file of objects) {

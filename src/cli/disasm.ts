@@ -6,11 +6,13 @@ import {
   formatXlated,
   helperName,
   type Instruction,
+  type Listed,
+  listingOf,
   type OpenedObject,
   slots,
   type XlatedProgram,
 } from '../index.ts';
-import { chooseProgram, openObject } from './input.ts';
+import { chooseProgram, openObject, readBytes } from './input.ts';
 import { CliError, print } from './output.ts';
 
 /**
@@ -29,16 +31,32 @@ export function disasm(): Command {
     )
     .action(async (path: string, name: string | undefined, { as }: { as: 'asm' | 'xlated' | 'wat' }) => {
       if (as === 'wat') throw new CliError('there is no WebAssembly form yet: programs are interpreted', 1);
-      const object = await openObject(path);
+      if (as === 'xlated') return printXlated(await openObject(path), name);
+      const object = await openForListing(path);
       if (
         name !== undefined &&
         !object.code.some(({ functions }) => functions.some((each) => each.name === name))
       ) {
         throw new CliError(`there is no function '${name}' in ${path}`);
       }
-      if (as === 'xlated') await printXlated(object, name);
-      else for (const line of disassemble(object, name)) print(line);
+      for (const line of disassemble(object, name)) print(line);
     });
+}
+
+/** The object, or its code alone when it cannot be opened: its instructions can be read all the same. */
+async function openForListing(path: string): Promise<Listed> {
+  try {
+    return await openObject(path);
+  } catch (refusal) {
+    if (!(refusal instanceof CliError)) throw refusal;
+    try {
+      const listing = listingOf(await readBytes(path), path);
+      process.stderr.write(`bpf-arena: listed without references: ${refusal.message}\n`);
+      return listing;
+    } catch {
+      throw refusal;
+    }
+  }
 }
 
 async function printXlated(object: OpenedObject, name: string | undefined): Promise<void> {

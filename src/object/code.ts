@@ -83,10 +83,7 @@ export function readCode(
   data: readonly DataSection[],
   externs: readonly Extern[],
 ): CodeSection[] {
-  const executable = file.elf.sections.filter(
-    ({ type, flags, size }) => type === SHT_PROGBITS && (flags & SHF_EXECINSTR) !== 0 && size > 0,
-  );
-  const sections = new Map(executable.map((section) => [section.index, readSection(file, section)]));
+  const sections = readSections(file);
   const mapsSection = file.section(MAPS_SECTION);
   const symbols: Symbols = {
     file,
@@ -95,15 +92,22 @@ export function readCode(
     maps: new Map(mapsSection ? file.symbolsOf(mapsSection).map(({ value, name }) => [value, name]) : []),
     externs: new Map(externs.map((each) => [each.name, each])),
   };
-  for (const section of executable) {
-    const code = sections.get(section.index) as MutableSection;
-    for (const relocation of file.elf.relocations.get(section.index) ?? []) {
+  for (const [index, code] of sections) {
+    for (const relocation of file.elf.relocations.get(index) ?? []) {
       const slot = slotOf(code, relocation);
       code.references.set(slot, resolve(symbols, code, slot, relocation.symbol));
     }
     addLocalCalls(code);
   }
   return [...sections.values()];
+}
+
+/** The code sections by their place in the ELF file, without what their instructions refer to. */
+export function readSections(file: ObjectFile): Map<number, MutableSection> {
+  const executable = file.elf.sections.filter(
+    ({ type, flags, size }) => type === SHT_PROGBITS && (flags & SHF_EXECINSTR) !== 0 && size > 0,
+  );
+  return new Map(executable.map((section) => [section.index, readSection(file, section)]));
 }
 
 interface MutableSection extends CodeSection {

@@ -1,11 +1,26 @@
 import { BpfError } from '../errors.ts';
 import { slots } from '../isa/instruction.ts';
 import { formatInstruction } from '../isa/print.ts';
-import type { CodeFunction, CodeSection, Reference } from './code.ts';
+import { type CodeFunction, type CodeSection, type Reference, readSections } from './code.ts';
 import type { DataSection } from './data-sections.ts';
 import type { BpfObject } from './object.ts';
+import { ObjectFile } from './object-file.ts';
 
 /** Disassembly of an object: clang's assembly, with what an object file knows besides the instructions. */
+
+/** What is listed: an opened object, or the code alone of one that cannot be opened. */
+export type Listed = Pick<BpfObject, 'name' | 'code' | 'data' | 'arenaGlobals' | 'sourceAt'>;
+
+/**
+ * The code alone, without references: for an object that libbpf would refuse, or that lacks type information.
+ *
+ * @throws FormatError when the bytes are no BPF object.
+ */
+export function listingOf(bytes: Uint8Array, name = 'object'): Listed {
+  const file = new ObjectFile(bytes, name);
+  const sourceAt = (section: CodeSection, slot: number) => file.sourceAt(section.name, slot);
+  return { name, code: [...readSections(file).values()], data: [], arenaGlobals: undefined, sourceAt };
+}
 
 /**
  * The object's code as assembly text, with its source lines and references as comments; the assembler takes it back and
@@ -13,7 +28,7 @@ import type { BpfObject } from './object.ts';
  *
  * @param name only this function. Throws ENOENT when there is none.
  */
-export function* disassemble(object: BpfObject, name?: string): Generator<string> {
+export function* disassemble(object: Listed, name?: string): Generator<string> {
   const functions = object.code.flatMap((section) => section.functions);
   if (name !== undefined && !functions.some((each) => each.name === name)) {
     throw new BpfError(
@@ -37,7 +52,7 @@ export function* disassemble(object: BpfObject, name?: string): Generator<string
 
 const quoted = (name: string) => (/^[\w.$]+$/.test(name) ? name : JSON.stringify(name));
 
-function* slotLines(object: BpfObject, section: CodeSection, start: number, end: number): Generator<string> {
+function* slotLines(object: Listed, section: CodeSection, start: number, end: number): Generator<string> {
   const { insns, labels } = section;
   const label = labelNearest(section);
   let source = '';
@@ -67,7 +82,7 @@ function labelNearest({ functions, labels }: CodeSection): (slot: number) => str
   };
 }
 
-function describe(object: BpfObject, reference: Reference): string {
+function describe(object: Listed, reference: Reference): string {
   switch (reference.kind) {
     case 'map':
       return `map ${reference.map}`;

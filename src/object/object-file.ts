@@ -10,6 +10,8 @@ import {
   STT_SECTION,
 } from '../elf/index.ts';
 import { BpfError, FormatError } from '../errors.ts';
+import { INSN_SIZE } from '../isa/instruction.ts';
+import { countBefore } from './search.ts';
 
 /**
  * The ELF file and its type information, as the other files of this room want to ask it: sections by name, symbols by
@@ -91,6 +93,13 @@ export class ObjectFile {
       throw new FormatError(section.name, 0, `${section.size} bytes are more than map values can have`);
     }
     return new Uint8Array(section.size);
+  }
+
+  /** The source line of a slot in a code section, as text; undefined when there is no line information. */
+  sourceAt(section: string, slot: number): string | undefined {
+    const lines = this.ext?.lineInfo.get(section) ?? [];
+    const following = countBefore(lines, (slot + 1) * INSN_SIZE, ({ insnOffset }) => insnOffset);
+    return lines[following - 1]?.text.trim() || undefined;
   }
 
   /** The type information that a declaration needs. Throws EINVAL when the object has none. */

@@ -1,6 +1,5 @@
 import { type Btf, type BtfBuilder, CoreResolver } from '../btf/index.ts';
 import { BpfError } from '../errors.ts';
-import { INSN_SIZE } from '../isa/instruction.ts';
 import { type CodeFunction, type CodeSection, readCode, TEXT_SECTION } from './code.ts';
 import { applyCoreRelos } from './core-apply.ts';
 import {
@@ -17,7 +16,6 @@ import { readMapDefinitions } from './map-definitions.ts';
 import type { MapSpec } from './map-spec.ts';
 import { ObjectFile } from './object-file.ts';
 import { type AttachType, type ProgramType, sectionRule, similarSection } from './program-types.ts';
-import { countBefore } from './search.ts';
 
 /**
  * An object, opened: maps, programs and global variables that can be looked at and changed before load. Opening needs
@@ -108,9 +106,7 @@ export class BpfObject {
 
   /** The source line of a slot in a code section, as `text`; undefined when the object has no line information. */
   sourceAt(section: CodeSection, slot: number): string | undefined {
-    const lines = this.#file.ext?.lineInfo.get(section.name) ?? [];
-    const following = countBefore(lines, (slot + 1) * INSN_SIZE, ({ insnOffset }) => insnOffset);
-    return lines[following - 1]?.text.trim() || undefined;
+    return this.#file.sourceAt(section.name, slot);
   }
 
   /** The `.kconfig` section with the target's values, or undefined when the object declares none. */
