@@ -192,9 +192,10 @@ describe('memory', () => {
   });
 });
 
-it('a million single pages, allocated and freed in random order, are each owned once and zeroed', () => {
-  const count = 4096;
-  using opened = open({ maxEntries: count });
+it('a million single pages of 4 GiB, allocated and freed in random order, are each owned once and zeroed', () => {
+  const count = 2 ** 20;
+  const held = 250_000;
+  using opened = open({ maxEntries: count, mapExtra: 0x10_0000_0000n });
   const { arena } = opened;
   const words = new Uint32Array(arena.memory.buffer);
   const owned: number[] = [];
@@ -205,15 +206,15 @@ it('a million single pages, allocated and freed in random order, are each owned 
     return Math.floor(((state >>> 8) / 2 ** 24) * below);
   };
   for (let operation = 0; operation < 1_000_000; operation++) {
-    if (random(count) >= owned.length) {
+    if (random(2 * held) >= owned.length) {
       const address = arena.allocate(undefined, 1);
       const page = address / PAGE_SIZE;
-      assert.ok(page >= 0 && page < count && taken[page] === 0 && words[address >> 2] === 0, `page ${page}`);
+      assert.ok(page >= 0 && page < count && taken[page] === 0 && words[address >>> 2] === 0, `page ${page}`);
       taken[page] = 1;
       owned.push(address);
-      if (random(16) === 0) {
+      if (random(64) === 0) {
         arena.touch(address as ArenaAddress, 4, true);
-        words[address >> 2] = operation;
+        words[address >>> 2] = operation;
       }
     } else {
       const index = random(owned.length);

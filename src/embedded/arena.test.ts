@@ -104,28 +104,6 @@ describe('creating an arena', () => {
     assert.equal(test.kernel.memory.allocated, before);
     test.kernel.memory.free(room);
   });
-
-  it('has no elements: lookup, update and delete give EINVAL, get_next_key EOPNOTSUPP', () => {
-    using test = new TestKernel([ARENA]);
-    const [map] = test.maps;
-    const none = new Uint8Array();
-    assert.equal(
-      outcome(() => map.lookup(none)),
-      'EINVAL',
-    );
-    assert.equal(
-      outcome(() => map.update(none, none)),
-      'EINVAL',
-    );
-    assert.equal(
-      outcome(() => map.delete(none)),
-      'EINVAL',
-    );
-    assert.equal(
-      outcome(() => map.nextKey()),
-      'EOPNOTSUPP',
-    );
-  });
 });
 
 const pages = (count: number) => count * PAGE_SIZE;
