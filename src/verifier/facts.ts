@@ -1,0 +1,59 @@
+import type { RegKind } from './state/reg.ts';
+
+/**
+ * What exploration learns of each instruction, over all paths: which memory it reaches, through what, and what the JIT
+ * may rely on. Facts of several paths are joined: what differs between them is given up.
+ */
+
+/** The memory that an access reaches. One instruction reaches one of them (Linux: check_type_changes). */
+export type Memory = 'stack' | 'ctx' | 'arena' | 'kernel' | 'packet' | 'probed';
+
+export interface InsnFact {
+  /** Of a load, store or atomic: the kind of pointer it goes through. */
+  kind: RegKind | undefined;
+  memory: Memory | undefined;
+  /** Of a stack access: bytes from the frame pointer of {@link frame}, when the same on all paths; else undefined. */
+  stackOffset: number | undefined;
+  /** The frame it reaches, counted from the accessing function: 0 its own. −1 when it differs. */
+  frameDistance: number;
+  /** The address is a multiple of this many bytes, as far as known: 1, 2, 4, 8. */
+  alignment: number;
+  /** Subprogram that a call enters, a callback's too. */
+  callee: number | undefined;
+  /** The map behind a helper's map argument, by its index in the program's map list; undefined when it differs. */
+  map: unknown;
+}
+
+export class Facts {
+  readonly seen: Uint8Array;
+  readonly insns: (InsnFact | undefined)[];
+  /** Deepest stack use in bytes, per subprogram. */
+  readonly stackDepth: number[];
+  /** Registers that a subprogram's entry reads: a bit each, r1 is bit 1. */
+  readonly argsRead: number[];
+
+  constructor(slots: number, subprograms: number) {
+    this.seen = new Uint8Array(slots);
+    this.insns = new Array(slots);
+    this.stackDepth = new Array(subprograms).fill(0);
+    this.argsRead = new Array(subprograms).fill(0);
+  }
+
+  /** The record of an instruction, made when first asked for. */
+  of(insn: number): InsnFact {
+    let fact = this.insns[insn];
+    if (fact === undefined) {
+      fact = {
+        kind: undefined,
+        memory: undefined,
+        stackOffset: undefined,
+        frameDistance: 0,
+        alignment: 8,
+        callee: undefined,
+        map: undefined,
+      };
+      this.insns[insn] = fact;
+    }
+    return fact;
+  }
+}

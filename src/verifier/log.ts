@@ -1,0 +1,58 @@
+/**
+ * The verifier's log (Linux: `struct bpf_verifier_log`). Level 1 keeps the path explored last: at each branch the place
+ * is remembered, and when the branch is taken up again the log is cut back to it. Level 0 keeps nothing but what is
+ * written by {@link Log.say} after {@link Log.reset}: the reason of a rejection.
+ */
+
+/** Bits of a log level (Linux: BPF_LOG_LEVEL1, 2, BPF_LOG_STATS). */
+export const LEVEL_1 = 1;
+export const LEVEL_2 = 2;
+export const LEVEL_STATS = 4;
+
+export class Log {
+  readonly level: number;
+  #parts: string[] = [];
+  /** Where an instruction was printed last: its state goes behind it on the same line. */
+  printedInsnAt = -1;
+
+  constructor(level: number) {
+    this.level = level;
+  }
+
+  /** Whether instructions and states are logged. */
+  get detailed(): boolean {
+    return (this.level & (LEVEL_1 | LEVEL_2)) !== 0;
+  }
+
+  get all(): boolean {
+    return (this.level & LEVEL_2) !== 0;
+  }
+
+  /** Writes text as it is. */
+  write(text: string): void {
+    this.#parts.push(text);
+  }
+
+  /** Writes a line. */
+  say(line: string): void {
+    this.#parts.push(line, '\n');
+  }
+
+  /** Where the log ends, for {@link cutTo}. */
+  get position(): number {
+    return this.#parts.length;
+  }
+
+  cutTo(position: number): void {
+    this.#parts.length = Math.min(this.#parts.length, position);
+  }
+
+  /** Takes the last part back. */
+  unwrite(): string {
+    return this.#parts.pop() ?? '';
+  }
+
+  get text(): string {
+    return this.#parts.join('');
+  }
+}
