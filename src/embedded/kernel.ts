@@ -25,6 +25,8 @@ export interface EmbeddedOptions {
   arenaGlobals?: 'start' | 'end';
   /** Gets each line that programs print with bpf_trace_printk, without its newline. */
   onTrace?: (line: string) => void;
+  /** The verifier's log: 0 none, 1 the last path, 2 all; 4 adds statistics. Default 0. */
+  logLevel?: number;
   /** Kernel configuration values for `__kconfig` externs, over the defaults. */
   kconfig?: Readonly<Record<string, KconfigValue>>;
 }
@@ -53,6 +55,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
   readonly cpu: Cpu;
   readonly faults: 'off' | 'report';
   readonly instructionBudget: number;
+  readonly logLevel: number;
   readonly arenaGlobals: 'start' | 'end';
   /** What bpf_get_current_pid_tgid gives; the process's own id where there is one. */
   readonly processId: number = (globalThis as { process?: { pid?: number } }).process?.pid ?? 1;
@@ -71,6 +74,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
     this.#options = options;
     this.faults = options.faults ?? 'off';
     this.arenaGlobals = options.arenaGlobals ?? 'end';
+    this.logLevel = options.logLevel ?? 0;
     this.instructionBudget = options.instructionBudget ?? 2 ** 30;
     this.memory = KernelMemory.open();
     this.cpu = new Cpu(this, 0);

@@ -1,13 +1,12 @@
 import { BpfError } from '../errors.ts';
-import { BPF_ADDR_SPACE_CAST, opcode } from '../isa/opcodes.ts';
 import type { LoadedParts, LoadedSection } from '../kernel.ts';
 import { checkArenaSize, type DataSection } from '../object/data-sections.ts';
 import { sourceLookup } from '../object/link.ts';
 import type { MapSpec } from '../object/map-spec.ts';
 import type { BpfObject, ProgramSpec } from '../object/object.ts';
 import type { ProgramType } from '../object/program-types.ts';
-import { VerifierError, verify } from '../verifier/verify.ts';
-import type { Arena } from './arena.ts';
+import type { MapInfo } from '../verifier/input.ts';
+import { verify } from '../verifier/verify.ts';
 import type { EmbeddedKernel } from './kernel.ts';
 import { type ArenaAddress, PAGE_SIZE } from './layout.ts';
 import { ArenaMap } from './maps/arena.ts';
@@ -67,6 +66,7 @@ class Loader {
   readonly #kernel: EmbeddedKernel;
   readonly #object: BpfObject;
   readonly #maps: Record<string, EmbeddedMap> = Object.create(null);
+  readonly #infos = new Map<EmbeddedMap, MapInfo>();
   #arena: PlacedArena | undefined;
 
   constructor(kernel: EmbeddedKernel, object: BpfObject) {
@@ -160,34 +160,38 @@ class Loader {
     }
     const references = new References(this.#kernel, this.#maps, this.#arena);
     references.fillIn(linked);
-    const program = {
+    const verified = verify({
       name: spec.name,
+      type: spec.type,
+      attachType: spec.attachType,
+      sleepable: spec.sleepable,
+      flags: spec.flags,
       insns: linked.insns,
       subprograms: linked.functions,
       license: this.#object.license,
+      btf: this.#object.btf,
+      kernelBtf: this.#kernel.btf,
+      map: (id) => this.#mapInfo(id),
       sourceAt: sourceLookup(linked),
-    };
-    const arena = references.arenaOf(linked);
-    checkCasts(program, arena);
-    return new EmbeddedProgram(this.#kernel, spec, verify(program), arena, (_, index) =>
+      logLevel: this.#kernel.logLevel,
+    });
+    return new EmbeddedProgram(this.#kernel, spec, verified, references.arenaOf(linked), (_, index) =>
       references.value(linked, index),
     );
   }
-}
 
-/** Casts need to know which arena they are about. */
-function checkCasts(program: Parameters<typeof verify>[0], arena: Arena | undefined): void {
-  if (arena !== undefined) return;
-  const cast = program.insns.findIndex((insn) => {
-    const row = opcode(insn.code);
-    const isMove = row?.kind === 'alu' && row.op === 'mov' && row.width === 64 && row.source === 'X';
-    return isMove && insn.off === BPF_ADDR_SPACE_CAST;
-  });
-  if (cast < 0) return;
-  const rule = 'addr_space_cast insn can only be used in a program that has an associated arena';
-  throw new VerifierError(
-    program,
-    cast,
-    `${rule}; name the map in the program, as arena_associate(&arena) does`,
-  );
+  /** A map as the verifier sees it: one object a map, whoever asks. */
+  #mapInfo(id: number): MapInfo | undefined {
+    const map = this.#kernel.mapById(id);
+    if (map === undefined) return undefined;
+    let info = this.#infos.get(map);
+    if (info === undefined) {
+      const section = this.#object.data.find(({ name }) => this.#maps[name] === map);
+      const { name, type, keySize, valueSize, maxEntries, flags } = map;
+      const contents = section?.readOnly ? section.contents : undefined;
+      info = { name, type, keySize, valueSize, maxEntries, flags, keyType: 0, valueType: 0, contents };
+      this.#infos.set(map, info);
+    }
+    return info;
+  }
 }

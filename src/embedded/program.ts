@@ -16,8 +16,6 @@ export class EmbeddedProgram implements LoadedProgram {
   readonly section: string;
   readonly verified: VerifiedProgram;
   readonly code: Code;
-  /** The verifier here writes none yet. */
-  readonly log = '';
   /** The arena that the program refers to; a program has at most one. */
   readonly arena: Arena | undefined;
   readonly #kernel: EmbeddedKernel;
@@ -37,6 +35,10 @@ export class EmbeddedProgram implements LoadedProgram {
     this.verified = verified;
     this.arena = arena;
     this.code = new Code(verified, resolve);
+  }
+
+  get log(): string {
+    return this.verified.log;
   }
 
   get insnCount(): number {

@@ -1,11 +1,14 @@
 import type { ErrnoName } from '../errors.ts';
 import type { Instruction } from '../isa/instruction.ts';
+import type { SourceLine } from '../object/link.ts';
+import type { ComponentVisit } from './explore/loops.ts';
 import type { Facts } from './facts.ts';
+import type { Points } from './flow/points.ts';
 import type { MapInfo, ProgramFunction, ProgramToVerify } from './input.ts';
 import { Log } from './log.ts';
 import type { ProgramRules } from './rules.ts';
 import type { Reg } from './state/reg.ts';
-import { Frame, type State } from './state/state.ts';
+import { Frame, State } from './state/state.ts';
 
 /**
  * One verification under way (Linux: `struct bpf_verifier_env`): the program, the state of the path that is followed, the
@@ -45,6 +48,13 @@ export interface Branch {
   readonly logPosition: number;
 }
 
+/** What is known of control flow before exploration. */
+export interface Flow {
+  readonly points: Points;
+  readonly components: Int32Array;
+  readonly live: Uint16Array;
+}
+
 export class Env {
   readonly program: ProgramToVerify;
   readonly insns: readonly Instruction[];
@@ -57,24 +67,45 @@ export class Env {
   /** The instruction being checked, and the one before it on this path. */
   at = 0;
   previous = 0;
+  /** Length of the path's history when this instruction was noted in it; −1 when it was not. */
+  historyAt = -1;
   /** Instructions processed so far, over all paths. */
   processed = 0;
   readonly pending: Branch[] = [];
   /** Registers and slots that changed since the state was printed last: bits per register, and slots by frame. */
   scratchedRegs = 0;
   readonly scratchedSlots = new Set<number>();
+  /** Special places, loops, and live registers of the program, found before exploration. */
+  readonly points: Points;
+  readonly components: Int32Array;
+  readonly live: Uint16Array;
+  /** Checkpoints by instruction. */
+  readonly explored = new Map<number, State[]>();
+  readonly visits = new Map<string, ComponentVisit>();
+  jumpsProcessed = 0;
+  jumpsAtCheckpoint = 0;
+  processedAtCheckpoint = 0;
+  totalStates = 0;
+  maxStatesPerInsn = 0;
+  /** The source line that was logged last. */
+  loggedLine: SourceLine | undefined;
+  /** Global functions that were called: each is to be verified by itself. */
+  readonly globalCalls = new Set<number>();
   /** The function whose verification this is: 0, or a global one. */
   subprog = 0;
   #lastId = 0;
   #lastSerial = 0;
 
-  constructor(program: ProgramToVerify, rules: ProgramRules, facts: Facts, state: State) {
+  constructor(program: ProgramToVerify, rules: ProgramRules, facts: Facts, flow: Flow) {
     this.program = program;
     this.insns = program.insns;
     this.subprograms = program.subprograms;
     this.rules = rules;
     this.facts = facts;
-    this.state = state;
+    this.points = flow.points;
+    this.components = flow.components;
+    this.live = flow.live;
+    this.state = new State([]);
     this.log = new Log(program.logLevel ?? 0);
   }
 
@@ -85,6 +116,11 @@ export class Env {
 
   newFrame(number: number, subprog: number, callsite: number): Frame {
     return new Frame(number, subprog, callsite, ++this.#lastSerial);
+  }
+
+  /** May the program sleep here? */
+  get sleepable(): boolean {
+    return (this.program.type ?? 'syscall') === 'syscall' || this.program.sleepable === true;
   }
 
   get frame(): Frame {

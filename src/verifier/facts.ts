@@ -6,7 +6,7 @@ import type { RegKind } from './state/reg.ts';
  */
 
 /** The memory that an access reaches. One instruction reaches one of them (Linux: check_type_changes). */
-export type Memory = 'stack' | 'ctx' | 'arena' | 'kernel' | 'packet' | 'probed';
+export type Memory = 'stack' | 'ctx' | 'arena' | 'kernel' | 'packet';
 
 export interface InsnFact {
   /** Of a load, store or atomic: the kind of pointer it goes through. */
@@ -16,12 +16,6 @@ export interface InsnFact {
   stackOffset: number | undefined;
   /** The frame it reaches, counted from the accessing function: 0 its own. −1 when it differs. */
   frameDistance: number;
-  /** The address is a multiple of this many bytes, as far as known: 1, 2, 4, 8. */
-  alignment: number;
-  /** Subprogram that a call enters, a callback's too. */
-  callee: number | undefined;
-  /** The map behind a helper's map argument, by its index in the program's map list; undefined when it differs. */
-  map: unknown;
 }
 
 export class Facts {
@@ -39,6 +33,13 @@ export class Facts {
     this.argsRead = new Array(subprograms).fill(0);
   }
 
+  /** Bytes of context that the program reaches (Linux: max_ctx_offset): a run needs as many. */
+  contextBytes = 0;
+
+  noteContext(end: number): void {
+    if (end > this.contextBytes) this.contextBytes = end;
+  }
+
   /** The record of an instruction, made when first asked for. */
   of(insn: number): InsnFact {
     let fact = this.insns[insn];
@@ -48,9 +49,6 @@ export class Facts {
         memory: undefined,
         stackOffset: undefined,
         frameDistance: 0,
-        alignment: 8,
-        callee: undefined,
-        map: undefined,
       };
       this.insns[insn] = fact;
     }

@@ -27,6 +27,8 @@ export interface MapInfo {
   readonly contents?: Uint8Array | undefined;
   /** What the maps inside look like. */
   readonly inner?: MapInfo | undefined;
+  /** Whether values hold a bpf_spin_lock. */
+  readonly hasLock?: boolean;
   /** Of an arena: whether its user address is known. Absent means known. */
   readonly placed?: boolean;
 }

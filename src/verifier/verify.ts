@@ -2,12 +2,27 @@ import { BpfError, type ErrnoName } from '../errors.ts';
 import { jumpTarget, slots, subprogramTarget } from '../isa/instruction.ts';
 import { BPF_PSEUDO_KFUNC_CALL, opcode } from '../isa/opcodes.ts';
 import { validateInstruction } from '../isa/validate.ts';
-import { type ProgramToVerify, SEAL, VerifiedProgram } from './result.ts';
+import { arenaOf } from './arena.ts';
+import { argumentRegs } from './calls/global-arguments.ts';
+import { helperArguments } from './calls/helper.ts';
+import { kfuncArguments } from './calls/kfunc.ts';
+import { Env, Rejection, Unsupported } from './env.ts';
+import { explore, MAX_PROCESSED } from './explore/explore.ts';
+import { Facts } from './facts.ts';
+import { findComponents } from './flow/components.ts';
+import { liveRegisters } from './flow/live-registers.ts';
+import { findPoints } from './flow/points.ts';
+import { checkStackDepth } from './flow/stack-depth.ts';
+import type { ProgramToVerify } from './input.ts';
+import { LEVEL_STATS } from './log.ts';
+import { SEAL, VerifiedProgram } from './result.ts';
+import { PROGRAM_RULES } from './rules.ts';
+import { pointer, type Reg } from './state/reg.ts';
+import { State } from './state/state.ts';
 
 /**
- * The door that every program passes before it runs. So far it checks structure: each instruction alone, and that
- * control flow stays inside the program's functions, with Linux's messages (check_subprogs, check_cfg). What an
- * instruction does to memory is guarded at run time by the interpreter.
+ * The door that every program passes before it runs: structure first, then every path is followed with what is known of
+ * each register, and last the stack of call chains. Verdicts, messages and errnos are Linux's.
  */
 
 /** A program was rejected, by this verifier or by Linux's: the errno and message that BPF_PROG_LOAD gives. */
@@ -20,6 +35,8 @@ export class VerifierError extends BpfError {
   readonly problem: string;
   /** The verifier's whole log. */
   readonly log: string;
+  /** Instructions processed until it was found. */
+  readonly insnsProcessed: number;
 
   constructor(
     program: Pick<ProgramToVerify, 'name' | 'sourceAt'>,
@@ -27,15 +44,14 @@ export class VerifierError extends BpfError {
     problem: string,
     code: ErrnoName = 'EINVAL',
     log = `${problem}\n`,
+    insnsProcessed = 0,
   ) {
-    const source = insn === undefined ? undefined : program.sourceAt?.(insn);
-    const where = insn === undefined ? '' : `, instruction ${insn}`;
-    const line = source === undefined ? '' : ` (${source.file}:${source.line}: ${source.text.trim()})`;
-    super(code, `program '${program.name}'${where}${line}: ${problem}`);
+    super(code, `${placed(program, insn)}: ${problem}`);
     this.program = program.name;
     this.insn = insn;
     this.problem = problem;
     this.log = log;
+    this.insnsProcessed = insnsProcessed;
   }
 }
 
@@ -43,10 +59,112 @@ export class VerifierError extends BpfError {
 const OTHER_CODES: Readonly<Record<string, ErrnoName>> = { 'frame pointer is read only': 'EACCES' };
 
 /**
- * Verifies a program. Throws {@link VerifierError} with Linux's wording when it must not run: of several faults Linux's
- * first, as far as its passes are those here (add_subprog_and_kfunc, check_subprogs, single instructions, check_cfg).
+ * Verifies a program. Throws {@link VerifierError} with Linux's wording when it must not run (of several faults Linux's
+ * first), {@link UnsupportedProgram} when it uses what this verifier does not know: neither accepted nor refused.
  */
 export function verify(program: ProgramToVerify): VerifiedProgram {
+  checkStructure(program);
+  const type = program.type ?? 'syscall';
+  const rules = PROGRAM_RULES[type];
+  if (rules === undefined)
+    throw new UnsupportedProgram(program, undefined, `program type ${type} is not verified here`);
+  const { insns, subprograms } = program;
+  const facts = new Facts(insns.length, subprograms.length);
+  const env = new Env(program, rules, facts, {
+    points: findPoints(insns),
+    components: findComponents(insns),
+    live: liveRegisters(insns, (insn) =>
+      insn.src === BPF_PSEUDO_KFUNC_CALL
+        ? kfuncArguments(program.kernelBtf, insn)
+        : helperArguments(insn.imm),
+    ),
+  });
+  const start = performance.now();
+  try {
+    arenaOf(env);
+    exploreAll(env);
+    checkStackDepth(env);
+  } catch (error) {
+    if (error instanceof Unsupported) throw new UnsupportedProgram(program, error.insn, error.message);
+    if (!(error instanceof Rejection)) throw error;
+    conclude(env, start);
+    throw new VerifierError(program, error.insn, error.message, error.code, env.log.text, env.processed);
+  }
+  conclude(env, start);
+  return new VerifiedProgram(SEAL, program, facts, env.log.text, env.processed);
+}
+
+/** The entry function, then each global function that is called. */
+function exploreAll(env: Env): void {
+  const done = new Set<number>();
+  begin(env, 0, [pointer('ctx')]);
+  explore(env);
+  for (;;) {
+    const next = env.subprograms.findIndex((_, number) => env.globalCalls.has(number) && !done.has(number));
+    if (next < 0) return;
+    done.add(next);
+    const { name } = env.subprograms[next];
+    env.say(`Validating ${name}() func#${next}...`);
+    begin(env, next, argumentRegs(env, next));
+    explore(env);
+    env.say(`Func#${next} ('${name}') is safe for any args that match its prototype`);
+  }
+}
+
+function begin(env: Env, subprog: number, args: readonly Reg[]): void {
+  const frame = env.newFrame(0, subprog, -1);
+  args.forEach((reg, index) => {
+    frame.regs[index + 1] = reg;
+  });
+  env.subprog = subprog;
+  env.state = new State([frame]);
+  env.explored.clear();
+  env.visits.clear();
+  env.at = env.subprograms[subprog].start;
+  env.previous = -1;
+  env.state.firstInsn = env.at;
+  env.scratchedRegs = -1;
+}
+
+/** The log's last lines. */
+function conclude(env: Env, start: number): void {
+  const { level } = env.log;
+  if (level === 0) return;
+  if ((level & LEVEL_STATS) !== 0) {
+    env.say(`verification time ${Math.round((performance.now() - start) * 1e3)} usec`);
+    env.say(`stack depth ${env.facts.stackDepth.join('+')}`);
+  }
+  const states = `max_states_per_insn ${env.maxStatesPerInsn} total_states ${env.totalStates}`;
+  env.say(
+    `processed ${env.processed} insns (limit ${MAX_PROCESSED}) ${states} peak_states ${env.totalStates} mark_read 0`,
+  );
+}
+
+/** The program uses what this verifier does not know. */
+export class UnsupportedProgram extends BpfError {
+  override name = 'UnsupportedProgram';
+  readonly insn: number | undefined;
+
+  constructor(
+    program: Pick<ProgramToVerify, 'name' | 'sourceAt'>,
+    insn: number | undefined,
+    problem: string,
+  ) {
+    super('EOPNOTSUPP', `${placed(program, insn)}: ${problem}`);
+    this.insn = insn;
+  }
+}
+
+/** Where in a program: `program 'f', instruction 3 (f.c:7: x = *p;)`. */
+function placed(program: Pick<ProgramToVerify, 'name' | 'sourceAt'>, insn: number | undefined): string {
+  const source = insn === undefined ? undefined : program.sourceAt?.(insn);
+  const where = insn === undefined ? '' : `, instruction ${insn}`;
+  const line = source === undefined ? '' : ` (${source.file}:${source.line}: ${source.text.trim()})`;
+  return `program '${program.name}'${where}${line}`;
+}
+
+/** What can be judged without knowing what registers hold: the passes of Linux before do_check, in their order. */
+function checkStructure(program: ProgramToVerify): void {
   const { insns, subprograms } = program;
   if (insns.length === 0) throw new VerifierError(program, 0, 'the program has no instructions', 'E2BIG');
   checkCalls(program);
@@ -56,7 +174,6 @@ export function verify(program: ProgramToVerify): VerifiedProgram {
     if (problem !== undefined) throw new VerifierError(program, index, problem, OTHER_CODES[problem]);
   }
   for (const { start, end } of subprograms) checkReach(program, start, end);
-  return new VerifiedProgram(SEAL, program);
 }
 
 /** Licences that Linux takes for GPL-compatible (include/linux/license.h). */

@@ -1,6 +1,6 @@
 import type { Btf } from '../../btf/index.ts';
-import { type Scalar, UNKNOWN, ZERO } from '../scalar/scalar.ts';
 import type { MapInfo } from '../input.ts';
+import { type Scalar, UNKNOWN, ZERO } from '../scalar/scalar.ts';
 
 /**
  * What the verifier knows of a register (Linux: `struct bpf_reg_state`). A Reg never changes: an instruction that
@@ -52,11 +52,20 @@ export type DynptrType = 'local' | 'ringbuf' | 'skb' | 'xdp' | 'skb_meta' | 'fil
 
 /** What a pointer points to, as far as its kind does not say. Compared by {@link sameReferent}. */
 export type Referent =
-  | { readonly kind: 'map'; readonly map: MapInfo; /** Tells lookups of inner maps apart. */ readonly uid: number }
+  | {
+      readonly kind: 'map';
+      readonly map: MapInfo /** Tells lookups of inner maps apart. */;
+      readonly uid: number;
+    }
   | { readonly kind: 'mem'; readonly size: number }
   | { readonly kind: 'btf'; readonly btf: Btf; readonly id: number }
   | { readonly kind: 'func'; readonly subprog: number }
-  | { readonly kind: 'dynptr'; readonly type: DynptrType; readonly first: boolean; readonly readOnly: boolean }
+  | {
+      readonly kind: 'dynptr';
+      readonly type: DynptrType;
+      readonly first: boolean;
+      readonly readOnly: boolean;
+    }
   | {
       readonly kind: 'iter';
       readonly btf: Btf;

@@ -9,12 +9,10 @@ import type { StackSlot } from './slot.ts';
 
 /** Something that is held: to be released before the program ends. */
 export interface Held {
-  readonly type: 'ptr' | 'lock' | 'res_lock' | 'res_lock_irq' | 'irq';
+  readonly type: 'ptr';
   readonly id: number;
   /** Where it was acquired. */
   readonly insn: number;
-  /** Of a lock: the map or type that it is in. */
-  readonly lock: unknown;
 }
 
 /** One step of the way to a state, newest last: for going backwards when a value must be known precisely. */
@@ -38,13 +36,6 @@ export class Frame {
   stack: (StackSlot | undefined)[] = [];
   /** Frames of one entry into a function share it; tells one at the same depth from another. */
   readonly serial: number;
-  /** Set in the frame that a callback runs in. */
-  callback: 'sync' | 'async' | 'exception' | undefined;
-  /** The range that a callback must return. */
-  callbackReturn: readonly [number, number] | undefined;
-  /** How many callbacks this frame is inside its caller's loop. */
-  callbackDepth = 0;
-  asyncEntry = 0;
   /** Bits of slots that were written (since the state's checkpoint), or will be read (from it on): low and high 32. */
   writtenLow = 0;
   writtenHigh = 0;
@@ -63,10 +54,6 @@ export class Frame {
   copy(): Frame {
     const copy = new Frame(this.number, this.subprog, this.callsite, this.serial, this.regs.slice());
     copy.stack = this.stack.slice();
-    copy.callback = this.callback;
-    copy.callbackReturn = this.callbackReturn;
-    copy.callbackDepth = this.callbackDepth;
-    copy.asyncEntry = this.asyncEntry;
     copy.writtenLow = this.writtenLow;
     copy.writtenHigh = this.writtenHigh;
     copy.readLow = this.readLow;
@@ -78,16 +65,7 @@ export class Frame {
 export class State {
   frames: Frame[];
   held: readonly Held[] = [];
-  activeLocks = 0;
-  /** Which lock is held: its id and map or type. */
-  activeLockId = 0;
-  activeLock: unknown;
-  activePreempt = 0;
-  activeRcu = 0;
-  activeIrq = 0;
-  inSleepable = false;
   mayGotoDepth = 0;
-  callbackUnrollDepth = 0;
   /** Checkpoint that this path came through last. */
   parent: State | undefined;
   /** Paths from here that are not finished. */
@@ -119,15 +97,7 @@ export class State {
   copy(): State {
     const copy = new State(this.frames.map((frame) => frame.copy()));
     copy.held = this.held;
-    copy.activeLocks = this.activeLocks;
-    copy.activeLockId = this.activeLockId;
-    copy.activeLock = this.activeLock;
-    copy.activePreempt = this.activePreempt;
-    copy.activeRcu = this.activeRcu;
-    copy.activeIrq = this.activeIrq;
-    copy.inSleepable = this.inSleepable;
     copy.mayGotoDepth = this.mayGotoDepth;
-    copy.callbackUnrollDepth = this.callbackUnrollDepth;
     copy.parent = this.parent;
     copy.insn = this.insn;
     copy.firstInsn = this.firstInsn;

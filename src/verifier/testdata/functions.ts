@@ -1,8 +1,8 @@
 import { type Instruction, subprogramTarget } from '../../isa/instruction.ts';
-import type { Subprogram } from '../result.ts';
+import type { ProgramFunction } from '../input.ts';
 
 /** The functions of bare instructions, for tests: where they start, and wherever a call leads that stays inside. */
-export function functionsOf(insns: readonly Instruction[]): Subprogram[] {
+export function functionsOf(insns: readonly Instruction[]): ProgramFunction[] {
   const targets = insns.flatMap((insn, index) => subprogramTarget(insn, index) ?? []);
   const inside = targets.filter((target) => target >= 0 && target < insns.length);
   const starts = [...new Set([0, ...inside])].sort((a, b) => a - b);

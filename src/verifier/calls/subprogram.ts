@@ -1,0 +1,69 @@
+import { type Instruction, subprogramTarget } from '../../isa/instruction.ts';
+import type { Env } from '../env.ts';
+import { forgetArguments } from '../explore/registers.ts';
+import { frameText } from '../state/print.ts';
+import { NOT_INIT, UNKNOWN_SCALAR } from '../state/reg.ts';
+import type { Frame } from '../state/state.ts';
+import { argumentsOf, checkGlobalArguments } from './global-arguments.ts';
+
+/**
+ * Calls of the program's own functions (Linux: check_func_call). A static function is followed with what its caller
+ * knows; a global one is verified by itself, and its calls only need to keep to its prototype.
+ */
+
+const MAX_FRAMES = 8;
+
+const all = () => true;
+
+/** The number of the function that a call enters. */
+export function calleeOf(env: Env, insn: Instruction): number {
+  const target = subprogramTarget(insn, env.at);
+  const callee = env.subprograms.findIndex(({ start }) => start === target);
+  if (callee < 0) throw env.reject('EFAULT', `verifier bug. No program starts at insn ${target}`);
+  return callee;
+}
+
+/** @returns the slot to go on at. */
+export function enterSubprogram(env: Env, insn: Instruction): number {
+  const callee = calleeOf(env, insn);
+  const { name, linkage, start } = env.subprograms[callee];
+  const { state } = env;
+  if (linkage === 'global') {
+    checkGlobalArguments(env, callee);
+    env.say(`Func#${callee} ('${name}') is global and assumed valid.`);
+    env.globalCalls.add(callee);
+    forgetArguments(env);
+    env.setReg(0, argumentsOf(env, callee).returnsVoid ? NOT_INIT : UNKNOWN_SCALAR);
+    return env.at + 1;
+  }
+  if (state.depth + 1 >= MAX_FRAMES)
+    throw env.reject('E2BIG', `the call stack of ${state.depth + 2} frames is too deep`);
+  const caller = state.frame;
+  const frame = env.newFrame(state.depth + 1, callee, env.at);
+  for (let number = 1; number <= 5; number++) frame.regs[number] = caller.regs[number];
+  forgetArguments(env);
+  env.setReg(0, NOT_INIT);
+  state.frames.push(frame);
+  if (env.log.detailed) {
+    env.say(`caller:\n${frameText(state, caller, all, all)}`);
+    env.say(`callee:\n${frameText(state, frame, all, all)}`);
+  }
+  return start;
+}
+
+/** The function returns to its caller. @returns the slot to go on at. */
+export function leaveSubprogram(env: Env): number {
+  const { state } = env;
+  const callee = state.frames[state.depth] as Frame;
+  const result = callee.regs[0];
+  // The stack it points to is gone.
+  if (result.kind === 'fp') throw env.reject('EINVAL', 'cannot return stack pointer to the caller');
+  state.frames.pop();
+  env.setReg(0, result);
+  if (env.log.detailed) {
+    env.say(`returning from callee:\n${frameText(state, callee, all, all)}`);
+    env.say(`to caller at ${callee.callsite + 1}:\n${frameText(state, state.frame, all, all)}`);
+  }
+  env.scratchedSlots.clear();
+  return callee.callsite + 1;
+}

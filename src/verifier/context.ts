@@ -1,0 +1,93 @@
+import type { RegKind } from './state/reg.ts';
+
+/**
+ * What programs may read and write of their context, by program type: Linux's is_valid_access functions as tables.
+ * Offsets and sizes are those of the structures in include/uapi/linux/bpf.h.
+ */
+
+export interface ContextField {
+  readonly off: number;
+  /** Bytes. */
+  readonly size: number;
+  /** What a load gives; a number unless said. */
+  readonly gives?: RegKind;
+  readonly writable?: boolean;
+  /** Parts of it may be read. Default true for numbers of 4 bytes. */
+  readonly whole?: boolean;
+  /** It gives a pointer to a kernel type that is not exposed here. */
+  readonly unsupported?: boolean;
+}
+
+export interface ContextRules {
+  readonly fields: readonly ContextField[];
+  /** All of so many bytes may be read and written, aligned: the context is the caller's buffer. */
+  readonly buffer?: number;
+}
+
+const numbers = (...offs: number[]): ContextField[] => offs.map((off) => ({ off, size: 4 }));
+
+export const SYSCALL_CONTEXT: ContextRules = { fields: [], buffer: 0xffff };
+
+/** struct xdp_md; egress_ifindex is for programs of a devmap. */
+export const XDP_CONTEXT: ContextRules = {
+  fields: [
+    { off: 0, size: 4, gives: 'pkt', whole: true },
+    { off: 4, size: 4, gives: 'pkt_end', whole: true },
+    { off: 8, size: 4, gives: 'pkt_meta', whole: true },
+    { off: 12, size: 4, whole: true },
+    { off: 16, size: 4, whole: true },
+  ],
+};
+
+/** The fields of struct __sk_buff that all program types which see one share. */
+const SKB: readonly ContextField[] = [
+  // len, pkt_type, queue_mapping, protocol, vlan_present, vlan_tci, vlan_proto, ingress_ifindex, ifindex, hash, napi_id
+  ...numbers(0, 4, 12, 16, 20, 24, 28, 36, 40, 68, 84),
+  // gso_segs, gso_size
+  ...numbers(164, 176),
+  { off: 168, size: 8, unsupported: true, whole: true },
+];
+
+const SKB_CB: readonly ContextField[] = [48, 52, 56, 60, 64].map((off) => ({ off, size: 4, writable: true }));
+const SKB_PACKET: readonly ContextField[] = [
+  { off: 76, size: 4, gives: 'pkt', whole: true },
+  { off: 80, size: 4, gives: 'pkt_end', whole: true },
+];
+const writable = (off: number, size = 4): ContextField => ({ off, size, writable: true, whole: size === 8 });
+
+export const SCHED_CLS_CONTEXT: ContextRules = {
+  fields: [
+    ...SKB.filter(({ off }) => off !== 12),
+    ...SKB_CB,
+    ...SKB_PACKET,
+    { off: 140, size: 4, gives: 'pkt_meta', whole: true },
+    // mark, queue_mapping, priority, tc_index, tc_classid, tstamp
+    ...[8, 12, 32, 44, 72].map((off) => writable(off)),
+    writable(152, 8),
+    ...numbers(160),
+    { off: 184, size: 8, whole: true },
+  ],
+};
+
+export const SOCKET_FILTER_CONTEXT: ContextRules = {
+  fields: [...SKB, ...SKB_CB, ...numbers(8, 32, 44)],
+};
+
+export const CGROUP_SKB_CONTEXT: ContextRules = {
+  fields: [
+    ...SKB,
+    ...SKB_CB,
+    ...SKB_PACKET,
+    writable(8),
+    writable(32),
+    ...numbers(44),
+    ...numbers(88, 92, 96, 132, 136),
+    ...[100, 104, 108, 112, 116, 120, 124, 128].map((off) => ({ off, size: 4 })),
+    writable(152, 8),
+  ],
+};
+
+/** Arguments of a tracepoint, 12 words at most, of which nothing is known. */
+export const RAW_TRACEPOINT_CONTEXT: ContextRules = {
+  fields: Array.from({ length: 12 }, (_, index) => ({ off: 8 * index, size: 8, whole: true })),
+};

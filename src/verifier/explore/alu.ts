@@ -1,0 +1,141 @@
+import type { Instruction } from '../../isa/instruction.ts';
+import { type AluOpcode, BPF_ADDR_SPACE_CAST, CAST_KERN, type NegOpcode } from '../../isa/opcodes.ts';
+import { arenaOf } from '../arena.ts';
+import type { Env } from '../env.ts';
+import { fitsIn } from '../memory/stack.ts';
+import { alu, neg } from '../scalar/alu.ts';
+import { constant, type Scalar, sext, UNKNOWN, zext32 } from '../scalar/scalar.ts';
+import { ADD_CONST } from '../state/print.ts';
+import { ARENA_REG, type Reg, scalarReg, UNKNOWN_SCALAR } from '../state/reg.ts';
+import { withScalarId } from '../values.ts';
+import { addToPointer } from './pointer-alu.ts';
+import { markPrecise } from './precision.ts';
+import { readReg, writeReg } from './registers.ts';
+
+/**
+ * Arithmetic (Linux: check_alu_op): moves keep what is known, scalars go through the scalar domain, pointers only take
+ * offsets, and arena pointers take anything.
+ */
+
+export function checkAlu(env: Env, insn: Instruction, row: AluOpcode): void {
+  if (row.op === 'mov') {
+    if (row.source === 'K') moveImmediate(env, insn, row);
+    else moveRegister(env, insn, row);
+    return;
+  }
+  const { dst, src, imm } = insn;
+  if (row.source === 'X') readReg(env, src);
+  readReg(env, dst);
+  const dividing = row.op === 'div' || row.op === 'mod';
+  if (dividing && row.source === 'K' && imm === 0) throw env.reject('EINVAL', 'div by zero');
+  const shifting = row.op === 'lsh' || row.op === 'rsh' || row.op === 'arsh';
+  if (shifting && row.source === 'K' && (imm < 0 || imm >= row.width))
+    throw env.reject('EINVAL', `invalid shift ${imm}`);
+  writeReg(env, dst);
+  adjust(env, insn, row);
+}
+
+function moveImmediate(env: Env, { dst, imm }: Instruction, { width }: AluOpcode): void {
+  writeReg(env, dst);
+  env.setReg(dst, scalarReg(constant(width === 64 ? imm : imm >>> 0)));
+}
+
+function moveRegister(env: Env, insn: Instruction, { width }: AluOpcode): void {
+  const { dst, src, off, imm } = insn;
+  readReg(env, src);
+  writeReg(env, dst);
+  if (width === 64 && off === BPF_ADDR_SPACE_CAST) {
+    cast(env, insn, imm);
+    return;
+  }
+  const reg = env.reg(src);
+  if (width === 64) {
+    if (off === 0) env.setReg(dst, withScalarId(env, src));
+    else if (reg.kind !== 'scalar') {
+      // Sign-extending a pointer would leak it for those who may not see it; for others it is a number.
+      env.setReg(dst, UNKNOWN_SCALAR);
+    } else env.setReg(dst, extended(env, src, off, 64));
+    return;
+  }
+  if (reg.kind !== 'scalar') {
+    env.setReg(dst, UNKNOWN_SCALAR.withScalar(zext32(UNKNOWN)));
+    return;
+  }
+  if (off !== 0) {
+    env.setReg(dst, extended(env, src, off, 32));
+    return;
+  }
+  const same = fitsIn(reg.scalar, 4);
+  const value = same ? withScalarId(env, src) : reg.with({ id: 0, off: 0 });
+  env.setReg(dst, value.withScalar(zext32(value.scalar)));
+}
+
+/** dst = (s8)src and its like: linked to src when no bit changed. */
+function extended(env: Env, src: number, bits: number, width: 32 | 64): Reg {
+  const { scalar } = env.reg(src);
+  const unchanged = scalar.umaxHi === 0 && scalar.umaxLo >>> 0 < 2 ** (bits - 1);
+  const reg = unchanged ? withScalarId(env, src) : env.reg(src).with({ id: 0, off: 0 });
+  const result = sext(reg.scalar, bits);
+  return reg.withScalar(width === 64 ? result : zext32(result));
+}
+
+/** cast_kern makes an arena pointer of anything, cast_user a number. */
+function cast(env: Env, { dst }: Instruction, imm: number): void {
+  if (arenaOf(env) === undefined) {
+    const rule = 'addr_space_cast insn can only be used in a program that has an associated arena';
+    throw env.reject('EINVAL', rule);
+  }
+  env.facts.of(env.at).kind = 'arena';
+  env.setReg(dst, imm === CAST_KERN ? ARENA_REG : UNKNOWN_SCALAR);
+}
+
+export function checkNeg(env: Env, { dst }: Instruction, { width }: NegOpcode): void {
+  readReg(env, dst);
+  writeReg(env, dst);
+  const reg = env.reg(dst);
+  env.setReg(dst, reg.kind === 'scalar' ? scalarReg(neg(width, reg.scalar), reg.precise) : UNKNOWN_SCALAR);
+}
+
+/** Byte order: nothing is known of the result. */
+export function checkEndian(env: Env, { dst }: Instruction): void {
+  readReg(env, dst);
+  writeReg(env, dst);
+  env.setReg(dst, UNKNOWN_SCALAR);
+}
+
+/** Linux: adjust_reg_min_max_vals. */
+function adjust(env: Env, insn: Instruction, row: AluOpcode): void {
+  const { dst, src, imm } = insn;
+  const old = env.reg(dst);
+  const operand = row.source === 'X' ? env.reg(src) : scalarReg(constant(imm));
+  if (old.kind === 'arena' || (operand.kind === 'arena' && old.kind === 'scalar')) {
+    // Whatever is computed with an arena pointer stays in the arena: its low 32 bits are what counts.
+    env.facts.of(env.at).kind = 'arena';
+    env.setReg(dst, ARENA_REG);
+  } else if (operand.kind !== 'scalar') {
+    if (old.kind === 'scalar') {
+      // scalar += pointer: the sum is a pointer.
+      markPrecise(env, dst);
+      addToPointer(env, insn, row, operand, old, true);
+    } else if (row.op === 'sub') {
+      env.setReg(dst, UNKNOWN_SCALAR);
+    } else {
+      throw env.reject('EACCES', `R${dst} pointer ${row.symbol} pointer prohibited`);
+    }
+  } else if (old.kind !== 'scalar') {
+    if (row.source === 'X') markPrecise(env, src);
+    addToPointer(env, insn, row, old, operand, false);
+  } else {
+    const { op } = row as { op: Exclude<AluOpcode['op'], 'mov'> };
+    const result = alu(op, row.width, old.scalar, operand.scalar);
+    env.setReg(dst, linked(row, old, operand.scalar, result));
+  }
+}
+
+/** A linked scalar plus a constant stays linked: `off` says what was added (Linux: BPF_ADD_CONST). */
+function linked(row: AluOpcode, old: Reg, operand: Scalar, result: Scalar): Reg {
+  const small = operand.isConst() && operand.umaxHi === 0 && operand.umaxLo >= 0;
+  if (row.op !== 'add' || row.width !== 64 || old.id === 0 || !small || (old.id & ADD_CONST) !== 0)
+    return scalarReg(result, old.precise);
+  return old.with({ scalar: result, id: old.id | ADD_CONST, off: operand.umaxLo });
+}

@@ -1,0 +1,40 @@
+import type { Env } from '../env.ts';
+import type { State } from '../state/state.ts';
+import { exitComponent } from './loops.ts';
+
+/** The paths that wait: pushed at branches, taken up newest first (Linux: push_stack, pop_stack). */
+
+/** Linux: BPF_COMPLEXITY_LIMIT_JMP_SEQ. */
+const MAX_PENDING = 8192;
+
+/** Another path goes on at `insn` with what is known now. @returns its state, to be changed. */
+export function pushBranch(env: Env, insn: number, previous: number, from: State = env.state): State {
+  const state = from.copy();
+  const { parent } = state;
+  if (parent !== undefined) parent.branches++;
+  env.pending.push({ state, insn, previous, logPosition: env.log.position });
+  if (env.pending.length > MAX_PENDING)
+    throw env.reject('E2BIG', `The sequence of ${MAX_PENDING + 1} jumps is too complex.`);
+  return state;
+}
+
+/** The current path has ended. @returns whether another was waiting and is current now. */
+export function popBranch(env: Env): boolean {
+  finishPath(env, env.state);
+  const branch = env.pending.pop();
+  if (branch === undefined) return false;
+  env.state = branch.state;
+  env.at = branch.insn;
+  env.previous = branch.previous;
+  if (!env.log.all) env.log.cutTo(branch.logPosition);
+  return true;
+}
+
+/** Checkpoints learn that a path from them is finished; the last makes their knowledge complete. */
+function finishPath(env: Env, path: State): void {
+  for (let state: State | undefined = path; state !== undefined; state = state.parent) {
+    state.branches--;
+    if (state.branches > 0) return;
+    exitComponent(env, state);
+  }
+}

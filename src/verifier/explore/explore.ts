@@ -1,0 +1,195 @@
+import { type Instruction, slots } from '../../isa/instruction.ts';
+import {
+  BPF_PSEUDO_BTF_ID,
+  BPF_PSEUDO_CALL,
+  BPF_PSEUDO_FUNC,
+  BPF_PSEUDO_KFUNC_CALL,
+  BPF_PSEUDO_MAP_FD,
+  BPF_PSEUDO_MAP_VALUE,
+  opcode,
+} from '../../isa/opcodes.ts';
+import { BPF_MAP_TYPE_ARENA } from '../arena.ts';
+import { checkHelperCall } from '../calls/helper.ts';
+import { checkKfuncCall } from '../calls/kfunc.ts';
+import { enterSubprogram, leaveSubprogram } from '../calls/subprogram.ts';
+import type { Env } from '../env.ts';
+import { checkAccess } from '../memory/access.ts';
+import { constantHalves } from '../scalar/scalar.ts';
+import { pointer, scalarReg, UNKNOWN_SCALAR } from '../state/reg.ts';
+import { checkAlu, checkEndian, checkNeg } from './alu.ts';
+import { checkAtomic } from './atomic.ts';
+import { popBranch, pushBranch } from './branches.ts';
+import { checkExit } from './exit.ts';
+import { pushHistory } from './history.ts';
+import { checkJump } from './jump.ts';
+import { logInstruction, logPruned, logState } from './narrate.ts';
+import { isVisited } from './prune.ts';
+import { readReg, writeReg } from './registers.ts';
+import { widenAgainst } from './widen.ts';
+
+/**
+ * Follows every path through a function, instruction by instruction, depth first (Linux: do_check), from the state that
+ * env holds. Ends when no path is left; throws when one is unsafe.
+ */
+
+/** Instructions on all paths together (Linux: BPF_COMPLEXITY_LIMIT_INSNS). */
+export const MAX_PROCESSED = 1_000_000;
+
+export function explore(env: Env): void {
+  let fresh = false;
+  for (;;) {
+    env.historyAt = -1;
+    if (++env.processed > MAX_PROCESSED) {
+      const advice = `BPF program is too large. Processed ${env.processed} insn`;
+      throw env.reject('E2BIG', advice);
+    }
+    env.state.lastInsn = env.previous;
+    env.state.insn = env.at;
+    if (env.points.prune[env.at] === 1 && isVisited(env)) {
+      logPruned(env, fresh);
+      if (!popBranch(env)) return;
+      fresh = true;
+      continue;
+    }
+    if (env.points.jump[env.at] === 1) pushHistory(env, env.state);
+    if (env.log.detailed) logInstruction(env, fresh);
+    fresh = false;
+    env.facts.seen[env.at] = 1;
+    const next = checkInstruction(env, env.insns[env.at]);
+    if (next === END) {
+      if (!popBranch(env)) return;
+      fresh = true;
+      env.scratchedRegs = -1;
+      continue;
+    }
+    env.previous = env.at;
+    env.at = next;
+  }
+}
+
+const END = -1;
+
+/** @returns the slot to go on at, or END. */
+function checkInstruction(env: Env, insn: Instruction): number {
+  const row = opcode(insn.code);
+  const { at } = env;
+  switch (row?.kind) {
+    case 'alu':
+      checkAlu(env, insn, row);
+      return at + 1;
+    case 'neg':
+      checkNeg(env, insn, row);
+      return at + 1;
+    case 'endian':
+      checkEndian(env, insn);
+      return at + 1;
+    case 'load': {
+      readReg(env, insn.src);
+      writeReg(env, insn.dst);
+      const { size, signed } = row;
+      const { src, dst, off } = insn;
+      checkAccess(env, { access: 'read', base: src, off, size, value: dst, signed });
+      return at + 1;
+    }
+    case 'store': {
+      const value = row.source === 'X' ? insn.src : -1;
+      if (value >= 0) readReg(env, value);
+      readReg(env, insn.dst);
+      checkAccess(env, { access: 'write', base: insn.dst, off: insn.off, size: row.size, value });
+      return at + 1;
+    }
+    case 'atomic':
+      checkAtomic(env, insn, row);
+      return at + 1;
+    case 'ld_imm64':
+      loadImmediate(env, insn);
+      return at + slots(insn);
+    case 'jump':
+      env.jumpsProcessed++;
+      if (!checkJump(env, insn, row)) {
+        logState(env);
+        return at + 1;
+      }
+      logState(env);
+      return at + 1 + insn.off;
+    case 'goto':
+      env.jumpsProcessed++;
+      return at + 1 + (row.distance === 'off' ? insn.off : insn.imm);
+    case 'may_goto':
+      env.jumpsProcessed++;
+      mayGoto(env);
+      return at + 1 + insn.off;
+    case 'call':
+      env.jumpsProcessed++;
+      if (insn.src === BPF_PSEUDO_CALL) return enterSubprogram(env, insn);
+      if (insn.src === BPF_PSEUDO_KFUNC_CALL) checkKfuncCall(env, insn);
+      else checkHelperCall(env, insn);
+      return at + 1;
+    case 'exit':
+      env.jumpsProcessed++;
+      checkExit(env);
+      if (env.state.depth > 0) return leaveSubprogram(env);
+      return END;
+    default:
+      throw env.unsupported(`${row?.name ?? 'this instruction'} is not followed by this verifier`);
+  }
+}
+
+/** The loop's budget ends here, or somewhere later: both ways are followed (Linux: check_cond_jmp_op, BPF_JCOND). */
+function mayGoto(env: Env): void {
+  const earlier = earlierVisit(env);
+  const queued = pushBranch(env, env.at + 1, env.at);
+  queued.mayGotoDepth++;
+  if (earlier !== undefined) widenAgainst(earlier, queued);
+}
+
+/** The checkpoint at this instruction that the path last came through, in the same call. */
+function earlierVisit(env: Env) {
+  const { state, at } = env;
+  for (let old = state.parent?.parent, first = state.parent; first !== undefined; ) {
+    // The newest checkpoint is the one made just now.
+    if (old === undefined) return undefined;
+    if (old.insn === at && old.depth === state.depth && sameCalls(old, state)) return old;
+    old = old.parent;
+  }
+  return undefined;
+}
+
+type Path = Env['state'];
+
+function sameCalls(a: Path, b: Path): boolean {
+  return a.frames.every((frame, i) => frame.callsite === b.frames[i].callsite);
+}
+
+function loadImmediate(env: Env, insn: Instruction): void {
+  const { dst, imm, src } = insn;
+  writeReg(env, dst);
+  const high = env.insns[env.at + 1].imm;
+  switch (src) {
+    case 0:
+      env.setReg(dst, scalarReg(constantHalves(imm, high)));
+      return;
+    case BPF_PSEUDO_MAP_FD: {
+      const map = env.mapOf(insn);
+      env.setReg(dst, pointer('map_ptr', { of: { kind: 'map', map, uid: 0 } }));
+      return;
+    }
+    case BPF_PSEUDO_MAP_VALUE: {
+      const map = env.mapOf(insn);
+      const of = { kind: 'map', map, uid: 0 } as const;
+      // An arena's memory is named by its user address: a number, to be cast.
+      env.setReg(
+        dst,
+        map.type === BPF_MAP_TYPE_ARENA ? UNKNOWN_SCALAR : pointer('map_value', { off: high, of }),
+      );
+      return;
+    }
+    case BPF_PSEUDO_BTF_ID:
+      // A variable of the kernel that is not there: a weak one is NULL.
+      throw env.unsupported('a variable of the kernel is not exposed here');
+    case BPF_PSEUDO_FUNC:
+      throw env.unsupported('callbacks are not followed by this verifier');
+    default:
+      throw env.reject('EINVAL', 'unrecognized bpf_ld_imm64 insn');
+  }
+}

@@ -1,0 +1,69 @@
+import { helperName } from '../../isa/helper-names.ts';
+import type { Instruction } from '../../isa/instruction.ts';
+import { BPF_PSEUDO_KFUNC_CALL } from '../../isa/opcodes.ts';
+import { formatXlated } from '../../isa/xlated.ts';
+import type { Env } from '../env.ts';
+import { frameText } from '../state/print.ts';
+
+/**
+ * The log of a verification as Linux writes it: each source line once, each instruction, and behind it the registers and
+ * slots that it changed.
+ */
+
+/** Where the changed registers begin in a line (Linux: BPF_LOG_ALIGNMENT, BPF_LOG_MIN_ALIGNMENT). */
+const ALIGNMENT = 40;
+const STEP = 8;
+
+const all = () => true;
+
+/** What changed since it was last said, on the line of the instruction that did it. */
+export function logState(env: Env): void {
+  const { log } = env;
+  if (!log.detailed || (env.scratchedRegs === 0 && env.scratchedSlots.size === 0)) return;
+  const { frame } = env;
+  const text = frameText(
+    env.state,
+    frame,
+    (index) => (env.scratchedRegs & (1 << index)) !== 0,
+    (slot) => env.scratchedRegs === -1 || env.scratchedSlots.has((frame.number << 8) | slot),
+  );
+  env.scratchedRegs = 0;
+  env.scratchedSlots.clear();
+  if (log.printedInsnAt === log.position && log.position > 0) {
+    const line = log.unwrite().replace(/\n$/, '');
+    const width = Math.max(line.length + STEP / 2, ALIGNMENT);
+    log.write(`${line.padEnd(Math.ceil(width / STEP) * STEP - 1)};${text}\n`);
+  } else log.write(`${env.at}:${text}\n`);
+}
+
+function callName(env: Env, insn: Instruction): string | undefined {
+  if (insn.src === BPF_PSEUDO_KFUNC_CALL) return env.program.kernelBtf?.nameOf(insn.imm);
+  const name = helperName(insn.imm);
+  return name === undefined ? undefined : `bpf_${name}`;
+}
+
+/** @param fresh whether another path was just taken up: all of its state is written. */
+export function logInstruction(env: Env, fresh: boolean): void {
+  const { log, at } = env;
+  if (fresh && log.all) {
+    log.write(`\nfrom ${env.previous} to ${at}:${frameText(env.state, env.frame, all, all)}\n`);
+  }
+  logState(env);
+  const source = env.program.sourceAt?.(at);
+  if (source !== undefined && (source.line !== env.loggedLine?.line || source.file !== env.loggedLine.file)) {
+    const name = source.file.slice(source.file.lastIndexOf('/') + 1);
+    log.say(`; ${source.text.trim()} @ ${name}:${source.line}`);
+    env.loggedLine = source;
+  }
+  log.write(`${at}: ${formatXlated(env.insns, at, { callName: (insn) => callName(env, insn) })}\n`);
+  log.printedInsnAt = log.position;
+}
+
+/** The path meets a state that was found safe. */
+export function logPruned(env: Env, fresh: boolean): void {
+  const { log } = env;
+  if (!log.detailed) return;
+  logState(env);
+  log.write(fresh ? `\nfrom ${env.previous} to ${env.at}: safe\n` : `${env.at}: safe\n`);
+  env.scratchedRegs = -1;
+}

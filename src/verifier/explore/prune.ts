@@ -1,0 +1,131 @@
+import { opcode } from '../../isa/opcodes.ts';
+import { type Env, Rejection } from '../env.ts';
+import { frameText } from '../state/print.ts';
+import type { Reg } from '../state/reg.ts';
+import type { State } from '../state/state.ts';
+import { type Exactness, statesEqual } from './equal.ts';
+import { pushHistory } from './history.ts';
+import { addBackEdge, enterComponent, isIncomplete } from './loops.ts';
+import { forgetPrecision, propagatePrecision } from './precision.ts';
+import { propagateReads, startMarks } from './stack-liveness.ts';
+
+/**
+ * Checkpoints (Linux: is_state_visited). A path that arrives with nothing new ends here; one that comes back to the very
+ * state it was in will never end; others may leave a copy for those that come later.
+ */
+
+/** A path's history may not grow without bounds. */
+const MAX_HISTORY = 40;
+
+const BPF_F_TEST_STATE_FREQ = 1 << 3;
+
+/** @returns whether the path need not be followed further. */
+export function isVisited(env: Env): boolean {
+  const { state, at } = env;
+  const { checkpoint } = env.points;
+  const force =
+    checkpoint[at] === 1 ||
+    state.history.length > MAX_HISTORY ||
+    ((env.program.flags ?? 0) & BPF_F_TEST_STATE_FREQ) !== 0;
+  let add =
+    force ||
+    (env.jumpsProcessed - env.jumpsAtCheckpoint >= 2 && env.processed - env.processedAtCheckpoint >= 8);
+  state.insn = at;
+  const states = env.explored.get(at) ?? [];
+  let count = 0;
+  for (const old of [...states]) {
+    count++;
+    if (old.branches > 0) {
+      const found = meetsItself(env, old, state);
+      if (found) return pruned(env, old, true);
+      if (
+        !force &&
+        env.jumpsProcessed - env.jumpsAtCheckpoint < 20 &&
+        env.processed - env.processedAtCheckpoint < 100
+      )
+        add = false;
+    } else {
+      const loop = isIncomplete(env, old);
+      const exactness: Exactness = loop ? 'ranges' : 'relaxed';
+      if (statesEqual(env, old, state, exactness)) return pruned(env, old, loop);
+    }
+    if (add) old.misses++;
+    // A state that never helps only costs time.
+    const patience = checkpoint[at] === 1 && old.branches > 0 ? 64 : 3;
+    if (old.misses > old.hits * patience + patience) states.splice(states.indexOf(old), 1);
+  }
+  if (count > env.maxStatesPerInsn) env.maxStatesPerInsn = count;
+  if (add) addCheckpoint(env, states);
+  return false;
+}
+
+/** The path is inside the loop that began at `old`. @returns whether going round again would add nothing. */
+function meetsItself(env: Env, old: State, state: State): boolean {
+  const insn = env.insns[env.at];
+  if (opcode(insn.code)?.kind === 'may_goto') {
+    if (old.mayGotoDepth !== state.mayGotoDepth && statesEqual(env, old, state, 'ranges')) return true;
+  }
+  if (
+    mayLoop(old, state) &&
+    statesEqual(env, old, state, 'exact') &&
+    old.mayGotoDepth === state.mayGotoDepth
+  ) {
+    const problem = `infinite loop detected at insn ${env.at}`;
+    env.say(problem);
+    env.say(`cur state:${allText(state)}`);
+    env.say(`old state:${allText(old)}`);
+    throw new Rejection('EINVAL', problem, env.at);
+  }
+  return false;
+}
+
+function allText(state: State): string {
+  const all = () => true;
+  return frameText(state, state.frame, all, all);
+}
+
+/** A quick look before the long one (Linux: states_maybe_looping). */
+function mayLoop(old: State, state: State): boolean {
+  if (old.depth !== state.depth) return false;
+  const a = old.frame.regs;
+  const b = state.frame.regs;
+  return a.every((reg, i) => sameAtAGlance(reg, b[i]));
+}
+
+function sameAtAGlance(a: Reg, b: Reg): boolean {
+  return a === b || (a.kind === b.kind && a.off === b.off && a.flags === b.flags);
+}
+
+/** What the earlier state's paths relied on, this path's way relies on too. */
+function pruned(env: Env, old: State, loop: boolean): boolean {
+  const { state } = env;
+  old.hits++;
+  if (env.points.jump[env.at] === 1) pushHistory(env, state);
+  propagateReads(old, state);
+  propagatePrecision(env, old, state);
+  if (loop) addBackEdge(env, old, state);
+  return true;
+}
+
+function addCheckpoint(env: Env, states: State[]): void {
+  const { state, at } = env;
+  env.totalStates++;
+  env.jumpsAtCheckpoint = env.jumpsProcessed;
+  env.processedAtCheckpoint = env.processed;
+  forgetPrecision(state);
+  const kept = state.copy();
+  for (const frame of kept.frames) {
+    frame.readLow = 0;
+    frame.readHigh = 0;
+  }
+  kept.insn = at;
+  enterComponent(env, kept);
+  state.parent = kept;
+  state.firstInsn = at;
+  state.dfsDepth = kept.dfsDepth + 1;
+  state.history = [];
+  env.historyAt = -1;
+  startMarks(state);
+  states.unshift(kept);
+  env.explored.set(at, states);
+}

@@ -1,0 +1,148 @@
+import type { AccessSize } from '../../isa/opcodes.ts';
+import type { Env } from '../env.ts';
+import type { Memory } from '../facts.ts';
+import { constantHalves, sext, truncate } from '../scalar/scalar.ts';
+import { typeName } from '../state/print.ts';
+import {
+  MAYBE_NULL,
+  MEM_RDONLY,
+  PTR_UNTRUSTED,
+  type Reg,
+  type RegKind,
+  scalarReg,
+  UNKNOWN_SCALAR,
+} from '../state/reg.ts';
+import { checkAlignment } from './alignment.ts';
+import { accessContext } from './context-access.ts';
+import { checkMapAccess, isReadOnly, mayAccessMap } from './map-access.ts';
+import { checkPacket, checkRegion } from './region.ts';
+import { readStack, writeStack } from './stack.ts';
+
+/**
+ * One load or store of an instruction (Linux: check_mem_access). The kind of pointer decides what is checked, which
+ * memory the instruction reaches, and what a loaded register holds.
+ */
+
+export type Access = 'read' | 'write';
+
+export interface MemoryAccess {
+  readonly access: Access;
+  /** The register that holds the address; `off` is the instruction's. */
+  readonly base: number;
+  readonly off: number;
+  readonly size: AccessSize;
+  /** The register loaded or stored; −1 when there is none (an immediate, an atomic). */
+  readonly value: number;
+  /** A load that extends the sign. */
+  readonly signed?: boolean;
+  readonly strict?: boolean;
+}
+
+const MEMORY: Partial<Record<RegKind, Memory>> = {
+  fp: 'stack',
+  ctx: 'ctx',
+  arena: 'arena',
+  pkt: 'packet',
+  pkt_meta: 'packet',
+};
+
+export function checkAccess(env: Env, request: MemoryAccess): void {
+  const { access, base, size, value } = request;
+  const reg = env.reg(base);
+  checkAlignment(env, reg, request.off, size, request.strict ?? false);
+  noteAccess(env, reg, request);
+  const loads = access === 'read' && value >= 0;
+  const loaded = reachMemory(env, reg, request, request.off + reg.off);
+  if (!loads) return;
+  if (loaded !== undefined) env.setReg(value, loaded);
+  const result = env.reg(value);
+  if (result.kind !== 'scalar' || size === 8) return;
+  const scalar = request.signed ? sext(result.scalar, size * 8) : truncate(result.scalar, size);
+  env.setReg(value, result.withScalar(scalar));
+}
+
+/** @param off the instruction's offset and the pointer's own. @returns what a load gives; undefined where it is done. */
+function reachMemory(env: Env, reg: Reg, request: MemoryAccess, off: number): Reg | undefined {
+  const { access, base, size, value } = request;
+  const { kind } = reg;
+  const refuse = () => env.reject('EACCES', `R${base} invalid mem access '${typeName(reg)}'`);
+  if (reg.has(MAYBE_NULL)) throw refuse();
+  switch (kind) {
+    case 'map_key':
+      if (access === 'write') throw env.reject('EACCES', `write to change key R${base} not allowed`);
+      checkRegion(env, base, off, size, reg.map?.keySize ?? 0, false);
+      return UNKNOWN_SCALAR;
+    case 'map_value':
+      mayAccessMap(env, base, off, size, access);
+      checkMapAccess(env, base, off, size);
+      return constantOf(reg, off, size) ?? UNKNOWN_SCALAR;
+    case 'mem': {
+      const readOnly = reg.has(MEM_RDONLY);
+      if (access === 'write' && readOnly)
+        throw env.reject('EACCES', `R${base} cannot write into ${typeName(reg)}`);
+      if (!(readOnly && reg.has(PTR_UNTRUSTED)))
+        checkRegion(env, base, off, size, reg.of?.kind === 'mem' ? reg.of.size : 0, false);
+      return UNKNOWN_SCALAR;
+    }
+    case 'ctx':
+      return accessContext(env, base, off, size, access);
+    case 'fp':
+      if (access === 'read') readStack(env, base, off, size, value);
+      else writeStack(env, base, off, size, value);
+      return undefined;
+    case 'pkt':
+    case 'pkt_meta':
+      if (access === 'write' && !env.rules.writesPacket)
+        throw env.reject('EACCES', 'cannot write into packet');
+      checkPacket(env, base, off, size, false);
+      return UNKNOWN_SCALAR;
+    case 'map_ptr':
+      // Its fields are kernel types, of which none is exposed here.
+      if (access === 'write') throw env.reject('EACCES', 'only read from bpf_array is supported');
+      throw env.unsupported(`R${base} reads a field of struct bpf_map`);
+    case 'arena':
+      return UNKNOWN_SCALAR;
+    default:
+      throw refuse();
+  }
+}
+
+/** What a map holds that nobody can change is known now. */
+function constantOf(reg: Reg, off: number, size: number): Reg | undefined {
+  const { map } = reg;
+  if (map === undefined || !isReadOnly(map) || !reg.scalar.isConst()) return undefined;
+  const { contents } = map;
+  const at = off + reg.scalar.sminNumber();
+  if (contents === undefined || at + size > contents.length) return undefined;
+  const bytes = new Uint8Array(8);
+  bytes.set(contents.subarray(at, at + size));
+  const view = new DataView(bytes.buffer);
+  return scalarReg(constantHalves(view.getInt32(0, true), view.getInt32(4, true)));
+}
+
+/** Keeps for the JIT what this access reaches; on every path the same memory (Linux: save_aux_ptr_type). */
+function noteAccess(env: Env, reg: Reg, { off }: MemoryAccess): void {
+  const fact = env.facts.of(env.at);
+  const memory = MEMORY[reg.kind] ?? 'kernel';
+  if (fact.memory !== undefined && mixes(fact.memory, memory)) {
+    throw env.reject('EINVAL', 'same insn cannot be used with different pointers');
+  }
+  const at = reg.kind === 'fp' && reg.scalar.isConst() ? off + reg.off + reg.scalar.sminNumber() : undefined;
+  const distance = env.frame.number - reg.frame;
+  if (fact.memory === undefined) {
+    fact.stackOffset = at;
+    fact.frameDistance = distance;
+  } else {
+    if (fact.stackOffset !== at) fact.stackOffset = undefined;
+    if (fact.frameDistance !== distance) fact.frameDistance = -1;
+  }
+  fact.kind = reg.kind;
+  fact.memory = memory;
+}
+
+/** Memories that one instruction cannot serve both: their accesses are translated differently. */
+function mixes(a: Memory, b: Memory): boolean {
+  return a !== b && (SPECIAL.includes(a) || SPECIAL.includes(b));
+}
+
+const SPECIAL: readonly Memory[] = ['ctx', 'arena'];

@@ -1,0 +1,34 @@
+import type { Env } from '../env.ts';
+import { pointer, type Reg, UNKNOWN_SCALAR } from '../state/reg.ts';
+import type { Access } from './access.ts';
+import { tnumText } from './stack.ts';
+
+/** Loads and stores of the context (Linux: check_ctx_access). @returns what a load gives. */
+export function accessContext(env: Env, base: number, off: number, size: number, access: Access): Reg {
+  checkUnmoved(env, base);
+  const { fields, buffer } = env.rules.context;
+  const refuse = () => env.reject('EACCES', `invalid bpf_context access off=${off} size=${size}`);
+  if (off < 0 || off % size !== 0) throw refuse();
+  if (buffer !== undefined) {
+    if (off >= buffer) throw refuse();
+    env.facts.noteContext(off + size);
+    return UNKNOWN_SCALAR;
+  }
+  const field = fields.find((each) => off >= each.off && off + size <= each.off + each.size);
+  if (field === undefined) throw refuse();
+  const whole = size === field.size;
+  if (access === 'write' ? !field.writable || !whole : !whole && field.whole === true) throw refuse();
+  if (field.unsupported) throw env.unsupported(`the context field at ${off} is a pointer to a kernel type`);
+  env.facts.noteContext(off + size);
+  return field.gives === undefined ? UNKNOWN_SCALAR : pointer(field.gives);
+}
+
+/** The context is accessed at fixed offsets from where it begins (Linux: check_ptr_off_reg). */
+export function checkUnmoved(env: Env, number: number): void {
+  const { kind, off, scalar } = env.reg(number);
+  if (off < 0) throw env.reject('EACCES', `negative offset ${kind} ptr R${number} off=${off} disallowed`);
+  if (off !== 0)
+    throw env.reject('EACCES', `dereference of modified ${kind} ptr R${number} off=${off} disallowed`);
+  if (!scalar.isConst() || scalar.smaxNumber() !== 0)
+    throw env.reject('EACCES', `variable ${kind} access var_off=${tnumText(scalar)} disallowed`);
+}
