@@ -9,7 +9,7 @@ export interface KernelFlags {
   kernel: KernelName;
   faults?: 'off' | 'report';
   maxInsns?: number;
-  /** Of the verifier, for Linux. */
+  /** Of the verifier. */
   logLevel?: number;
 }
 
@@ -28,6 +28,7 @@ export async function openKernel({
     return embedded({
       faults,
       instructionBudget: maxInsns,
+      logLevel,
       onTrace: (line) => process.stderr.write(`${line}\n`),
     });
   }

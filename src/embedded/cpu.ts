@@ -78,6 +78,11 @@ export class Cpu implements Environment {
     this.program = program;
     this.arena = program.arena && windowOf(program.arena);
     this.#faults.clear();
+    const { contextBytes } = program.verified.facts;
+    if ((ctx?.length ?? 0) < contextBytes) {
+      const problem = `it reads or writes ${contextBytes} bytes of context, and got ${ctx?.length ?? 0}`;
+      throw new BpfError('EINVAL', `program '${program.name}': ${problem}; --ctx gives more`);
+    }
     this.#ctxSize = ctx?.length ?? 0;
     if (ctx !== undefined) memory.bytes.set(ctx, this.#ctx);
     const context = { low: ctx === undefined ? 0 : this.#ctx, high: ctx === undefined ? 0 : KERNEL_HIGH };

@@ -2,7 +2,7 @@ import type { Features } from '../kernel.ts';
 import { HELPERS } from '../verifier/helpers.ts';
 import { KFUNCS } from '../verifier/kfuncs.ts';
 import { EmbeddedKernel, type EmbeddedOptions } from './kernel.ts';
-import { SUPPORTED_PROGRAM_TYPES } from './load.ts';
+import { RUNNABLE_PROGRAM_TYPES } from './load.ts';
 import { SUPPORTED_MAP_TYPES } from './maps/types.ts';
 
 /** The embedded kernel's room: make one with {@link embedded}. */
@@ -18,7 +18,7 @@ export function embedded(options?: EmbeddedOptions): EmbeddedKernel {
 export function embeddedFeatures(): Features {
   return {
     kernel: 'embedded',
-    programTypes: [...SUPPORTED_PROGRAM_TYPES],
+    programTypes: [...RUNNABLE_PROGRAM_TYPES],
     mapTypes: [...SUPPORTED_MAP_TYPES],
     helpers: HELPERS.map(({ id, name }) => ({ id, name: `bpf_${name}` })),
     kfuncs: KFUNCS.map(({ name }) => name),

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { parseObject } from '../object/object.ts';
 import { assembleObject } from '../object/write.ts';
 import { EmbeddedKernel } from './kernel.ts';
-import { SUPPORTED_PROGRAM_TYPES } from './load.ts';
+import { RUNNABLE_PROGRAM_TYPES } from './load.ts';
 
 /** Loading: all or nothing, and nothing stays behind. */
 
@@ -79,7 +79,7 @@ describe('every program of programs/', () => {
       const before = kernel.memory.allocated;
       const object = parseObject(readFileSync(new URL(file, folder)));
       for (const spec of Object.values(object.programs))
-        spec.autoload &&= SUPPORTED_PROGRAM_TYPES.includes(spec.type);
+        spec.autoload &&= RUNNABLE_PROGRAM_TYPES.includes(spec.type);
       const load = await kernel.load(object);
       assert.ok(kernel.memory.allocated > before);
       load.close();

@@ -6,9 +6,11 @@ import type { MapSpec } from '../object/map-spec.ts';
 import type { BpfObject, ProgramSpec } from '../object/object.ts';
 import type { ProgramType } from '../object/program-types.ts';
 import type { MapInfo } from '../verifier/input.ts';
+import { PROGRAM_RULES } from '../verifier/rules.ts';
 import { verify } from '../verifier/verify.ts';
 import type { EmbeddedKernel } from './kernel.ts';
 import { type ArenaAddress, PAGE_SIZE } from './layout.ts';
+import { mapInfo } from './map-info.ts';
 import { ArenaMap } from './maps/arena.ts';
 import type { EmbeddedMap } from './maps/map.ts';
 import { EmbeddedProgram } from './program.ts';
@@ -21,8 +23,8 @@ import { ValueSpace } from './spaces.ts';
  * verified, decoded. All or nothing: whatever was made is closed again when a step fails.
  */
 
-/** Program types that can be run. */
-export const SUPPORTED_PROGRAM_TYPES: readonly ProgramType[] = ['syscall'];
+/** Program types that can be run; others that the verifier knows are verified only. */
+export const RUNNABLE_PROGRAM_TYPES: readonly ProgramType[] = ['syscall'];
 
 export class EmbeddedLoad implements LoadedParts {
   readonly object: BpfObject;
@@ -66,7 +68,6 @@ class Loader {
   readonly #kernel: EmbeddedKernel;
   readonly #object: BpfObject;
   readonly #maps: Record<string, EmbeddedMap> = Object.create(null);
-  readonly #infos = new Map<EmbeddedMap, MapInfo>();
   #arena: PlacedArena | undefined;
 
   constructor(kernel: EmbeddedKernel, object: BpfObject) {
@@ -153,8 +154,8 @@ class Loader {
 
   #program(spec: ProgramSpec): EmbeddedProgram {
     const linked = this.#object.link(spec, this.#kernel);
-    if (!SUPPORTED_PROGRAM_TYPES.includes(spec.type)) {
-      const advice = `it has ${SUPPORTED_PROGRAM_TYPES.join(', ')}; set autoload to false to load the rest`;
+    if (PROGRAM_RULES[spec.type] === undefined) {
+      const advice = `it has ${Object.keys(PROGRAM_RULES).join(', ')}; set autoload to false to load the rest`;
       const problem = `program type ${spec.type} (section '${spec.section}') is not in the embedded kernel`;
       throw new BpfError('EOPNOTSUPP', `program '${spec.name}': ${problem}; ${advice}`);
     }
@@ -180,18 +181,10 @@ class Loader {
     );
   }
 
-  /** A map as the verifier sees it: one object a map, whoever asks. */
   #mapInfo(id: number): MapInfo | undefined {
     const map = this.#kernel.mapById(id);
     if (map === undefined) return undefined;
-    let info = this.#infos.get(map);
-    if (info === undefined) {
-      const section = this.#object.data.find(({ name }) => this.#maps[name] === map);
-      const { name, type, keySize, valueSize, maxEntries, flags } = map;
-      const contents = section?.readOnly ? section.contents : undefined;
-      info = { name, type, keySize, valueSize, maxEntries, flags, keyType: 0, valueType: 0, contents };
-      this.#infos.set(map, info);
-    }
-    return info;
+    const section = this.#object.data.find(({ name }) => this.#maps[name] === map);
+    return mapInfo(map, section?.readOnly ? section.contents : undefined);
   }
 }

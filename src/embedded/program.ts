@@ -8,6 +8,7 @@ import type { VerifiedProgram } from '../verifier/result.ts';
 import type { Arena } from './arena.ts';
 import type { EmbeddedKernel } from './kernel.ts';
 import { PAGE_SIZE } from './layout.ts';
+import { RUNNABLE_PROGRAM_TYPES } from './load.ts';
 
 /** A program in the embedded kernel: verified, decoded, associated with its arena. */
 export class EmbeddedProgram implements LoadedProgram {
@@ -52,6 +53,10 @@ export class EmbeddedProgram implements LoadedProgram {
   /** Runs on CPU 0, the calling thread. Throws EBADF when closed, and what `Cpu.run` throws. */
   run(options?: RunOptions): RunResult {
     if (this.#closed) throw new BpfError('EBADF', `program '${this.name}' is closed`);
+    if (!RUNNABLE_PROGRAM_TYPES.includes(this.type)) {
+      const problem = `programs of type ${this.type} are verified here, but not run`;
+      throw new BpfError('EOPNOTSUPP', `program '${this.name}': ${problem}; --kernel linux runs them`);
+    }
     return this.#kernel.cpu.run(this, options);
   }
 

@@ -20,7 +20,6 @@ export function helperArguments(id: number): number {
 }
 
 const BPF_F_RDONLY_PROG = 1 << 7;
-const BPF_F_WRONLY_PROG = 1 << 8;
 
 /** CPUs that there may be (CONFIG_NR_CPUS of the embedded kernel). */
 const MAX_CPUS = 64;
@@ -44,6 +43,8 @@ function checkArguments(env: Env, row: HelperPrototype): MapInfo | undefined {
   let map: MapInfo | undefined;
   row.args.forEach((kind, index) => {
     const number = index + 1;
+    // What a format string may name, or not.
+    if (kind === 'value') return;
     readReg(env, number);
     switch (kind) {
       case 'const_map_ptr': {
@@ -73,14 +74,10 @@ function checkArguments(env: Env, row: HelperPrototype): MapInfo | undefined {
   return map;
 }
 
-/** Whether the helper may be called on this map (Linux: check_map_func_compatibility, record_func_map). */
-function checkMap(env: Env, { name, id, changesMap }: HelperPrototype, map: MapInfo): void {
+/** Whether the helper may be called on this map (Linux: record_func_map). */
+function checkMap(env: Env, { changesMap }: HelperPrototype, map: MapInfo): void {
   if (changesMap && (map.flags & BPF_F_RDONLY_PROG) !== 0)
     throw env.reject('EACCES', 'write into map forbidden');
-  if (!changesMap && (map.flags & BPF_F_WRONLY_PROG) !== 0)
-    throw env.reject('EACCES', 'read from map forbidden');
-  void name;
-  void id;
 }
 
 function resultOf(env: Env, row: HelperPrototype, map: MapInfo | undefined, key: number | undefined): Reg {

@@ -108,7 +108,7 @@ function adjust(env: Env, insn: Instruction, row: AluOpcode): void {
   const { dst, src, imm } = insn;
   const old = env.reg(dst);
   const operand = row.source === 'X' ? env.reg(src) : scalarReg(constant(imm));
-  if (old.kind === 'arena' || (operand.kind === 'arena' && old.kind === 'scalar')) {
+  if (old.kind === 'arena' || operand.kind === 'arena') {
     // Whatever is computed with an arena pointer stays in the arena: its low 32 bits are what counts.
     env.facts.of(env.at).kind = 'arena';
     env.setReg(dst, ARENA_REG);

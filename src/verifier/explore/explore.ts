@@ -15,7 +15,7 @@ import { enterSubprogram, leaveSubprogram } from '../calls/subprogram.ts';
 import type { Env } from '../env.ts';
 import { checkAccess } from '../memory/access.ts';
 import { constantHalves } from '../scalar/scalar.ts';
-import { pointer, scalarReg, UNKNOWN_SCALAR } from '../state/reg.ts';
+import { MEM_RDONLY, pointer, scalarReg, UNKNOWN_SCALAR } from '../state/reg.ts';
 import { checkAlu, checkEndian, checkNeg } from './alu.ts';
 import { checkAtomic } from './atomic.ts';
 import { popBranch, pushBranch } from './branches.ts';
@@ -185,8 +185,11 @@ function loadImmediate(env: Env, insn: Instruction): void {
       return;
     }
     case BPF_PSEUDO_BTF_ID:
-      // A variable of the kernel that is not there: a weak one is NULL.
-      throw env.unsupported('a variable of the kernel is not exposed here');
+      // A function's address only tells that the function is there.
+      if (env.program.kernelBtf?.kindOf(imm) !== 'func')
+        throw env.unsupported('a variable of the kernel is not exposed here');
+      env.setReg(dst, pointer('mem', { flags: MEM_RDONLY, of: { kind: 'mem', size: 0 } }));
+      return;
     case BPF_PSEUDO_FUNC:
       throw env.unsupported('callbacks are not followed by this verifier');
     default:
