@@ -14,6 +14,8 @@ export interface ContextField {
   readonly writable?: boolean;
   /** Parts of it may be read. Default true for numbers of 4 bytes. */
   readonly whole?: boolean;
+  /** Any aligned part may be written too. */
+  readonly parts?: boolean;
   /** It gives a pointer to a kernel type that is not exposed here. */
   readonly unsupported?: boolean;
 }
@@ -48,7 +50,8 @@ const SKB: readonly ContextField[] = [
   { off: 168, size: 8, unsupported: true, whole: true },
 ];
 
-const SKB_CB: readonly ContextField[] = [48, 52, 56, 60, 64].map((off) => ({ off, size: 4, writable: true }));
+/** cb, five words that are the program's own: any part may be read and written. */
+const SKB_CB: readonly ContextField[] = [{ off: 48, size: 20, writable: true, parts: true }];
 const SKB_PACKET: readonly ContextField[] = [
   { off: 76, size: 4, gives: 'pkt', whole: true },
   { off: 80, size: 4, gives: 'pkt_end', whole: true },

@@ -21,12 +21,17 @@ export function helperArguments(id: number): number {
 
 const BPF_F_RDONLY_PROG = 1 << 7;
 
+/** What libbpf puts where a weak kfunc is missing. */
+const MISSING_KFUNC = 2_002_000_000;
+
 /** CPUs that there may be (CONFIG_NR_CPUS of the embedded kernel). */
 const MAX_CPUS = 64;
 
 export function checkHelperCall(env: Env, insn: Instruction): void {
   const row = BY_ID.get(insn.imm);
   if (row === undefined) {
+    if (insn.imm >= MISSING_KFUNC)
+      throw env.unsupported('it calls a kfunc that is not in the embedded kernel');
     const name = helperName(insn.imm);
     if (name === undefined) throw env.reject('EINVAL', `invalid func unknown#${insn.imm}`);
     throw env.unsupported(`helper bpf_${name} is not in the embedded kernel`);

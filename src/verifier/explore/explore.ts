@@ -8,6 +8,7 @@ import {
   BPF_PSEUDO_MAP_VALUE,
   opcode,
 } from '../../isa/opcodes.ts';
+import { validateInstruction } from '../../isa/validate.ts';
 import { BPF_MAP_TYPE_ARENA } from '../arena.ts';
 import { checkHelperCall } from '../calls/helper.ts';
 import { checkKfuncCall } from '../calls/kfunc.ts';
@@ -54,7 +55,6 @@ export function explore(env: Env): void {
     if (env.points.jump[env.at] === 1) pushHistory(env, env.state);
     if (env.log.detailed) logInstruction(env, fresh);
     fresh = false;
-    env.facts.seen[env.at] = 1;
     const next = checkInstruction(env, env.insns[env.at]);
     if (next === END) {
       if (!popBranch(env)) return;
@@ -73,6 +73,8 @@ const END = -1;
 function checkInstruction(env: Env, insn: Instruction): number {
   const row = opcode(insn.code);
   const { at } = env;
+  if (env.facts.seen[at] === 0) checkForm(env, at);
+  env.facts.seen[at] = 1;
   switch (row?.kind) {
     case 'alu':
       checkAlu(env, insn, row);
@@ -133,6 +135,12 @@ function checkInstruction(env: Env, insn: Instruction): number {
     default:
       throw env.unsupported(`${row?.name ?? 'this instruction'} is not followed by this verifier`);
   }
+}
+
+/** Fields that must be zero and registers that do not exist; r10 is looked at when it is written. */
+function checkForm(env: Env, at: number): void {
+  const problem = validateInstruction(env.insns, at);
+  if (problem !== undefined && problem !== 'frame pointer is read only') throw env.reject('EINVAL', problem);
 }
 
 /** The loop's budget ends here, or somewhere later: both ways are followed (Linux: check_cond_jmp_op, BPF_JCOND). */

@@ -85,7 +85,7 @@ function reachMemory(env: Env, reg: Reg, request: MemoryAccess, off: number): Re
       return UNKNOWN_SCALAR;
     }
     case 'ctx':
-      return accessContext(env, base, off, size, access);
+      return accessContext(env, base, off, size, access, request.signed ?? false);
     case 'fp':
       if (access === 'read') readStack(env, base, off, size, value);
       else writeStack(env, base, off, size, value);

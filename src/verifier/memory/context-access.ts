@@ -4,7 +4,14 @@ import type { Access } from './access.ts';
 import { tnumText } from './stack.ts';
 
 /** Loads and stores of the context (Linux: check_ctx_access). @returns what a load gives. */
-export function accessContext(env: Env, base: number, off: number, size: number, access: Access): Reg {
+export function accessContext(
+  env: Env,
+  base: number,
+  off: number,
+  size: number,
+  access: Access,
+  signed: boolean,
+): Reg {
   checkUnmoved(env, base);
   const { fields, buffer } = env.rules.context;
   const refuse = () => env.reject('EACCES', `invalid bpf_context access off=${off} size=${size}`);
@@ -17,7 +24,10 @@ export function accessContext(env: Env, base: number, off: number, size: number,
   const field = fields.find((each) => off >= each.off && off + size <= each.off + each.size);
   if (field === undefined) throw refuse();
   const whole = size === field.size;
-  if (access === 'write' ? !field.writable || !whole : !whole && field.whole === true) throw refuse();
+  const writes = field.writable === true && (whole || field.parts === true);
+  const reads = whole || field.whole !== true;
+  // A pointer has no sign to extend.
+  if (access === 'write' ? !writes : !reads || (signed && field.gives !== undefined)) throw refuse();
   if (field.unsupported) throw env.unsupported(`the context field at ${off} is a pointer to a kernel type`);
   env.facts.noteContext(off + size);
   return field.gives === undefined ? UNKNOWN_SCALAR : pointer(field.gives);

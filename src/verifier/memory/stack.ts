@@ -160,6 +160,7 @@ export function readStack(env: Env, base: number, off: number, size: number, dst
 
 export function tnumText(scalar: Scalar): string {
   const { value, mask } = scalar.tnum();
+  if (mask === 0n) return value <= 0xffffn ? `${value}` : `0x${value.toString(16)}`;
   return `(0x${value.toString(16)}; 0x${mask.toString(16)})`;
 }
 
