@@ -185,6 +185,9 @@ class Loader {
     const map = this.#kernel.mapById(id);
     if (map === undefined) return undefined;
     const section = this.#object.data.find(({ name }) => this.#maps[name] === map);
-    return mapInfo(map, section?.readOnly ? section.contents : undefined);
+    const { btf } = this.#object;
+    const spec = Object.values(this.#object.maps).find(({ name }) => this.#maps[name] === map);
+    const types = btf && spec?.valueType ? { btf, valueType: spec.valueType } : undefined;
+    return mapInfo(map, types, section?.readOnly ? section.contents : undefined);
   }
 }

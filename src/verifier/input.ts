@@ -27,8 +27,8 @@ export interface MapInfo {
   readonly contents?: Uint8Array | undefined;
   /** What the maps inside look like. */
   readonly inner?: MapInfo | undefined;
-  /** Whether values hold a bpf_spin_lock. */
-  readonly hasLock?: boolean;
+  /** Values hold locks, timers, kptrs or their like, which only some helpers may touch. */
+  readonly special?: boolean;
   /** Of an arena: whether its user address is known. Absent means known. */
   readonly placed?: boolean;
 }

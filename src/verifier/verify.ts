@@ -8,12 +8,13 @@ import { helperArguments } from './calls/helper.ts';
 import { kfuncArguments } from './calls/kfunc.ts';
 import { Env, Rejection, Unsupported } from './env.ts';
 import { explore, MAX_PROCESSED } from './explore/explore.ts';
+import { logProgram } from './explore/narrate.ts';
 import { Facts } from './facts.ts';
 import { findComponents } from './flow/components.ts';
 import { liveRegisters } from './flow/live-registers.ts';
 import { findPoints } from './flow/points.ts';
 import { checkStackDepth } from './flow/stack-depth.ts';
-import type { ProgramToVerify } from './input.ts';
+import type { ProgramFunction, ProgramToVerify } from './input.ts';
 import { LEVEL_STATS } from './log.ts';
 import { SEAL, VerifiedProgram } from './result.ts';
 import { PROGRAM_RULES } from './rules.ts';
@@ -68,6 +69,9 @@ export function verify(program: ProgramToVerify): VerifiedProgram {
   const rules = PROGRAM_RULES[type];
   if (rules === undefined)
     throw new UnsupportedProgram(program, undefined, `program type ${type} is not verified here`);
+  const callback = program.subprograms.find((func) => hasExceptionCallback(program, func));
+  if (callback !== undefined)
+    throw new UnsupportedProgram(program, callback.start, 'it has an exception callback');
   const { insns, subprograms } = program;
   const facts = new Facts(insns.length, subprograms.length);
   const env = new Env(program, rules, facts, {
@@ -94,9 +98,17 @@ export function verify(program: ProgramToVerify): VerifiedProgram {
   return new VerifiedProgram(SEAL, program, facts, env.log.text, env.processed);
 }
 
+/** A function may name another to be called when an exception leaves the program. */
+function hasExceptionCallback({ btf }: ProgramToVerify, { type = 0 }: ProgramFunction): boolean {
+  return (
+    btf !== undefined && type !== 0 && btf.declTags(type).some((tag) => tag.startsWith('exception_callback:'))
+  );
+}
+
 /** The entry function, then each global function that is called. */
 function exploreAll(env: Env): void {
   const done = new Set<number>();
+  logProgram(env);
   begin(env, 0, [pointer('ctx')]);
   explore(env);
   for (;;) {

@@ -1,7 +1,7 @@
 import type { Btf } from '../../btf/index.ts';
-import type { Env } from '../env.ts';
+import type { ProgramType } from '../../object/program-types.ts';
+import { type Env, Rejection } from '../env.ts';
 import { checkUnmoved } from '../memory/context-access.ts';
-import { typeName } from '../state/print.ts';
 import { ARENA_REG, MAYBE_NULL, pointer, type Reg, UNKNOWN_SCALAR } from '../state/reg.ts';
 import { isNull } from '../values.ts';
 import { checkMemoryArgument } from './memory-argument.ts';
@@ -19,7 +19,6 @@ export type GlobalArgument =
 
 export interface GlobalFunction {
   readonly args: readonly GlobalArgument[];
-  readonly returnsVoid: boolean;
 }
 
 const known = new WeakMap<Env, Map<number, GlobalFunction>>();
@@ -58,8 +57,8 @@ function readArguments(env: Env, subprog: number): GlobalFunction {
       'EINVAL',
       `Global function ${name}() with ${proto.params.length} > 5 args. Buggy compiler.`,
     );
-  const result = proto.type === 0 ? undefined : bare(btf, proto.type).type;
-  if (result !== undefined && result.kind !== 'int' && result.kind !== 'enum' && result.kind !== 'enum64') {
+  const result = proto.type === 0 ? 'void' : bare(btf, proto.type).type.kind;
+  if (result !== 'int' && result !== 'enum' && result !== 'enum64') {
     const rule = "doesn't return scalar. Only those are supported.";
     throw env.reject('EINVAL', `Global function ${name}() ${rule}`);
   }
@@ -67,7 +66,7 @@ function readArguments(env: Env, subprog: number): GlobalFunction {
     const tags = btf.declTags(funcId, index);
     return readArgument(env, btf, param.type, tags, index, name);
   });
-  return { args, returnsVoid: result === undefined };
+  return { args };
 }
 
 function readArgument(
@@ -88,7 +87,8 @@ function readArgument(
   if (other !== undefined) throw env.unsupported(`arg#${index} of ${name}() has the tag ${other}`);
   if (type.kind === 'ptr') {
     const target = bare(btf, type.type);
-    if (target.type.kind === 'struct' && CONTEXTS.includes(btf.nameOf(target.id))) return { kind: 'ctx' };
+    const context = CONTEXTS[env.program.type ?? 'syscall'];
+    if (target.type.kind === 'struct' && btf.nameOf(target.id) === context) return { kind: 'ctx' };
     if (type.type !== 0 && target.type.kind !== 'void' && target.type.kind !== 'fwd') {
       const size = btf.sizeOf(target.id);
       return { kind: 'mem', size, nullable: !tags.includes('arg:nonnull') };
@@ -103,7 +103,14 @@ function readArgument(
 }
 
 /** Structures that are the context of a program type. */
-const CONTEXTS: readonly string[] = ['__sk_buff', 'xdp_md'];
+const CONTEXTS: Partial<Record<ProgramType, string>> = {
+  xdp: 'xdp_md',
+  sched_cls: '__sk_buff',
+  sched_act: '__sk_buff',
+  socket_filter: '__sk_buff',
+  cgroup_skb: '__sk_buff',
+  raw_tracepoint: 'bpf_raw_tracepoint_args',
+};
 
 /** What the registers hold when a global function begins. */
 export function argumentRegs(env: Env, subprog: number): Reg[] {
@@ -129,33 +136,40 @@ export function argumentRegs(env: Env, subprog: number): Reg[] {
 /** Whether a call keeps to the prototype. */
 export function checkGlobalArguments(env: Env, subprog: number): void {
   const { name } = env.subprograms[subprog];
-  argumentsOf(env, subprog).args.forEach((arg, index) => {
-    const number = index + 1;
-    const reg = env.reg(number);
-    const badly = (problem: string) => {
-      env.say(problem);
-      return env.reject('EINVAL', `Caller passes invalid args into func#${subprog} ('${name}')`);
-    };
-    switch (arg.kind) {
-      case 'scalar':
-        if (reg.kind !== 'scalar') throw badly(`R${number} is not a scalar`);
-        return;
-      case 'ctx':
-        if (reg.kind !== 'ctx') throw badly(`arg#${index} expects pointer to ctx`);
-        checkUnmoved(env, number);
-        return;
-      case 'arena':
-        // Any number may be taken for an arena pointer.
-        if (reg.kind !== 'arena' && reg.kind !== 'scalar')
-          throw badly(`R${number} is not a pointer to arena or scalar.`);
-        return;
-      case 'mem':
-        if (reg.kind === 'not_init' || reg.kind === 'arena')
-          throw badly(`R${number} type=${typeName(reg)} expected=fp`);
-        if (arg.nullable && isNull(reg)) return;
-        if (!arg.nullable && (isNull(reg) || reg.maybeNull))
-          throw badly(`arg#${index} is expected to be non-NULL`);
-        checkMemoryArgument(env, number, arg.size, false);
+  try {
+    argumentsOf(env, subprog).args.forEach((arg, index) => {
+      checkGlobalArgument(env, arg, index);
+    });
+  } catch (error) {
+    if (!(error instanceof Rejection)) throw error;
+    throw env.reject(error.code, `Caller passes invalid args into func#${subprog} ('${name}')`);
+  }
+}
+
+function checkGlobalArgument(env: Env, arg: GlobalArgument, index: number): void {
+  const number = index + 1;
+  const reg = env.reg(number);
+  switch (arg.kind) {
+    case 'scalar':
+      if (reg.kind !== 'scalar') throw env.reject('EINVAL', `R${number} is not a scalar`);
+      return;
+    case 'ctx':
+      if (reg.kind !== 'ctx') throw env.reject('EINVAL', `arg#${index} expects pointer to ctx`);
+      checkUnmoved(env, number);
+      return;
+    case 'arena':
+      // Any number may be taken for an arena pointer.
+      if (reg.kind !== 'arena' && reg.kind !== 'scalar')
+        throw env.reject('EINVAL', `R${number} is not a pointer to arena or scalar.`);
+      return;
+    case 'mem': {
+      if (arg.nullable && isNull(reg)) return;
+      if (!arg.nullable && (isNull(reg) || reg.maybeNull))
+        throw env.reject('EINVAL', `arg#${index} is expected to be non-NULL`);
+      // Where it is NULL the callee sees NULL.
+      if (reg.maybeNull) env.frame.regs[number] = reg.with({ flags: reg.flags & ~MAYBE_NULL });
+      checkMemoryArgument(env, number, arg.size, false);
+      checkMemoryArgument(env, number, arg.size, false, 'write');
     }
-  });
+  }
 }

@@ -1,9 +1,11 @@
 import type { Env } from '../env.ts';
 import { markPrecise } from '../explore/precision.ts';
+import type { Access } from '../memory/access.ts';
 import { checkMapAccess, mayAccessMap } from '../memory/map-access.ts';
 import { checkPacket, checkRegion } from '../memory/region.ts';
 import { checkStackRange } from '../memory/stack.ts';
 import { typeName } from '../state/print.ts';
+import { MEM_RDONLY } from '../state/reg.ts';
 import { isNull } from '../values.ts';
 
 /** Memory that a helper reads through an argument (Linux: check_helper_mem_access, check_mem_size_reg). */
@@ -11,7 +13,14 @@ import { isNull } from '../values.ts';
 /** Kinds of pointer that helpers take for memory, as Linux lists them. */
 const MEMORY = 'fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_';
 
-export function checkMemoryArgument(env: Env, number: number, size: number, zeroAllowed: boolean): void {
+/** @param access `write` for memory that the callee may change too. */
+export function checkMemoryArgument(
+  env: Env,
+  number: number,
+  size: number,
+  zeroAllowed: boolean,
+  access: Access = 'read',
+): void {
   const reg = env.reg(number);
   const { off } = reg;
   if (zeroAllowed && size === 0 && isNull(reg)) return;
@@ -19,20 +28,24 @@ export function checkMemoryArgument(env: Env, number: number, size: number, zero
   switch (reg.kind) {
     case 'pkt':
     case 'pkt_meta':
+      if (access === 'write' && !env.rules.writesPacket)
+        throw env.reject('EACCES', 'cannot write into packet');
       checkPacket(env, number, off, size, zeroAllowed);
       return;
     case 'map_key':
       checkRegion(env, number, off, size, reg.map?.keySize ?? 0, zeroAllowed);
       return;
     case 'map_value':
-      mayAccessMap(env, number, off, size, 'read');
+      mayAccessMap(env, number, off, size, access);
       checkMapAccess(env, number, off, size, zeroAllowed);
       return;
     case 'mem':
+      if (access === 'write' && reg.has(MEM_RDONLY))
+        throw env.reject('EACCES', `R${number} cannot write into ${typeName(reg)}`);
       checkRegion(env, number, off, size, reg.of?.kind === 'mem' ? reg.of.size : 0, zeroAllowed);
       return;
     case 'fp':
-      checkStackRange(env, number, off, size, zeroAllowed, 'read');
+      checkStackRange(env, number, off, size, zeroAllowed, access);
       return;
     default:
       throw wrongType(env, number, MEMORY);

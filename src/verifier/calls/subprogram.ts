@@ -4,7 +4,7 @@ import { forgetArguments } from '../explore/registers.ts';
 import { frameText } from '../state/print.ts';
 import { NOT_INIT, UNKNOWN_SCALAR } from '../state/reg.ts';
 import type { Frame } from '../state/state.ts';
-import { argumentsOf, checkGlobalArguments } from './global-arguments.ts';
+import { checkGlobalArguments } from './global-arguments.ts';
 
 /**
  * Calls of the program's own functions (Linux: check_func_call). A static function is followed with what its caller
@@ -33,7 +33,7 @@ export function enterSubprogram(env: Env, insn: Instruction): number {
     env.say(`Func#${callee} ('${name}') is global and assumed valid.`);
     env.globalCalls.add(callee);
     forgetArguments(env);
-    env.setReg(0, argumentsOf(env, callee).returnsVoid ? NOT_INIT : UNKNOWN_SCALAR);
+    env.setReg(0, UNKNOWN_SCALAR);
     return env.at + 1;
   }
   if (state.depth + 1 >= MAX_FRAMES)

@@ -1,4 +1,3 @@
-import { argumentsOf } from '../calls/global-arguments.ts';
 import type { Env } from '../env.ts';
 import { typeName } from '../state/print.ts';
 import { readReg } from './registers.ts';
@@ -14,7 +13,6 @@ export function checkExit(env: Env): void {
     throw env.reject('EINVAL', 'BPF_EXIT instruction in main prog would lead to reference leak');
   }
   if (subprog !== 0) {
-    if (argumentsOf(env, subprog).returnsVoid) return;
     readReg(env, 0);
     const result = env.reg(0);
     if (result.kind !== 'scalar') {

@@ -118,12 +118,6 @@ function resolveNull(state: State, pointer: Reg, isNull: boolean): void {
   eachReg(state, (reg) => {
     if (!reg.maybeNull || reg.id !== id) return reg;
     if (isNull) return ZERO_SCALAR;
-    const known = notNull(reg);
-    return mayHoldLock(known) ? known : known.withId(0);
+    return notNull(reg).withId(0);
   });
-}
-
-/** Values with a lock keep their id: it says which lock is held. */
-function mayHoldLock(reg: Reg): boolean {
-  return (reg.kind === 'map_value' && reg.map?.hasLock === true) || reg.kind === 'btf_id';
 }

@@ -1,5 +1,5 @@
 import { helperName } from '../../isa/helper-names.ts';
-import type { Instruction } from '../../isa/instruction.ts';
+import { type Instruction, slots } from '../../isa/instruction.ts';
 import { BPF_PSEUDO_KFUNC_CALL } from '../../isa/opcodes.ts';
 import { formatXlated } from '../../isa/xlated.ts';
 import type { Env } from '../env.ts';
@@ -31,8 +31,8 @@ export function logState(env: Env): void {
   env.scratchedSlots.clear();
   if (log.printedInsnAt === log.position && log.position > 0) {
     const line = log.unwrite().replace(/\n$/, '');
-    const width = Math.max(line.length + STEP / 2, ALIGNMENT);
-    log.write(`${line.padEnd(Math.ceil(width / STEP) * STEP - 1)};${text}\n`);
+    const width = Math.max(line.length + 1 + STEP / 2, ALIGNMENT);
+    log.write(`${line.padEnd(Math.ceil(width / STEP) * STEP - 2)};${text}\n`);
   } else log.write(`${env.at}:${text}\n`);
 }
 
@@ -57,6 +57,24 @@ export function logInstruction(env: Env, fresh: boolean): void {
   }
   log.write(`${at}: ${formatXlated(env.insns, at, { callName: (insn) => callName(env, insn) })}\n`);
   log.printedInsnAt = log.position;
+}
+
+/** What level 2 begins with: the functions, and the registers that are live before each instruction. */
+export function logProgram(env: Env): void {
+  const { log, insns } = env;
+  if (!log.all) return;
+  env.subprograms.forEach(({ start }, number) => {
+    log.say(`func#${number} @${start}`);
+  });
+  log.say('Live regs before insn:');
+  for (let at = 0; at < insns.length; at += slots(insns[at])) {
+    const loop = env.components[at] === 0 ? '    ' : `${`${env.components[at]}`.padStart(3)} `;
+    const live = Array.from({ length: 10 }, (_, i) => ((env.live[at] & (1 << i)) === 0 ? '.' : `${i}`)).join(
+      '',
+    );
+    const text = formatXlated(insns, at, { callName: (insn) => callName(env, insn) });
+    log.say(`${loop}${`${at}`.padStart(3)}: ${live} ${text}`);
+  }
 }
 
 /** The path meets a state that was found safe. */

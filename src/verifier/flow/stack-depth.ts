@@ -7,9 +7,9 @@ import { MAX_STACK } from '../memory/stack-bounds.ts';
 
 const MAX_FRAMES = 8;
 
-/** A frame takes multiples of 16 bytes, 16 at least. */
+/** A frame takes multiples of 16 bytes. */
 function roundedDepth(bytes: number): number {
-  return Math.max(16, Math.ceil(bytes / 16) * 16);
+  return Math.ceil(bytes / 16) * 16;
 }
 
 export function checkStackDepth(env: Env): void {
@@ -32,7 +32,7 @@ export function checkStackDepth(env: Env): void {
     }
     for (const callee of calls[subprog]) {
       if (frames + 1 > MAX_FRAMES)
-        throw env.reject('E2BIG', `the call stack of ${frames + 1} frames is too deep !`, undefined);
+        throw env.reject('E2BIG', `the call stack of ${frames} frames is too deep !`, undefined);
       visit(callee, frames + 1, depth);
     }
   };

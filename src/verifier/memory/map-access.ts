@@ -23,8 +23,10 @@ export function mayAccessMap(env: Env, base: number, off: number, size: number, 
   throw env.reject('EACCES', `${what} forbidden, value_size=${map.valueSize} off=${off} size=${size}`);
 }
 
-/** Bounds of a map value. Locks, timers and their like in it are for helpers: a map that has some is not judged here yet. */
+/** Bounds of a map value. What special fields allow is not judged here. */
 export function checkMapAccess(env: Env, base: number, off: number, size: number, zeroAllowed = false): void {
   const map = env.reg(base).map;
+  if (map?.special)
+    throw env.unsupported(`values of map '${map.name}' have locks, timers, kptrs or their like`);
   checkRegion(env, base, off, size, map?.valueSize ?? 0, zeroAllowed);
 }

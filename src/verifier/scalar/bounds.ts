@@ -173,6 +173,13 @@ export class Bounds {
     if (this.s32min >>> 0 <= this.s32max >>> 0) {
       this.raiseU32(this.s32min);
       this.lowerU32(this.s32max);
+    } else if (this.u32max >>> 0 < this.s32min >>> 0) {
+      // The signed range has a part at each end of the unsigned one, and only the lower is left.
+      this.s32min = this.u32min;
+      this.lowerU32(this.s32max);
+    } else if (this.s32max >>> 0 < this.u32min >>> 0) {
+      this.s32max = this.u32max;
+      this.raiseU32(this.s32min);
     }
   }
 
@@ -185,7 +192,7 @@ export class Bounds {
       this.raiseUmin(this.sminLo, this.sminHi);
       this.lowerUmax(this.smaxLo, this.smaxHi);
     } else if (compareUnsigned(this.umaxLo, this.umaxHi, this.sminLo, this.sminHi) < 0) {
-      // The signed range has a part at each end of the unsigned one, and only the lower is left.
+      // As above.
       this.sminLo = this.uminLo;
       this.sminHi = this.uminHi;
       this.lowerUmax(this.smaxLo, this.smaxHi);
