@@ -22,7 +22,7 @@ function machineOf(text: string): Machine {
 }
 
 it('a step executes one instruction, and everything can be looked at in between', () => {
-  const machine = machineOf('r0 = r1; r2 = 0x100000002 ll; r0 += r2; exit');
+  const machine = machineOf('r0 = 7; r2 = 0x100000002 ll; r0 += r2; exit');
   const seen: string[] = [];
   while (!machine.finished) {
     seen.push(`${machine.pc}: r0=${machine.register(0)} r2=${machine.register(2)}`);
@@ -44,7 +44,7 @@ it('a run goes on where steps stopped', () => {
 });
 
 it('a program that runs away is stopped at the instruction budget, and the next one runs', () => {
-  assert.throws(() => test.run('l: r0 = 0; goto l'), {
+  assert.throws(() => test.run('l: may_goto end; r0 = 0; goto l; end: r0 = 0; exit'), {
     code: 'ETIMEDOUT',
     message: /after 10000 instructions/,
   });
@@ -58,7 +58,7 @@ it('exactly the budget suffices', () => {
 });
 
 it('a frame has 8,388,608 iterations for all its may_goto together', () => {
-  const machine = machineOf('l: may_goto out; r0 += 1; goto l; out: may_goto end; r0 = 0; end: exit');
+  const machine = machineOf('r0 = 0; l: may_goto out; r0 += 1; goto l; out: may_goto end; r0 = 0; end: exit');
   assert.equal(run(machine, 4 * MAY_GOTO_BUDGET), BigInt(MAY_GOTO_BUDGET));
 });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { embeddedBtf } from '../embedded/btf.ts';
 import { assembleInstructions } from '../isa/assembler.ts';
 import { decode, type Instruction } from '../isa/instruction.ts';
 import { VerifiedProgram } from './result.ts';
@@ -39,6 +40,8 @@ const programOf = (insns: Instruction[], name = 'program') => ({
   subprograms: functionsOf(insns),
 });
 
+const kernelBtf = embeddedBtf();
+
 describe('structure', () => {
   for (const { name, insns, errno, message } of cases) {
     it(`${name}: ${message ?? 'accepted'}`, () => {
@@ -51,14 +54,16 @@ describe('structure', () => {
   it('kfuncs are for programs under a GPL-compatible licence', () => {
     const program = (license: string) => ({
       name: 'f',
-      insns: assembleInstructions('call 5; exit').map((insn) =>
-        insn.imm === 5 ? { ...insn, src: 2 } : insn,
+      insns: assembleInstructions('call 5; r0 = 0; exit').map((insn) =>
+        insn.imm === 5 ? { ...insn, src: 2, imm: kernelBtf.idOf('bpf_arena_free_pages', 'func') ?? 0 } : insn,
       ),
-      subprograms: [{ name: 'f', start: 0, end: 2 }],
+      subprograms: [{ name: 'f', start: 0, end: 3 }],
+      kernelBtf,
       license,
     });
+    // Past the licence, its arguments are looked at.
     for (const license of ['GPL', 'Dual BSD/GPL'])
-      assert.ok(verify(program(license)) instanceof VerifiedProgram);
+      assert.throws(() => verify(program(license)), { message: /pointer in R1 isn't map pointer/ });
     for (const license of ['', 'MIT', 'GPL v3']) {
       const message = /cannot call kernel function from non-GPL compatible program/;
       assert.throws(() => verify(program(license)), { code: 'EINVAL', message });
