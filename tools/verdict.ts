@@ -1,0 +1,47 @@
+import { embedded, type Kernel, OpenedObject, VerifierError } from '../src/index.ts';
+
+/**
+ * What a kernel says to one program of an object, without the rest of it: for everything here that compares verdicts.
+ */
+export interface Verdict {
+  readonly verdict: 'accepted' | 'rejected' | 'unsupported' | 'error';
+  /** The errno's name. */
+  readonly code?: string;
+  /** The verifier's last line, or what else was wrong. */
+  readonly message?: string;
+  readonly log: string;
+  /** Milliseconds, loading included. */
+  readonly time: number;
+}
+
+export type KernelName = 'linux' | 'embedded';
+
+async function openKernel(name: KernelName, logLevel: number): Promise<Kernel & Disposable> {
+  if (name === 'embedded') return embedded({ logLevel });
+  const { linux } = await import('../src/linux/index.ts');
+  return linux({ logLevel, onWarning: () => undefined });
+}
+
+export async function verdictOf(
+  name: KernelName,
+  bytes: Uint8Array,
+  program: string,
+  logLevel = 0,
+): Promise<Verdict> {
+  const object = new OpenedObject(bytes, 'object');
+  for (const spec of Object.values(object.programs)) spec.autoload = spec.name === program;
+  using kernel = await openKernel(name, logLevel);
+  const start = performance.now();
+  const took = () => performance.now() - start;
+  try {
+    using loaded = await object.load(kernel);
+    return { verdict: 'accepted', log: loaded.programs[program].log, time: took() };
+  } catch (error) {
+    if (!(error instanceof Error) || !('code' in error)) throw error;
+    const code = String(error.code);
+    if (error instanceof VerifierError)
+      return { verdict: 'rejected', code, message: error.problem, log: error.log, time: took() };
+    const verdict = code === 'EOPNOTSUPP' ? 'unsupported' : 'error';
+    return { verdict, code, message: error.message, log: '', time: took() };
+  }
+}
