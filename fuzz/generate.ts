@@ -59,7 +59,6 @@ class Writer {
   #numbers = new Set<number>();
   readonly #written = new Set<number>();
   #labels = 0;
-  #hasValue = true;
 
   constructor(random: Random) {
     this.#random = random;
@@ -307,7 +306,7 @@ class Writer {
     this.rules.add('call');
     const kind = random.below(5);
     if (kind < 3) {
-      this.#say(`call ${random.pick([5, 7, 8])}`);
+      this.#say(`call ${random.pick([5, 7])}`);
     } else if (kind === 3) {
       const name = `sub${this.#labels++}`;
       this.rules.add('subprogram');

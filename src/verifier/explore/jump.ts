@@ -34,8 +34,8 @@ export function checkJump(env: Env, insn: Instruction, row: JumpOpcode): boolean
     return taken;
   }
   const links: number[] = [];
-  if (byReg && right.kind === 'scalar' && right.id !== 0) collectLinked(env.state, right.id, links);
-  if (left.kind === 'scalar' && left.id !== 0) collectLinked(env.state, left.id, links);
+  if (byReg && right.kind === 'scalar' && right.id !== 0) collectLinked(env, env.state, right.id, links);
+  if (left.kind === 'scalar' && left.id !== 0) collectLinked(env, env.state, left.id, links);
   if (links.length > 1) pushHistory(env, env.state, -1, -1, links);
   const other = pushBranch(env, env.at + insn.off + 1, env.at);
   const sides = [
@@ -45,9 +45,7 @@ export function checkJump(env: Env, insn: Instruction, row: JumpOpcode): boolean
   if (left.kind === 'scalar' && right.kind === 'scalar') {
     for (const { state, jumps } of sides) {
       const { regs } = state.frame;
-      const { a, b } = refine(op, width, left.scalar, right.scalar, jumps);
-      // One register against itself tells nothing.
-      if (byReg && dst === src) continue;
+      const { a, b } = refine(op, width, left.scalar, right.scalar, jumps, byReg && dst === src);
       regs[dst] = regs[dst].withScalar(a);
       if (byReg) regs[src] = regs[src].withScalar(b);
       if (byReg && regs[src].id !== 0) syncLinked(state, regs[src], links);

@@ -1,3 +1,4 @@
+import type { Env } from '../env.ts';
 import { alu } from '../scalar/alu.ts';
 import { constant } from '../scalar/scalar.ts';
 import { ADD_CONST } from '../state/print.ts';
@@ -15,8 +16,8 @@ const MAX_LINKED = 6;
 
 const baseId = (reg: Reg) => reg.id & ~ADD_CONST;
 
-/** Adds all registers and slots with this scalar's id to `found`. */
-export function collectLinked(state: State, id: number, found: number[]): void {
+/** Adds all live registers, and slots, with this scalar's id to `found`. */
+export function collectLinked(env: Env, state: State, id: number, found: number[]): void {
   const wanted = id & ~ADD_CONST;
   const take = (reg: Reg, link: number): Reg => {
     if (reg.kind !== 'scalar' || baseId(reg) !== wanted || reg.id === 0 || found.includes(link)) return reg;
@@ -26,7 +27,8 @@ export function collectLinked(state: State, id: number, found: number[]): void {
   };
   for (let number = state.depth; number >= 0; number--) {
     const { regs, stack } = state.frames[number];
-    for (let i = 0; i < 10; i++) regs[i] = take(regs[i], linkedReg(number, i));
+    const live = env.live[number === state.depth ? env.at : state.frames[number + 1].callsite];
+    for (let i = 0; i < 10; i++) if ((live & (1 << i)) !== 0) regs[i] = take(regs[i], linkedReg(number, i));
     for (let i = 0; i < stack.length; i++) {
       const slot = stack[i];
       if (slot?.isSpill && slot.reg !== undefined)

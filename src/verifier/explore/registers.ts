@@ -2,10 +2,11 @@ import { BPF_REG_10, MAX_BPF_REG } from '../../isa/opcodes.ts';
 import type { Env } from '../env.ts';
 import { NOT_INIT } from '../state/reg.ts';
 
-/** Whether an instruction may name a register (Linux: check_reg_arg). */
+/** Whether an instruction may name a register (Linux: check_reg_arg). The log shows it behind the instruction. */
 
 export function readReg(env: Env, number: number): void {
   if (number >= MAX_BPF_REG) throw env.reject('EINVAL', `R${number} is invalid`);
+  env.scratchedRegs |= 1 << number;
   if (env.reg(number).kind === 'not_init') throw env.reject('EACCES', `R${number} !read_ok`);
 }
 

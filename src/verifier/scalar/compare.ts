@@ -1,7 +1,7 @@
 import type { JumpOp, Width } from '../../isa/opcodes.ts';
 import type { Bounds } from './bounds.ts';
 import { add, compareSigned, compareUnsigned, high, sub } from './int64.ts';
-import { boundsOf, Scalar } from './scalar.ts';
+import { boundsOf, constantHalves, Scalar } from './scalar.ts';
 import {
   type Tnum,
   tnumAnd,
@@ -128,20 +128,30 @@ const FLIPPED: Partial<Record<JumpOp | 'jclear', JumpOp>> = {
   jsge: 'jsle',
 };
 
-/** What `a` and `b` are when `if a op b` jumps, or when it does not. */
-export function refine(op: JumpOp, width: Width, a: Scalar, b: Scalar, taken: boolean): Refined {
+/**
+ * What `a` and `b` are when `if a op b` jumps, or when it does not.
+ * @param same whether both are one register.
+ */
+export function refine(
+  op: JumpOp,
+  width: Width,
+  a: Scalar,
+  b: Scalar,
+  taken: boolean,
+  same = false,
+): Refined {
   const holds = taken ? op : NEGATED[op];
   const flipped = FLIPPED[holds];
   if (flipped !== undefined) {
-    const { a: right, b: left } = refineHolding(flipped, width, b, a);
+    const { a: right, b: left } = refineHolding(flipped, width, b, a, same);
     return { a: left, b: right };
   }
-  return refineHolding(holds, width, a, b);
+  return refineHolding(holds, width, a, b, same);
 }
 
-function refineHolding(op: JumpOp | 'jclear', width: Width, a: Scalar, b: Scalar): Refined {
+function refineHolding(op: JumpOp | 'jclear', width: Width, a: Scalar, b: Scalar, same: boolean): Refined {
   const x = boundsOf(a);
-  const y = boundsOf(b);
+  const y = same ? x : boundsOf(b);
   switch (op) {
     case 'jeq':
       meet(width, x, y);
@@ -158,17 +168,23 @@ function refineHolding(op: JumpOp | 'jclear', width: Width, a: Scalar, b: Scalar
     default:
       lower(op, width, x, y, a, b);
   }
-  return { a: finish(a, x), b: finish(b, y) };
+  const first = finish(a, x);
+  return { a: first, b: same ? first : finish(b, y) };
 }
 
-/** Ranges that contradict each other belong to a path that is never taken: nothing is claimed of it. */
+/** Ranges that contradict each other belong to a path that is never taken: like Linux, go on with the bits alone. */
 function finish(old: Scalar, bounds: Bounds): Scalar {
   bounds.sync();
-  if (bounds.contradicts) bounds.forgetAll();
-  return same(old, bounds) ? old : new Scalar(bounds);
+  if (bounds.contradicts) {
+    const { t } = bounds;
+    if (t.isConst) return constantHalves(t.valueLo, t.valueHi);
+    bounds.forget64();
+    bounds.forget32();
+  }
+  return unchanged(old, bounds) ? old : new Scalar(bounds);
 }
 
-function same(old: Scalar, b: Bounds): boolean {
+function unchanged(old: Scalar, b: Bounds): boolean {
   return (
     old.uminLo === b.uminLo &&
     old.uminHi === b.uminHi &&

@@ -64,7 +64,8 @@ export function regText(reg: Reg, frame: number): string {
     parts.push(`ks=${of.map.keySize}`, `vs=${of.map.valueSize}`);
   }
   if (reg.off !== 0) parts.push(`off=${reg.off}`);
-  if (kind === 'pkt' || kind === 'pkt_meta') parts.push(`r=${reg.range}`);
+  if (kind === 'pkt' || kind === 'pkt_meta')
+    parts.push(`r=${unsignedNumber(BigInt.asUintN(64, BigInt(reg.range)))}`);
   if (kind === 'mem' && of?.kind === 'mem') parts.push(`sz=${of.size}`);
   if (kind === 'dynptr' && of?.kind === 'dynptr') parts.push(`type=${of.type}`);
   if (!reg.scalar.isConst()) parts.push(...bounds(reg.scalar));
@@ -124,7 +125,8 @@ function bounds(scalar: Scalar): string[] {
   for (let i = 0; i < rows.length; i++) {
     if (rows[i].omit) continue;
     const names = [rows[i].name];
-    for (let j = i + 1; j < rows.length; j++) {
+    // Minima with minima, maxima with maxima.
+    for (let j = i + 2; j < rows.length; j += 2) {
       if (rows[j].omit || rows[j].value !== rows[i].value) continue;
       rows[j].omit = true;
       names.push(rows[j].name);
