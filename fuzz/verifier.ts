@@ -34,6 +34,9 @@ if (!Number.isInteger(count) || !Number.isInteger(first)) {
   process.exit(2);
 }
 
+/** Milliseconds after which a verification is worth a look. */
+const SLOW = 1_000;
+
 /** How often a rule was part of programs that Linux accepted and refused. */
 const rules = new Map<string, { accepted: number; refused: number }>();
 const lost = new Map<string, number>();
@@ -71,6 +74,8 @@ for (let seed = first; seed < first + count && !stopped; seed++) {
   const here = await verdictOf('embedded', bytes, 'f');
   tried++;
   slowest = Math.max(slowest, here.time);
+  if (here.time > SLOW)
+    show(`slow, ${here.time.toFixed(0)} ms (Linux ${linux.time.toFixed(0)} ms)`, seed, text, here, linux);
   const accepted = linux.verdict === 'accepted';
   if (accepted) totals.accepted++;
   for (const rule of touched) {

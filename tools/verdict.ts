@@ -22,6 +22,11 @@ async function openKernel(name: KernelName, logLevel: number): Promise<Kernel & 
   return linux({ logLevel, onWarning: () => undefined });
 }
 
+/** Linux writes two states behind the reason of an endless loop. */
+function reasonOf({ problem, log }: VerifierError): string {
+  return /^infinite loop detected at insn \d+/m.exec(log)?.[0] ?? problem;
+}
+
 export async function verdictOf(
   name: KernelName,
   bytes: Uint8Array,
@@ -40,7 +45,7 @@ export async function verdictOf(
     if (!(error instanceof Error) || !('code' in error)) throw error;
     const code = String(error.code);
     if (error instanceof VerifierError)
-      return { verdict: 'rejected', code, message: error.problem, log: error.log, time: took() };
+      return { verdict: 'rejected', code, message: reasonOf(error), log: error.log, time: took() };
     const verdict = code === 'EOPNOTSUPP' ? 'unsupported' : 'error';
     return { verdict, code, message: error.message, log: '', time: took() };
   }

@@ -92,5 +92,5 @@ export const CGROUP_SKB_CONTEXT: ContextRules = {
 
 /** Arguments of a tracepoint, 12 words at most, of which nothing is known. */
 export const RAW_TRACEPOINT_CONTEXT: ContextRules = {
-  fields: Array.from({ length: 12 }, (_, index) => ({ off: 8 * index, size: 8, whole: true })),
+  fields: Array.from({ length: 12 }, (_, index) => ({ off: 8 * index, size: 8 })),
 };

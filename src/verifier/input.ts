@@ -68,3 +68,8 @@ export interface ProgramToVerify {
   /** 0 none, 1 the path that failed or succeeded last, 2 all, 4 statistics. Default 0: the log holds the error alone. */
   readonly logLevel?: number;
 }
+
+/** Verified by itself, not where it is called. Without type information Linux takes every function for a static one. */
+export function isGlobal({ btf }: ProgramToVerify, { linkage, type = 0 }: ProgramFunction): boolean {
+  return linkage === 'global' && btf !== undefined && type !== 0;
+}

@@ -1,6 +1,7 @@
 import { type Instruction, subprogramTarget } from '../../isa/instruction.ts';
 import type { Env } from '../env.ts';
 import { forgetArguments } from '../explore/registers.ts';
+import { isGlobal } from '../input.ts';
 import { frameText } from '../state/print.ts';
 import { NOT_INIT, UNKNOWN_SCALAR } from '../state/reg.ts';
 import type { Frame } from '../state/state.ts';
@@ -26,9 +27,9 @@ export function calleeOf(env: Env, insn: Instruction): number {
 /** @returns the slot to go on at. */
 export function enterSubprogram(env: Env, insn: Instruction): number {
   const callee = calleeOf(env, insn);
-  const { name, linkage, start } = env.subprograms[callee];
+  const { name, start } = env.subprograms[callee];
   const { state } = env;
-  if (linkage === 'global') {
+  if (isGlobal(env.program, env.subprograms[callee])) {
     checkGlobalArguments(env, callee);
     env.say(`Func#${callee} ('${name}') is global and assumed valid.`);
     env.globalCalls.add(callee);

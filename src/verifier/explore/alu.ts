@@ -4,7 +4,7 @@ import { arenaOf } from '../arena.ts';
 import type { Env } from '../env.ts';
 import { fitsIn } from '../memory/stack.ts';
 import { alu, neg } from '../scalar/alu.ts';
-import { constant, type Scalar, sext, UNKNOWN, zext32 } from '../scalar/scalar.ts';
+import { constant, type Scalar, sext, sext32, UNKNOWN, zext32 } from '../scalar/scalar.ts';
 import { ADD_CONST } from '../state/print.ts';
 import { ARENA_REG, type Reg, scalarReg, UNKNOWN_SCALAR } from '../state/reg.ts';
 import { withScalarId } from '../values.ts';
@@ -75,8 +75,7 @@ function extended(env: Env, src: number, bits: number, width: 32 | 64): Reg {
   const { scalar } = env.reg(src);
   const unchanged = scalar.umaxHi === 0 && scalar.umaxLo >>> 0 < 2 ** (bits - 1);
   const reg = unchanged ? withScalarId(env, src) : env.reg(src).with({ id: 0, off: 0 });
-  const result = sext(reg.scalar, bits);
-  return reg.withScalar(width === 64 ? result : zext32(result));
+  return reg.withScalar(width === 64 ? sext(reg.scalar, bits) : sext32(reg.scalar, bits));
 }
 
 /** cast_kern makes an arena pointer of anything, cast_user a number. */

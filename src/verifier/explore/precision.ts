@@ -7,6 +7,7 @@ import {
   opcode,
 } from '../../isa/opcodes.ts';
 import type { Env } from '../env.ts';
+import { isGlobal } from '../input.ts';
 import type { Reg } from '../state/reg.ts';
 import type { HistoryEntry, State } from '../state/state.ts';
 
@@ -282,7 +283,7 @@ function callBack(env: Env, at: number, wanted: Wanted): boolean {
   if (insn.src === BPF_PSEUDO_CALL) {
     const target = subprogramTarget(insn, at);
     const callee = env.subprograms.find(({ start }) => start === target);
-    if (callee?.linkage === 'global') {
+    if (callee !== undefined && isGlobal(env.program, callee)) {
       wanted.dropReg(0);
       return true;
     }

@@ -38,6 +38,9 @@ export interface MemoryAccess {
   readonly strict?: boolean;
 }
 
+/** The kernel's structure of a map type. */
+const STRUCTURES: Readonly<Record<number, string>> = { 1: 'bpf_htab', 2: 'bpf_array', 33: 'bpf_arena' };
+
 const MEMORY: Partial<Record<RegKind, Memory>> = {
   fp: 'stack',
   ctx: 'ctx',
@@ -98,7 +101,8 @@ function reachMemory(env: Env, reg: Reg, request: MemoryAccess, off: number): Re
       return UNKNOWN_SCALAR;
     case 'map_ptr':
       // Its fields are kernel types, of which none is exposed here.
-      if (access === 'write') throw env.reject('EACCES', 'only read from bpf_array is supported');
+      if (access === 'write')
+        throw env.reject('EACCES', `only read from ${STRUCTURES[reg.map?.type ?? 0]} is supported`);
       throw env.unsupported(`R${base} reads a field of struct bpf_map`);
     case 'arena':
       return UNKNOWN_SCALAR;

@@ -197,6 +197,24 @@ export function sext(scalar: Scalar, bits: number): Scalar {
   return new Scalar(bounds);
 }
 
+/** The low `bits` bits (8, 16), sign-extended to 32, and zeroes above (Linux: coerce_subreg_to_size_sx). */
+export function sext32(scalar: Scalar, bits: number): Scalar {
+  const shift = 32 - bits;
+  const low = zext32(scalar);
+  if (low.isConst()) return constantHalves((low.t.valueLo << shift) >> shift, 0);
+  if (scalar.s32min >> bits === scalar.s32max >> bits) {
+    const one = (scalar.s32max << shift) >> shift;
+    const other = (scalar.s32min << shift) >> shift;
+    if (one >= 0 === other >= 0) return zext32(extendedRange(Math.min(one, other), Math.max(one, other)));
+  }
+  const bounds = new Bounds();
+  bounds.s32min = INT_MIN >> shift;
+  bounds.s32max = INT_MAX >> shift;
+  bounds.zeroExtend();
+  bounds.sync();
+  return new Scalar(bounds);
+}
+
 function extendedRange(min: number, max: number): Scalar {
   const bounds = new Bounds();
   const hi = min >> 31;
