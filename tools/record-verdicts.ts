@@ -1,18 +1,22 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
 import { generate, Random } from '../fuzz/generate.ts';
 import { assembleObject } from '../src/object/write.ts';
-import { readCases, type VerdictCase } from '../src/verifier/testdata/cases.ts';
+import { casesOf, type Expected, topics, verdictsFile } from '../src/verifier/testdata/cases.ts';
 import { verdictOf } from './verdict.ts';
 
 /**
- * Records what Linux says to the verifier's test cases: `node tools/record-verdicts.ts` as root on Linux 6.18. The cases
- * that people wrote stand in src/verifier/testdata/cases.txt and keep their text; generated ones are named by their seed.
+ * `npm run record [-- TOPIC…]`: records what Linux says to the verifier's test cases, as root on Linux 6.18. Written cases
+ * stand in src/verifier/testdata/cases/TOPIC.txt; generated ones are named by their seed, under the topic `generated`.
  */
 
-const GENERATED = 1_200;
-const FOLDER = new URL('../src/verifier/testdata/', import.meta.url);
+const USAGE = `usage: npm run record [-- TOPIC...]
+  TOPIC  a file of src/verifier/testdata/cases without its ending, or generated; all by default`;
 
-async function record(text: string): Promise<Pick<VerdictCase, 'verdict' | 'code' | 'message'>> {
+const GENERATED = 1_200;
+const GENERATED_FILE = new URL('../src/verifier/testdata/generated.json', import.meta.url);
+
+async function record(text: string): Promise<Expected> {
   let bytes: Uint8Array;
   try {
     bytes = assembleObject(text, 'case');
@@ -24,16 +28,32 @@ async function record(text: string): Promise<Pick<VerdictCase, 'verdict' | 'code
   return { verdict, ...(code && { code }), ...(message && { message }) };
 }
 
-const written: Record<string, object> = {};
-for (const { name, text } of readCases(readFileSync(new URL('cases.txt', FOLDER), 'utf8')))
-  written[name] = await record(text);
-writeFileSync(new URL('cases.json', FOLDER), `${JSON.stringify(written, null, 1)}\n`);
+async function recordTopic(topic: string): Promise<number> {
+  const verdicts: Record<string, Expected> = {};
+  const cases = casesOf(topic);
+  for (const { name, text } of cases) {
+    if (name in verdicts) throw new Error(`${topic}: two cases have the name '${name}'`);
+    verdicts[name] = await record(text);
+  }
+  writeFileSync(verdictsFile(topic), `${JSON.stringify(verdicts, null, 2)}\n`);
+  return cases.length;
+}
 
-const generated: object[] = [];
-for (let seed = 1; seed <= GENERATED; seed++)
-  generated.push({ seed, ...(await record(generate(new Random(seed)).text)) });
-writeFileSync(
-  new URL('generated.json', FOLDER),
-  `[\n${generated.map((row) => JSON.stringify(row)).join(',\n')}\n]\n`,
-);
-console.log(`${Object.keys(written).length} written, ${generated.length} generated cases recorded`);
+async function recordGenerated(): Promise<number> {
+  const rows: string[] = [];
+  for (let seed = 1; seed <= GENERATED; seed++)
+    rows.push(JSON.stringify({ seed, ...(await record(generate(new Random(seed)).text)) }));
+  writeFileSync(GENERATED_FILE, `[\n${rows.join(',\n')}\n]\n`);
+  return GENERATED;
+}
+
+const { values, positionals } = parseArgs({ options: { help: { type: 'boolean' } }, allowPositionals: true });
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
+const chosen = positionals.length > 0 ? positionals : [...topics(), 'generated'];
+for (const topic of chosen) {
+  const count = topic === 'generated' ? await recordGenerated() : await recordTopic(topic);
+  console.log(`${topic}: ${count} cases recorded`);
+}

@@ -9,7 +9,7 @@ import type { StackSlot } from './slot.ts';
 
 /** Something that is held: to be released before the program ends. */
 export interface Held {
-  readonly type: 'ptr';
+  readonly type: 'ptr' | 'irq' | 'lock' | 'res_lock' | 'res_lock_irq';
   readonly id: number;
   /** Where it was acquired. */
   readonly insn: number;

@@ -1,13 +1,50 @@
-/** A case of the verifier's tests: a program in text assembly, and what Linux 6.18 says to it. */
-export interface VerdictCase {
-  readonly name: string;
-  readonly text: string;
+import { readdirSync, readFileSync } from 'node:fs';
+
+/**
+ * The verifier's cases: programs in text assembly, one line each, in cases/TOPIC.txt; what Linux 6.18 said to them stands in
+ * cases/TOPIC.json, written by tools/record-verdicts.ts.
+ */
+
+/** What Linux said. */
+export interface Expected {
   readonly verdict: 'accepted' | 'rejected';
+  /** The errno's name. */
   readonly code?: string;
+  /** The verifier's last line. */
   readonly message?: string;
 }
 
-const MAPS = `.license "GPL"
+export interface VerdictCase {
+  /** `rule: what it shows`. */
+  readonly name: string;
+  readonly text: string;
+}
+
+const FOLDER = new URL('cases/', import.meta.url);
+
+/** The topics, each a file. */
+export function topics(): string[] {
+  return readdirSync(FOLDER)
+    .filter((name) => name.endsWith('.txt'))
+    .map((name) => name.slice(0, -'.txt'.length))
+    .sort();
+}
+
+export function casesOf(topic: string): VerdictCase[] {
+  return readCases(readFileSync(new URL(`${topic}.txt`, FOLDER), 'utf8'));
+}
+
+/** Where the verdicts of a topic are kept. */
+export function verdictsFile(topic: string): URL {
+  return new URL(`${topic}.json`, FOLDER);
+}
+
+export function verdictsOf(topic: string): Record<string, Expected> {
+  return JSON.parse(readFileSync(verdictsFile(topic), 'utf8'));
+}
+
+/** What every case may name. */
+const DECLARATIONS = `.license "GPL"
 .map arena, type=arena, max_entries=4, map_flags=0x400, map_extra=0x700000000000
 .map values, type=array, key_size=4, value_size=48, max_entries=4
 .map table, type=hash, key_size=8, value_size=16, max_entries=4
@@ -18,7 +55,7 @@ const MAPS = `.license "GPL"
 .extern kfunc bpf_arena_reserve_pages : s32 (void *map, void __arena *addr, u32 pages)
 `;
 
-/** Words of a case that stand for lines it would otherwise repeat. */
+/** Words of a case that stand for lines it would otherwise repeat. A file adds its own: `@WORD = statements`. */
 const SHORT: Readonly<Record<string, string>> = {
   ARENA: 'r9 = arena ll; r9 = addr_space_cast(r9, 0, 1)',
   VALUE:
@@ -28,21 +65,28 @@ const SHORT: Readonly<Record<string, string>> = {
 };
 
 /**
- * Reads cases: `# rule` begins a group, `section | name | statements` is one. Functions behind the first follow after
- * `||`.
+ * Reads cases: `# rule` begins a group; a line with a dot in front is a declaration that all cases of the file share;
+ * `section | name | statements` is a case. Functions behind the first follow after `||`, as `name : prototype: statements`.
  */
-export function readCases(file: string): { rule: string; name: string; text: string }[] {
+function readCases(file: string): VerdictCase[] {
   let rule = '';
-  const cases: { rule: string; name: string; text: string }[] = [];
+  let declarations = DECLARATIONS;
+  const short: Record<string, string> = { ...SHORT };
+  const expand = (text: string) => text.replace(/\b[A-Z][A-Z0-9_]*\b/g, (word) => short[word] ?? word);
+  const cases: VerdictCase[] = [];
   for (const line of file.split('\n')) {
     if (line.startsWith('# ')) rule = line.slice(2);
-    else if (line.trim() !== '') {
+    else if (line.startsWith('.')) declarations += `${line}\n`;
+    else if (line.startsWith('@')) {
+      const [word, ...text] = line.slice(1).split(' = ');
+      short[word] = expand(text.join(' = '));
+    } else if (line.trim() !== '') {
       const [section, name, ...rest] = line.split(' | ');
-      const long = rest.join(' | ').replace(/\b(ARENA|VALUE|END|RANDOM)\b/g, (word) => SHORT[word]);
-      const [body, ...functions] = long.split(' || ');
+      const [body, ...functions] = expand(rest.join(' | ')).split(' || ');
       const after = functions.map((each) => `.section .text\n${each.replace(/^(.*?\)): /, '.func $1\n')}`);
-      const text = `${MAPS}.section ${section.trim()}\n.func f : s32 (void *ctx)\n${[body, ...after].join('\n').replaceAll('; ', '\n')}\n`;
-      cases.push({ rule, name: `${rule}: ${name.trim()}`, text });
+      const statements = [body, ...after].join('\n').replaceAll('; ', '\n');
+      const text = `${declarations}.section ${section.trim()}\n.func f : s32 (void *ctx)\n${statements}\n`;
+      cases.push({ name: `${rule}: ${name.trim()}`, text });
     }
   }
   return cases;
