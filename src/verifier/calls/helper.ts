@@ -27,7 +27,8 @@ const MISSING_KFUNC = 2_002_000_000;
 /** CPUs that there may be (CONFIG_NR_CPUS of the embedded kernel). */
 const MAX_CPUS = 64;
 
-export function checkHelperCall(env: Env, insn: Instruction): void {
+/** @returns the slot to go on at. */
+export function checkHelperCall(env: Env, insn: Instruction): number {
   const row = BY_ID.get(insn.imm);
   if (row === undefined) {
     if (insn.imm >= MISSING_KFUNC)
@@ -41,6 +42,7 @@ export function checkHelperCall(env: Env, insn: Instruction): void {
   forgetArguments(env);
   env.setReg(0, NOT_INIT);
   env.setReg(0, resultOf(env, row, map, key));
+  return env.at + 1;
 }
 
 /** @returns the map argument, when there is one. */

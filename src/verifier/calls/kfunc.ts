@@ -22,7 +22,8 @@ export function kfuncArguments(btf: { nameOf(id: number): string } | undefined, 
   return row === undefined ? 5 : Object.keys(row.params).length;
 }
 
-export function checkKfuncCall(env: Env, insn: Instruction): void {
+/** @returns the slot to go on at. */
+export function checkKfuncCall(env: Env, insn: Instruction): number {
   const row = kfuncOf(env, insn);
   if (row.sleepable && !env.sleepable)
     throw env.reject('EACCES', `program must be sleepable to call sleepable kfunc ${row.name}`);
@@ -47,4 +48,5 @@ export function checkKfuncCall(env: Env, insn: Instruction): void {
   forgetArguments(env);
   // An arena pointer comes back as a number: it goes through cast_kern before it is dereferenced.
   env.setReg(0, row.returns === 'void' ? NOT_INIT : UNKNOWN_SCALAR);
+  return env.at + 1;
 }

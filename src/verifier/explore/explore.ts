@@ -124,9 +124,7 @@ function checkInstruction(env: Env, insn: Instruction): number {
     case 'call':
       env.jumpsProcessed++;
       if (insn.src === BPF_PSEUDO_CALL) return enterSubprogram(env, insn);
-      if (insn.src === BPF_PSEUDO_KFUNC_CALL) checkKfuncCall(env, insn);
-      else checkHelperCall(env, insn);
-      return at + 1;
+      return insn.src === BPF_PSEUDO_KFUNC_CALL ? checkKfuncCall(env, insn) : checkHelperCall(env, insn);
     case 'exit':
       env.jumpsProcessed++;
       checkExit(env);
