@@ -10,6 +10,7 @@ import {
 } from '../../isa/opcodes.ts';
 import { validateInstruction } from '../../isa/validate.ts';
 import { BPF_MAP_TYPE_ARENA } from '../arena.ts';
+import { subprogramOf } from '../calls/call-kinds.ts';
 import { checkHelperCall } from '../calls/helper.ts';
 import { checkKfuncCall } from '../calls/kfunc.ts';
 import { enterSubprogram, leaveSubprogram } from '../calls/subprogram.ts';
@@ -196,8 +197,14 @@ function loadImmediate(env: Env, insn: Instruction): void {
         throw env.unsupported('a variable of the kernel is not exposed here');
       env.setReg(dst, pointer('mem', { flags: MEM_RDONLY, of: { kind: 'mem', size: 0 } }));
       return;
-    case BPF_PSEUDO_FUNC:
-      throw env.unsupported('callbacks are not followed by this verifier');
+    case BPF_PSEUDO_FUNC: {
+      const subprog = subprogramOf(env.subprograms, insn, env.at);
+      if (!env.subprograms[subprog]?.type) throw env.reject('EINVAL', 'missing btf func_info');
+      if (env.subprograms[subprog].linkage === 'global')
+        throw env.reject('EINVAL', 'callback function not static');
+      env.setReg(dst, pointer('func', { of: { kind: 'func', subprog } }));
+      return;
+    }
     default:
       throw env.reject('EINVAL', 'unrecognized bpf_ld_imm64 insn');
   }
