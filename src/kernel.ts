@@ -1,6 +1,6 @@
 import type { Instruction } from './isa/instruction.ts';
 import type { Variable } from './object/data-sections.ts';
-import type { BpfObject } from './object/object.ts';
+import type { BpfObject, ProgramSpec } from './object/object.ts';
 import type { ProgramType } from './object/program-types.ts';
 import type { ViewMemory } from './view/memory.ts';
 
@@ -172,11 +172,23 @@ export interface Features {
   kfuncs: string[];
 }
 
+/** What a kernel's verifier says of a program that it accepts. */
+export interface Verification {
+  /** As long as the kernel's log level asks for. */
+  readonly log: string;
+}
+
 /** What loads objects and runs programs. */
 export interface Kernel<Parts extends LoadedParts = LoadedParts> {
   readonly name: 'embedded' | 'linux';
   /** Loads all programs and maps of an object, or nothing: an error leaves the kernel as it was. */
   load(object: BpfObject): Promise<Parts>;
+  /**
+   * The verdict on one program of an object; nothing stays in the kernel.
+   * @returns what the verifier said. Rejects with VerifierError when the program is refused, and with EOPNOTSUPP when this
+   * kernel cannot judge it.
+   */
+  verify(object: BpfObject, program: ProgramSpec): Promise<Verification>;
   /** Closes what is still loaded. */
   close(): void;
 }

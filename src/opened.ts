@@ -1,8 +1,16 @@
 import { EmbeddedKernel } from './embedded/kernel.ts';
 import { BpfError } from './errors.ts';
-import type { ArenaMap, BpfMap, Kernel, LoadedParts, LoadedProgram, LoadedSection } from './kernel.ts';
+import type {
+  ArenaMap,
+  BpfMap,
+  Kernel,
+  LoadedParts,
+  LoadedProgram,
+  LoadedSection,
+  Verification,
+} from './kernel.ts';
 import { checkMapSpec } from './object/map-spec.ts';
-import { BpfObject } from './object/object.ts';
+import { BpfObject, requireProgram } from './object/object.ts';
 import {
   globalsView,
   type Plain,
@@ -65,9 +73,7 @@ export class OpenedObject<Shape extends ObjectShape = AnyShape> extends BpfObjec
    * rejected program's error carries the verifier's log.
    */
   async load(kernel?: Kernel): Promise<LoadedObject<Shape>> {
-    if (kernel !== undefined && typeof kernel?.load !== 'function')
-      throw new BpfError('EINVAL', 'load takes a kernel, such as embedded() makes, or nothing');
-    for (const spec of Object.values(this.maps)) checkMapSpec(spec);
+    this.#check(kernel, 'load');
     const own = kernel === undefined ? new EmbeddedKernel() : undefined;
     try {
       const parts = await (kernel ?? (own as Kernel)).load(this);
@@ -76,6 +82,27 @@ export class OpenedObject<Shape extends ObjectShape = AnyShape> extends BpfObjec
       own?.close();
       throw error;
     }
+  }
+
+  /**
+   * Asks a kernel's verifier about one program; nothing is loaded. The embedded kernel judges more than it can run.
+   *
+   * @param kernel default: an embedded kernel of its own.
+   * @returns the log, as far as the kernel's `logLevel` asks for one. Rejects with VerifierError when the program is refused,
+   * EOPNOTSUPP when the kernel cannot judge it, ENOENT when the object has no such program.
+   */
+  async verify(program: string, kernel?: Kernel): Promise<Verification> {
+    this.#check(kernel, 'verify');
+    const spec = requireProgram(this, program);
+    if (kernel !== undefined) return kernel.verify(this, spec);
+    using own = new EmbeddedKernel();
+    return await own.verify(this, spec);
+  }
+
+  #check(kernel: Kernel | undefined, method: 'load' | 'verify'): void {
+    if (kernel !== undefined && typeof kernel?.[method] !== 'function')
+      throw new BpfError('EINVAL', `${method} takes a kernel, such as embedded() makes, or nothing`);
+    for (const spec of Object.values(this.maps)) checkMapSpec(spec);
   }
 }
 

@@ -53,20 +53,18 @@ export function verify(): Command {
     });
 }
 
-/** Loads one program alone, and says what came of it. */
+/** Asks a kernel about one program. */
 export async function verdictOn(
   object: OpenedObject,
   spec: ProgramSpec,
   { kernel: name, logLevel }: { kernel: KernelName; logLevel: number },
 ): Promise<Verdict> {
-  for (const other of Object.values(object.programs)) other.autoload = other === spec;
   using kernel = await openKernel({ kernel: name, logLevel: logLevel | LOG_STATS });
   const verdict = { program: spec.name, section: spec.section, type: spec.type, insnsProcessed: 0 };
   const start = performance.now();
   const took = () => Math.round((performance.now() - start) * 1e6);
   try {
-    using loaded = await object.load(kernel);
-    const log = loaded.programs[spec.name].log;
+    const { log } = await object.verify(spec.name, kernel);
     return { ...verdict, verdict: 'accepted', ...statistics(log, took()), ...(logLevel > 0 && { log }) };
   } catch (error) {
     if (!(error instanceof BpfError)) throw error;

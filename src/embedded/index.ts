@@ -2,8 +2,8 @@ import type { Features } from '../kernel.ts';
 import { HELPERS } from '../verifier/helpers.ts';
 import { KFUNCS } from '../verifier/kfuncs.ts';
 import { EmbeddedKernel, type EmbeddedOptions } from './kernel.ts';
-import { RUNNABLE_PROGRAM_TYPES } from './load.ts';
 import { SUPPORTED_MAP_TYPES } from './maps/types.ts';
+import { RUNNABLE_PROGRAM_TYPES } from './runnable.ts';
 
 /** The embedded kernel's room: make one with {@link embedded}. */
 

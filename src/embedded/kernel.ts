@@ -1,10 +1,11 @@
 import { BpfError } from '../errors.ts';
-import type { Kernel } from '../kernel.ts';
+import type { Kernel, Verification } from '../kernel.ts';
 import type { KconfigValue } from '../object/externs.ts';
-import type { BpfObject, LinkTarget } from '../object/object.ts';
+import type { BpfObject, LinkTarget, ProgramSpec } from '../object/object.ts';
 import { embeddedBtf } from './btf.ts';
 import { Cpu } from './cpu.ts';
 import { KFUNC_TABLE, type Kfunc } from './helpers/kfunc-table.ts';
+import { Judge } from './judge.ts';
 import { KernelMemory } from './kernel-memory.ts';
 import type { KernelOffset } from './layout.ts';
 import { EmbeddedLoad } from './load.ts';
@@ -137,6 +138,11 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
     const load = EmbeddedLoad.start(this, object);
     this.#loads.add(load);
     return load;
+  }
+
+  async verify(object: BpfObject, program: ProgramSpec): Promise<Verification> {
+    this.#checkOpen();
+    return new Judge(object, this).judge(program);
   }
 
   /** Called by a load that closed itself. */

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { parseObject } from '../object/object.ts';
 import { assembleObject } from '../object/write.ts';
 import { EmbeddedKernel } from './kernel.ts';
-import { RUNNABLE_PROGRAM_TYPES } from './load.ts';
+import { RUNNABLE_PROGRAM_TYPES } from './runnable.ts';
 
 /** Loading: all or nothing, and nothing stays behind. */
 

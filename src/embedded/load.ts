@@ -1,20 +1,16 @@
 import { BpfError } from '../errors.ts';
 import type { LoadedParts, LoadedSection } from '../kernel.ts';
 import { checkArenaSize, type DataSection } from '../object/data-sections.ts';
-import { sourceLookup } from '../object/link.ts';
 import type { MapSpec } from '../object/map-spec.ts';
 import type { BpfObject, ProgramSpec } from '../object/object.ts';
-import type { ProgramType } from '../object/program-types.ts';
-import type { MapInfo } from '../verifier/input.ts';
-import { PROGRAM_RULES } from '../verifier/rules.ts';
-import { verify } from '../verifier/verify.ts';
+import { Judge, mapsOf } from './judge.ts';
 import type { EmbeddedKernel } from './kernel.ts';
 import { type ArenaAddress, PAGE_SIZE } from './layout.ts';
-import { mapInfo } from './map-info.ts';
 import { ArenaMap } from './maps/arena.ts';
 import type { EmbeddedMap } from './maps/map.ts';
 import { EmbeddedProgram } from './program.ts';
 import { type PlacedArena, References } from './references.ts';
+import { requireRunnable } from './runnable.ts';
 import { ValueSpace } from './spaces.ts';
 
 /**
@@ -22,9 +18,6 @@ import { ValueSpace } from './spaces.ts';
  * are copied in, data sections get their contents, then each program is linked, its references are filled in, it is
  * verified, decoded. All or nothing: whatever was made is closed again when a step fails.
  */
-
-/** Program types that can be run; others that the verifier knows are verified only. */
-export const RUNNABLE_PROGRAM_TYPES: readonly ProgramType[] = ['syscall'];
 
 export class EmbeddedLoad implements LoadedParts {
   readonly object: BpfObject;
@@ -68,18 +61,19 @@ class Loader {
   readonly #kernel: EmbeddedKernel;
   readonly #object: BpfObject;
   readonly #maps: Record<string, EmbeddedMap> = Object.create(null);
+  readonly #judge: Judge;
   #arena: PlacedArena | undefined;
 
   constructor(kernel: EmbeddedKernel, object: BpfObject) {
     this.#kernel = kernel;
     this.#object = object;
+    this.#judge = new Judge(object, kernel);
   }
 
   load(): Pick<EmbeddedLoad, 'maps' | 'programs' | 'sections' | 'arena'> {
     const object = this.#object;
     const kconfig = object.kconfig(this.#kernel);
-    const specs = [...Object.values(object.maps), ...(kconfig ? [object.mapFor(kconfig)] : [])];
-    for (const spec of specs) if (spec.autocreate) this.#createMap(spec);
+    for (const spec of mapsOf(object, kconfig)) if (spec.autocreate) this.#createMap(spec);
     this.#placeArena();
     const sections = [...object.data, ...(kconfig ? [kconfig] : [])].flatMap((section) => {
       const map = this.#maps[section.name];
@@ -154,40 +148,15 @@ class Loader {
 
   #program(spec: ProgramSpec): EmbeddedProgram {
     const linked = this.#object.link(spec, this.#kernel);
-    if (PROGRAM_RULES[spec.type] === undefined) {
-      const advice = `it has ${Object.keys(PROGRAM_RULES).join(', ')}; set autoload to false to load the rest`;
-      const problem = `program type ${spec.type} (section '${spec.section}') is not in the embedded kernel`;
-      throw new BpfError('EOPNOTSUPP', `program '${spec.name}': ${problem}; ${advice}`);
-    }
     const references = new References(this.#kernel, this.#maps, this.#arena);
     references.fillIn(linked);
-    const verified = verify({
-      name: spec.name,
-      type: spec.type,
-      attachType: spec.attachType,
-      sleepable: spec.sleepable,
-      flags: spec.flags,
-      insns: linked.insns,
-      subprograms: linked.functions,
-      license: this.#object.license,
-      btf: this.#object.btf,
-      kernelBtf: this.#kernel.btf,
-      map: (id) => this.#mapInfo(id),
-      sourceAt: sourceLookup(linked),
-      logLevel: this.#kernel.logLevel,
-    });
+    const names = Object.keys(this.#maps);
+    const verified = this.#judge.verify(spec, linked, (id) =>
+      names.find((name) => this.#maps[name].id === id),
+    );
+    requireRunnable(this.#kernel, verified);
     return new EmbeddedProgram(this.#kernel, spec, verified, references.arenaOf(linked), (_, index) =>
       references.value(linked, index),
     );
-  }
-
-  #mapInfo(id: number): MapInfo | undefined {
-    const map = this.#kernel.mapById(id);
-    if (map === undefined) return undefined;
-    const section = this.#object.data.find(({ name }) => this.#maps[name] === map);
-    const { btf } = this.#object;
-    const spec = Object.values(this.#object.maps).find(({ name }) => this.#maps[name] === map);
-    const types = btf && spec?.valueType ? { btf, valueType: spec.valueType } : undefined;
-    return mapInfo(map, types, section?.readOnly ? section.contents : undefined);
   }
 }

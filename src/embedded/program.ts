@@ -8,7 +8,7 @@ import type { VerifiedProgram } from '../verifier/result.ts';
 import type { Arena } from './arena.ts';
 import type { EmbeddedKernel } from './kernel.ts';
 import { PAGE_SIZE } from './layout.ts';
-import { RUNNABLE_PROGRAM_TYPES } from './load.ts';
+import { RUNNABLE_PROGRAM_TYPES } from './runnable.ts';
 
 /** A program in the embedded kernel: verified, decoded, associated with its arena. */
 export class EmbeddedProgram implements LoadedProgram {

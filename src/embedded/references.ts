@@ -42,9 +42,10 @@ export class References {
       description: 'the embedded kernel',
       map: (name) => this.#maps[name]?.id,
       arenaGlobals: arena && { map: arena.map.id, offset: arena.globals - arena.map.arena.pages.start },
-      kfunc: ({ name }) => {
+      kfunc: ({ name, weak }) => {
         const id = this.#kernel.btf.idOf(name, 'func');
-        return id === undefined ? undefined : { id };
+        // One that only the verifier knows is absent where the program can do without.
+        return id === undefined || (weak && this.#kernel.kfunc(id) === undefined) ? undefined : { id };
       },
       // No variable of this kernel is for programs.
       ksym: () => undefined,

@@ -1,7 +1,7 @@
 import { BpfError } from '../errors.ts';
-import type { Kernel } from '../kernel.ts';
+import type { Kernel, Verification } from '../kernel.ts';
 import type { KconfigValue } from '../object/externs.ts';
-import type { BpfObject, LinkTarget } from '../object/object.ts';
+import type { BpfObject, LinkTarget, ProgramSpec } from '../object/object.ts';
 import { requireLinux } from './available.ts';
 import { kconfigValue } from './kconfig.ts';
 import { kernelBtf } from './kernel-types.ts';
@@ -40,9 +40,20 @@ export class LinuxKernel implements Kernel<LinuxLoad>, LinkTarget {
   }
 
   async load(object: BpfObject): Promise<LinuxLoad> {
+    return this.#load(object);
+  }
+
+  async verify(object: BpfObject, program: ProgramSpec): Promise<Verification> {
+    const load = this.#load(object, program);
+    const { log } = load.programs[program.name];
+    load.close();
+    return { log };
+  }
+
+  #load(object: BpfObject, only?: ProgramSpec): LinuxLoad {
     if (this.#closed) throw new BpfError('EBADF', 'the kernel is closed');
     const { logLevel = 0, onWarning = () => {} } = this.#options;
-    const load = LinuxLoad.start(object, this, { logLevel, warn: onWarning }, (closed) =>
+    const load = LinuxLoad.start(object, this, { logLevel, warn: onWarning, only }, (closed) =>
       this.#loads.delete(closed),
     );
     this.#loads.add(load);

@@ -31,6 +31,8 @@ const BPF_F_SEGV_ON_FAULT = 1 << 17;
 export interface LoadOptions {
   readonly logLevel: number;
   readonly warn: (text: string) => void;
+  /** This program alone, for its verdict: slots of maps that name others stay empty. */
+  readonly only?: ProgramSpec | undefined;
 }
 
 export class LinuxLoad implements LoadedParts {
@@ -99,7 +101,8 @@ class Loader {
     const object = this.#object;
     const kconfig = object.kconfig(this.#target);
     const specs = [...Object.values(object.maps), ...(kconfig ? [object.mapFor(kconfig)] : [])];
-    const wanted = Object.values(object.programs).filter(({ autoload }) => autoload);
+    const { only } = this.#options;
+    const wanted = only ? [only] : Object.values(object.programs).filter(({ autoload }) => autoload);
     const programs = wanted.map((spec) => this.#link(spec));
     const btf = loadObjectBtf(object, (strings) => addLines(programs, strings), this.#options.warn);
     if (btf !== undefined) this.owned.add(btf.fd);
@@ -109,7 +112,7 @@ class Loader {
     this.#addArenaSection();
     for (const spec of specs) this.#fillSlots(spec, 'map');
     for (const { spec, linked } of programs) this.#loadProgram(spec, linked, btf);
-    for (const spec of specs) this.#fillSlots(spec, 'program');
+    if (only === undefined) for (const spec of specs) this.#fillSlots(spec, 'program');
   }
 
   #link(spec: ProgramSpec): { spec: ProgramSpec; linked: LinkedProgram } {

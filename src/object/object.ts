@@ -150,6 +150,13 @@ export function parseObject(bytes: Uint8Array, name = 'object'): BpfObject {
   return new BpfObject(bytes, name);
 }
 
+/** The program of this name. Throws ENOENT, saying which there are. */
+export function requireProgram(object: BpfObject, name: string): ProgramSpec {
+  if (Object.hasOwn(object.programs, name)) return object.programs[name];
+  const known = Object.keys(object.programs).join(', ') || 'none';
+  throw new BpfError('ENOENT', `${object.name}: there is no program '${name}'; it has ${known}`);
+}
+
 /** An object's types alone, also of one that could not be loaded; undefined when it has none. */
 export function readTypes(bytes: Uint8Array): Btf | undefined {
   return new ObjectFile(bytes, 'object').types;

@@ -6,7 +6,6 @@ import { functionsOf } from '../../verifier/testdata/functions.ts';
 import { verify } from '../../verifier/verify.ts';
 import { EmbeddedKernel, type EmbeddedOptions } from '../kernel.ts';
 import { kernelPointer } from '../layout.ts';
-import { mapInfo } from '../map-info.ts';
 import { ArenaMap } from '../maps/arena.ts';
 import type { EmbeddedMap, MapAttributes } from '../maps/map.ts';
 import { EmbeddedProgram } from '../program.ts';
@@ -119,10 +118,10 @@ export class TestKernel {
       const map = isLdImm64(insn) && insn.src === 1 ? this.kernel.mapById(insn.imm) : undefined;
       return map && kernelPointer(map.header);
     };
-    const map = (id: number) => {
-      const found = this.kernel.mapById(id);
-      return found && mapInfo(found);
-    };
+    const infos = new Map(
+      this.maps.map(({ id, attributes }) => [id, { ...attributes, keyType: 0, valueType: 0 }]),
+    );
+    const map = (id: number) => infos.get(id);
     const spec = { name: asm, type: 'syscall', section: 'syscall' } as const;
     const program = new EmbeddedProgram(
       this.kernel,
