@@ -31,9 +31,10 @@ export async function verdictOf(
   name: KernelName,
   bytes: Uint8Array,
   program: string,
-  logLevel = 0,
+  { logLevel = 0, flags = 0 }: { logLevel?: number; flags?: number } = {},
 ): Promise<Verdict> {
   const object = new OpenedObject(bytes, 'object');
+  object.programs[program].flags = flags;
   using kernel = await openKernel(name, logLevel);
   const start = performance.now();
   const took = () => performance.now() - start;
