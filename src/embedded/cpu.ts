@@ -2,7 +2,7 @@ import { BpfError } from '../errors.ts';
 import type { ArenaFault, ArenaWindow, Environment } from '../interpreter/environment.ts';
 import { Violation } from '../interpreter/guard.ts';
 import { run } from '../interpreter/interpreter.ts';
-import { ARENA_POINTER, FRAME_BYTES, MAX_FRAMES, Machine } from '../interpreter/machine.ts';
+import { FRAME_BYTES, MAX_FRAMES, Machine } from '../interpreter/machine.ts';
 import { helperName } from '../isa/helper-names.ts';
 import type { FaultReport, RunOptions, RunResult } from '../kernel.ts';
 import { BPF_F_RDONLY_PROG } from '../object/map-flags.ts';
@@ -18,8 +18,8 @@ import type { EmbeddedProgram } from './program.ts';
 
 /**
  * One CPU: it runs programs, and has a program stack and a place for contexts in kernel memory. To the interpreter it is
- * the environment: it says which kernel memory a program may access, and turns registers into the arguments of helpers
- * and kfuncs.
+ * the environment: it turns registers into the arguments of helpers and kfuncs, and in the checked mode it says which
+ * kernel memory a program may access.
  */
 
 /** Linux: U16_MAX, the largest context of a syscall program. */
@@ -74,24 +74,18 @@ export class Cpu implements Environment {
     if (!Number.isInteger(repeat) || repeat < 1 || repeat > MAX_REPEAT)
       throw new BpfError('EINVAL', `repeat is a whole number from 1 to ${MAX_REPEAT}, not ${repeat}`);
     if (this.program !== undefined) throw new BpfError('EBUSY', `CPU ${this.id} runs ${this.program.name}`);
-    const { memory } = this.kernel;
-    this.program = program;
-    this.arena = program.arena && windowOf(program.arena);
-    this.#faults.clear();
     const { contextBytes } = program.verified.facts;
     if ((ctx?.length ?? 0) < contextBytes) {
       const problem = `it reads or writes ${contextBytes} bytes of context, and got ${ctx?.length ?? 0}`;
       throw new BpfError('EINVAL', `program '${program.name}': ${problem}; --ctx gives more`);
     }
-    this.#ctxSize = ctx?.length ?? 0;
-    if (ctx !== undefined) memory.bytes.set(ctx, this.#ctx);
-    const context = { low: ctx === undefined ? 0 : this.#ctx, high: ctx === undefined ? 0 : KERNEL_HIGH };
+    const { memory } = this.kernel;
+    const context = this.enter(program, ctx);
     const start = performance.now();
     try {
       let retval = 0n;
-      for (let round = 0; round < repeat; round++) {
+      for (let round = 0; round < repeat; round++)
         retval = run(new Machine(program.code, this, context), this.kernel.instructionBudget);
-      }
       return {
         retval: Number(retval & 0xffffffffn),
         durationNs: Math.round(((performance.now() - start) * 1e6) / repeat),
@@ -99,9 +93,25 @@ export class Cpu implements Environment {
         faults: this.#reports(program),
       };
     } finally {
-      this.program = undefined;
-      this.arena = undefined;
+      this.leave();
     }
+  }
+
+  /** Makes a program the one that runs, with this context. @returns what r1 holds then. */
+  enter(program: EmbeddedProgram, ctx: Uint8Array | undefined): { low: number; high: number } {
+    this.program = program;
+    this.arena = program.arena && windowOf(program.arena);
+    this.#faults.clear();
+    this.#ctxSize = ctx?.length ?? 0;
+    if (ctx === undefined) return { low: 0, high: 0 };
+    this.kernel.memory.bytes.set(ctx, this.#ctx);
+    return { low: this.#ctx, high: KERNEL_HIGH };
+  }
+
+  /** Undoes {@link enter}. */
+  leave(): void {
+    this.program = undefined;
+    this.arena = undefined;
   }
 
   refusal(offset: number, size: number, writes: boolean): string | undefined {
@@ -135,7 +145,7 @@ export class Cpu implements Environment {
       const value = this.#argument(machine, kind, index + 1, map, args[index + 1] === 'size');
       if (kind === 'const_map_ptr') {
         map = value as EmbeddedMap;
-        if (changesMap && (map.flags & BPF_F_RDONLY_PROG) !== 0)
+        if (machine.code.checked && changesMap && (map.flags & BPF_F_RDONLY_PROG) !== 0)
           throw new Violation(machine, 'write into map forbidden');
       }
       values.push(value);
@@ -220,12 +230,11 @@ export class Cpu implements Environment {
     return map;
   }
 
-  /** An argument that points to `size` bytes which the program may read. */
+  /** An argument that points to `size` bytes which the program may read: in the checked mode it is looked at. */
   #memory(machine: Machine, register: number, size: number): KernelOffset {
     const low = machine.regs[2 * register] >>> 0;
+    if (!machine.code.checked) return low as KernelOffset;
     const expected = 'expected=fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_';
-    if (machine.tags[register] === ARENA_POINTER)
-      throw new Violation(machine, `R${register} type=arena ${expected}`);
     if (machine.regs[2 * register + 1] !== KERNEL_HIGH) {
       throw new Violation(machine, `R${register} type=scalar ${expected}`);
     }

@@ -28,6 +28,11 @@ export interface EmbeddedOptions {
   onTrace?: (line: string) => void;
   /** The verifier's log: 0 none, 1 the last path, 2 all; 4 adds statistics. Default 0. */
   logLevel?: number;
+  /**
+   * The checked mode: each access to kernel memory is looked at before it happens, and one that the verifier should have
+   * refused is a Violation. For finding bugs of the verifier; runs are slower. Default false.
+   */
+  checked?: boolean;
   /** Kernel configuration values for `__kconfig` externs, over the defaults. */
   kconfig?: Readonly<Record<string, KconfigValue>>;
 }
@@ -58,6 +63,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
   readonly instructionBudget: number;
   readonly logLevel: number;
   readonly arenaGlobals: 'start' | 'end';
+  readonly checked: boolean;
   /** What bpf_get_current_pid_tgid gives; the process's own id where there is one. */
   readonly processId: number = (globalThis as { process?: { pid?: number } }).process?.pid ?? 1;
   readonly #options: EmbeddedOptions;
@@ -75,6 +81,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
     this.#options = options;
     this.faults = options.faults ?? 'off';
     this.arenaGlobals = options.arenaGlobals ?? 'end';
+    this.checked = options.checked ?? false;
     this.logLevel = options.logLevel ?? 0;
     this.instructionBudget = options.instructionBudget ?? 2 ** 30;
     this.memory = KernelMemory.open();

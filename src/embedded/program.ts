@@ -35,7 +35,7 @@ export class EmbeddedProgram implements LoadedProgram {
     this.section = spec.section;
     this.verified = verified;
     this.arena = arena;
-    this.code = new Code(verified, resolve);
+    this.code = new Code(verified, resolve, kernel.checked);
   }
 
   get log(): string {

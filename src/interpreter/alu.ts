@@ -1,18 +1,18 @@
 import { type AluOp, opcode } from '../isa/opcodes.ts';
-import { ARENA_POINTER, type Machine, SCALAR } from './machine.ts';
+import type { Machine } from './machine.ts';
 
 /**
  * Arithmetic (RFC 9669, section 4.1 and 4.2) over the register file. Each operation is written twice, for 64 and for 32
  * bits; division, modulo and wide shifts take the short way when both operands fit 32 bits and BigInt otherwise.
  *
- * Linux executes 64-bit arithmetic with an arena pointer on either side as 32-bit arithmetic, and the result of either
- * width is an arena pointer; only moves, negation and byte order make a scalar of one, or leave it alone.
+ * Linux executes 64-bit arithmetic with an arena pointer on either side as 32-bit arithmetic; which that is, the verifier
+ * found out. Moves, negation and byte order are what they always are.
  */
 
 /** Executes the instruction at a slot. @returns the slot to go on at. */
 export type Handler = (machine: Machine, pc: number) => number;
 
-type Operation = (regs: Int32Array, d: number, s: number, machine: Machine) => void;
+type Operation = (regs: Int32Array, d: number, s: number) => void;
 
 /** Indexes `d` and `s` are those of the low halves. */
 const WIDE: Record<Exclude<AluOp, 'div' | 'mod'>, Operation> = {
@@ -130,42 +130,29 @@ function divideNarrow(op: 'div' | 'mod', signed: boolean, a: number, b: number):
 }
 
 /** The 32-bit form of an operation: the low half is computed, the upper half cleared. */
-function narrow(op: AluOp, machine: Machine, pc: number): void {
-  const { regs, code } = machine;
-  const d = 2 * code.dst[pc];
-  const a = regs[d];
-  const b = regs[2 * code.src[pc]];
-  const divides = op === 'div' || op === 'mod';
-  regs[d] = divides ? divideNarrow(op, code.off[pc] === 1, a, b) : NARROW[op](a, b);
-  regs[d + 1] = 0;
-}
-
-/** ARENA_POINTER when either operand is one. */
-function tagOfResult({ tags, code }: Machine, pc: number): number {
-  const either = tags[code.dst[pc]] === ARENA_POINTER || tags[code.src[pc]] === ARENA_POINTER;
-  return either ? ARENA_POINTER : SCALAR;
-}
-
 function alu32(op: Exclude<AluOp, 'mov'>): Handler {
-  return (machine, pc) => {
-    narrow(op, machine, pc);
-    machine.tags[machine.code.dst[pc]] = tagOfResult(machine, pc);
+  const compute = NARROW[op];
+  const divides = op === 'div' || op === 'mod';
+  return ({ regs, code }, pc) => {
+    const d = 2 * code.dst[pc];
+    const a = regs[d];
+    const b = regs[2 * code.src[pc]];
+    regs[d] = divides ? divideNarrow(op, code.off[pc] === 1, a, b) : compute(a, b);
+    regs[d + 1] = 0;
     return pc + 1;
   };
 }
 
 function alu64(op: Exclude<AluOp, 'mov'>): Handler {
-  const operate: Operation =
-    op === 'div' || op === 'mod'
-      ? (_, d, s, machine) => divide(op, machine.code.off[machine.pc] === 1, machine, d, s)
-      : WIDE[op];
-  return (machine, pc) => {
-    const { code, tags } = machine;
-    const dst = code.dst[pc];
-    if (tagOfResult(machine, pc) === ARENA_POINTER) {
-      narrow(op, machine, pc);
-      tags[dst] = ARENA_POINTER;
-    } else operate(machine.regs, 2 * dst, 2 * code.src[pc], machine);
+  if (op === 'div' || op === 'mod')
+    return (machine, pc) => {
+      const { code } = machine;
+      divide(op, code.off[pc] === 1, machine, 2 * code.dst[pc], 2 * code.src[pc]);
+      return pc + 1;
+    };
+  const operate: Operation = WIDE[op];
+  return ({ regs, code }, pc) => {
+    operate(regs, 2 * code.dst[pc], 2 * code.src[pc]);
     return pc + 1;
   };
 }
@@ -180,7 +167,6 @@ function move32(machine: Machine, pc: number): number {
   const dst = code.dst[pc];
   regs[2 * dst] = extend(regs[2 * code.src[pc]], code.off[pc]);
   regs[2 * dst + 1] = 0;
-  machine.tags[dst] = SCALAR;
   return pc + 1;
 }
 
@@ -188,44 +174,39 @@ const CAST = 1;
 const CAST_KERN = 1;
 
 function move64(machine: Machine, pc: number): number {
-  const { regs, code, tags } = machine;
+  const { regs, code } = machine;
   const dst = code.dst[pc];
   const src = code.src[pc];
   const off = code.off[pc];
   if (off === 0) {
     regs[2 * dst] = regs[2 * src];
     regs[2 * dst + 1] = regs[2 * src + 1];
-    tags[dst] = tags[src];
   } else if (off === CAST) {
     castAddressSpace(machine, dst, src, code.imm[pc]);
   } else {
     const value = extend(regs[2 * src], off);
     regs[2 * dst] = value;
     regs[2 * dst + 1] = value >> 31;
-    tags[dst] = SCALAR;
   }
   return pc + 1;
 }
 
 /** cast_kern keeps the low half; cast_user adds the upper half of user_vm_start, but NULL stays NULL. */
 function castAddressSpace(machine: Machine, dst: number, src: number, spaces: number): void {
-  const { regs, tags, environment } = machine;
+  const { regs, environment } = machine;
   const low = regs[2 * src];
   const arena = environment.arena;
   const toUser = spaces !== CAST_KERN && low !== 0 && arena !== undefined && !arena.noUserConv;
   regs[2 * dst] = low;
   regs[2 * dst + 1] = toUser ? arena.userHigh : 0;
-  tags[dst] = spaces === CAST_KERN ? ARENA_POINTER : SCALAR;
 }
 
 function negate(width: 32 | 64): Handler {
   return (machine, pc) => {
-    const { regs, tags } = machine;
-    const dst = machine.code.dst[pc];
-    const d = 2 * dst;
+    const { regs } = machine;
+    const d = 2 * machine.code.dst[pc];
     regs[d + 1] = width === 64 ? ~regs[d + 1] + (regs[d] === 0 ? 1 : 0) : 0;
     regs[d] = -regs[d];
-    tags[dst] = SCALAR;
     return pc + 1;
   };
 }
@@ -238,7 +219,7 @@ function reverse(value: number): number {
 /** The machine is little-endian: `le` truncates, `be` and `bswap` reverse the bytes; both zero-extend. */
 function changeEndian(swap: boolean): Handler {
   return (machine, pc) => {
-    const { regs, code, tags } = machine;
+    const { regs, code } = machine;
     const d = 2 * code.dst[pc];
     const bits = code.imm[pc];
     const low = swap ? reverse(regs[d]) : regs[d];
@@ -251,18 +232,20 @@ function changeEndian(swap: boolean): Handler {
       regs[d] = bits === 32 ? low : swap ? low >>> 16 : low & 0xffff;
       regs[d + 1] = 0;
     }
-    tags[code.dst[pc]] = SCALAR;
     return pc + 1;
   };
 }
 
-/** The handler for an arithmetic code byte, or undefined when it is none. */
-export function aluHandler(code: number): Handler | undefined {
+/**
+ * The handler for an arithmetic code byte, or undefined when it is none.
+ * @param arena whether it computes with arena pointers.
+ */
+export function aluHandler(code: number, arena: boolean): Handler | undefined {
   const row = opcode(code);
   switch (row?.kind) {
     case 'alu':
       if (row.op === 'mov') return row.width === 64 ? move64 : move32;
-      return row.width === 64 ? alu64(row.op) : alu32(row.op);
+      return row.width === 64 && !arena ? alu64(row.op) : alu32(row.op);
     case 'neg':
       return negate(row.width);
     case 'endian':

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { after, it } from 'node:test';
+import { after, describe, it } from 'node:test';
 import { TestKernel } from '../embedded/testdata/harness.ts';
 import { assembleInstructions } from '../isa/assembler.ts';
+import { BPF_REG_10 } from '../isa/opcodes.ts';
 import { verify } from '../verifier/verify.ts';
 import { run, step } from './interpreter.ts';
 import { Code, MAY_GOTO_BUDGET, Machine } from './machine.ts';
@@ -11,14 +12,14 @@ import { Code, MAY_GOTO_BUDGET, Machine } from './machine.ts';
 const test = new TestKernel([], { instructionBudget: 10_000 });
 after(() => test.close());
 
-function machineOf(text: string): Machine {
+function machineOf(text: string, checked = true): Machine {
   const insns = assembleInstructions(text);
   const program = verify({
     name: 'walk',
     insns,
     subprograms: [{ name: 'walk', start: 0, end: insns.length }],
   });
-  return new Machine(new Code(program, () => undefined), test.kernel.cpu, { low: 7, high: 0 });
+  return new Machine(new Code(program, () => undefined, checked), test.kernel.cpu, { low: 7, high: 0 });
 }
 
 it('a step executes one instruction, and everything can be looked at in between', () => {
@@ -70,6 +71,35 @@ it('the ninth frame is refused', () => {
   assert.throws(() => test.run(calls(7)), {
     code: 'E2BIG',
     message: /the call stack of 9 frames is too deep/,
+  });
+});
+
+describe('should the verifier be wrong', () => {
+  /** A program whose frame pointer leads elsewhere, as no program can bring about. */
+  const strayed = (low: number, checked: boolean) => {
+    const machine = machineOf('*(u64 *)(r10 - 8) = 7; r0 = *(u64 *)(r10 - 8); exit', checked);
+    machine.regs[2 * BPF_REG_10] = low;
+    return machine;
+  };
+
+  it('the checked mode stops the program before the access', () => {
+    const machine = strayed(test.kernel.cpu.stackTop + 4096, true);
+    assert.throws(() => run(machine, 10), {
+      name: 'Violation',
+      code: 'EACCES',
+      message: /walk, instruction 0 in walk: invalid write to stack, off=4088 size=8/,
+    });
+  });
+
+  it('no other run leaves kernel memory', () => {
+    for (const low of [0, 4]) assert.throws(() => run(strayed(low, false), 10), RangeError);
+    assert.equal(run(strayed(-8, false), 10), 7n);
+  });
+
+  it('an instruction that no path reaches does nothing but say so', () => {
+    const machine = machineOf('r0 = 1; if r0 == 1 goto out; r0 = 2; out: exit');
+    machine.pc = 2;
+    assert.throws(() => step(machine), { name: 'Violation', message: /found no way to this instruction/ });
   });
 });
 

@@ -1,16 +1,16 @@
 import { BpfError } from '../errors.ts';
 import { BPF_PSEUDO_CALL, BPF_PSEUDO_KFUNC_CALL, opcode } from '../isa/opcodes.ts';
 import { aluHandler, type Handler } from './alu.ts';
-import { Violation } from './guard.ts';
+import { guarded, Violation } from './guard.ts';
 import { jumpHandler } from './jump.ts';
-import { type Machine, SCALAR } from './machine.ts';
+import type { Code, Machine } from './machine.ts';
 import { memoryHandler } from './memory.ts';
 
 /**
  * Runs verified programs one instruction at a time: the reference for what every instruction means. A table derived
- * from the opcodes gives each code byte its handler; a step is one call through that table, and between steps the whole
- * machine can be looked at. Until the verifier tracks values, the guard in memory.ts keeps programs inside their
- * memory.
+ * from the opcodes gives each code byte its handler, one for each memory where it can reach both; a step is one call of
+ * the slot's handler, and between steps the whole machine can be looked at. That programs stay inside their memory is
+ * proven; the checked mode (guard.ts) looks whether it is true.
  */
 
 function ldImm64(machine: Machine, pc: number): number {
@@ -19,7 +19,6 @@ function ldImm64(machine: Machine, pc: number): number {
   const src = 2 * code.src[pc];
   regs[2 * dst] = regs[src];
   regs[2 * dst + 1] = regs[src + 1];
-  machine.tags[dst] = SCALAR;
   return pc + 2;
 }
 
@@ -27,7 +26,6 @@ function call(machine: Machine, pc: number): number {
   const { code, environment } = machine;
   const kind = code.src[pc];
   if (kind === BPF_PSEUDO_CALL) return machine.enter(code.target[pc], pc + 1);
-  machine.tags[0] = SCALAR;
   if (kind === BPF_PSEUDO_KFUNC_CALL) environment.callKfunc(code.imm[pc], machine);
   else environment.callHelper(code.imm[pc], machine);
   machine.forgetArguments();
@@ -44,6 +42,11 @@ function unsupported(machine: Machine): number {
   throw new Violation(machine, `the interpreter does not know ${row?.name ?? 'this instruction'}`);
 }
 
+/** No path leads here, the verifier says (Linux makes such instructions jump to themselves). */
+function unreached(machine: Machine): number {
+  throw new Violation(machine, 'the verifier found no way to this instruction');
+}
+
 function otherHandler(code: number): Handler {
   switch (opcode(code)?.kind) {
     case 'ld_imm64':
@@ -57,25 +60,44 @@ function otherHandler(code: number): Handler {
   }
 }
 
-const HANDLERS: readonly Handler[] = Array.from(
-  { length: 256 },
-  (_, code) => aluHandler(code) ?? jumpHandler(code) ?? memoryHandler(code) ?? otherHandler(code),
-);
+const tableOf = (arena: boolean): readonly Handler[] =>
+  Array.from(
+    { length: 256 },
+    (_, code) =>
+      aluHandler(code, arena) ?? jumpHandler(code) ?? memoryHandler(code, arena) ?? otherHandler(code),
+  );
+
+const KERNEL_HANDLERS = tableOf(false);
+const ARENA_HANDLERS = tableOf(true);
+
+/** What executes each slot of a program, by what the verifier learnt of it. */
+function handlersOf(code: Code): readonly Handler[] {
+  if (code.handlers !== undefined) return code.handlers;
+  const { facts } = code.program;
+  const handlers = Array.from(code.codes, (byte, at) => {
+    if (facts.seen[at] === 0) return unreached;
+    if (facts.reachesArena(at) || facts.isArenaArithmetic(at)) return ARENA_HANDLERS[byte];
+    const handler = KERNEL_HANDLERS[byte];
+    return code.checked ? guarded(byte, code.imm[at], handler) : handler;
+  });
+  code.handlers = handlers;
+  return handlers;
+}
 
 /** Executes one instruction. The machine must not be finished. */
 export function step(machine: Machine): void {
   const { pc } = machine;
-  machine.pc = HANDLERS[machine.code.codes[pc]](machine, pc);
+  machine.pc = handlersOf(machine.code)[pc](machine, pc);
   machine.executed++;
 }
 
 /**
  * Runs a program to its end.
  * @param budget instructions after which it is stopped.
- * @returns r0. Throws ETIMEDOUT when the budget is used up, a {@link Violation} when the guard stops the program.
+ * @returns r0. Throws ETIMEDOUT when the budget is used up, a {@link Violation} when the verifier was wrong.
  */
 export function run(machine: Machine, budget: number): bigint {
-  const { codes } = machine.code;
+  const handlers = handlersOf(machine.code);
   const last = machine.executed + budget;
   while (!machine.finished) {
     if (machine.executed++ >= last) {
@@ -86,7 +108,7 @@ export function run(machine: Machine, budget: number): bigint {
       );
     }
     const { pc } = machine;
-    machine.pc = HANDLERS[codes[pc]](machine, pc);
+    machine.pc = handlers[pc](machine, pc);
   }
   return machine.register(0);
 }

@@ -3,6 +3,7 @@ import type { Instruction } from '../isa/instruction.ts';
 import { imm64, isLdImm64, jumpTarget, subprogramTarget } from '../isa/instruction.ts';
 import { BPF_REG_10, MAX_BPF_REG, opcode } from '../isa/opcodes.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
+import type { Handler } from './alu.ts';
 import type { Environment } from './environment.ts';
 
 /**
@@ -22,10 +23,6 @@ export const MAX_FRAMES = 8;
 /** Iterations that all `may_goto` of a frame share (Linux: BPF_MAX_LOOPS). */
 export const MAY_GOTO_BUDGET = 8_388_608;
 
-/** What a register holds besides its value: what tells an arena access from any other at run time. */
-export const SCALAR = 0;
-export const ARENA_POINTER = 1;
-
 /** A program decoded for stepping: for each slot its operands. Shared by all machines that run it. */
 export class Code {
   readonly program: VerifiedProgram;
@@ -39,11 +36,20 @@ export class Code {
   readonly target: Int32Array;
   /** The register file as it is before the program starts: zeroes, then the immediates. */
   readonly registers: Int32Array;
+  /** Whether runs are watched for what the verifier should have refused: the checked mode, for tests. */
+  readonly checked: boolean;
+  /** What executes each slot; the interpreter fills it in. */
+  handlers: readonly Handler[] | undefined;
 
   /** @param resolve gives the 64-bit value of a ld_imm64 that stands for a map, a map value or the like. */
-  constructor(program: VerifiedProgram, resolve: (insn: Instruction, index: number) => bigint | undefined) {
+  constructor(
+    program: VerifiedProgram,
+    resolve: (insn: Instruction, index: number) => bigint | undefined,
+    checked = false,
+  ) {
     const { insns } = program;
     this.program = program;
+    this.checked = checked;
     this.codes = Uint8Array.from(insns, (insn) => insn.code);
     this.dst = Uint8Array.from(insns, (insn) => insn.dst);
     this.off = Int16Array.from(insns, (insn) => insn.off);
@@ -69,10 +75,9 @@ export class Code {
   }
 }
 
-/** What a call saves: the caller's r6 to r9 with their tags, where to go on, and its loop budget. */
+/** What a call saves: the caller's r6 to r9, where to go on, and its loop budget. */
 interface Frame {
   registers: Int32Array;
-  tags: Uint8Array;
   returnTo: number;
   mayGoto: number;
 }
@@ -84,10 +89,6 @@ export class Machine {
   readonly regs: Int32Array;
   /** The same as 64-bit integers, for the few operations that need them. */
   readonly wide: BigInt64Array;
-  /** SCALAR or ARENA_POINTER for each register; immediates are scalars. */
-  readonly tags: Uint8Array;
-  /** The same for each 8-byte stack slot, from the bottom of the deepest frame. */
-  readonly stackTags = new Uint8Array((MAX_FRAMES * FRAME_BYTES) / 8);
   /** One past the highest byte of the stack, as an offset into kernel memory. */
   readonly stackTop: number;
   /** The memory that the current access reaches. */
@@ -108,7 +109,6 @@ export class Machine {
     this.target = environment.kernelMemory;
     this.regs = code.registers.slice();
     this.wide = new BigInt64Array(this.regs.buffer);
-    this.tags = new Uint8Array(this.regs.length / 2);
     this.stackTop = environment.stackTop;
     this.regs[2] = context.low;
     this.regs[3] = context.high;
@@ -130,6 +130,13 @@ export class Machine {
     return [this.pc, ...this.#frames.map((frame) => frame.returnTo - 1).reverse()];
   }
 
+  /** What a register of a frame holds or will hold again, unsigned: frame 0 is the program's own, and an outer frame has saved r6 to r9. */
+  registerOf(frame: number, number: number): bigint {
+    if (frame === this.#frames.length) return this.register(number);
+    const saved = new BigInt64Array(this.#frames[frame].registers.buffer);
+    return BigInt.asUintN(64, saved[number - 6]);
+  }
+
   /** The lowest stack offset that the current frame may use. */
   get stackBottom(): number {
     return this.stackTop - this.depth * FRAME_BYTES;
@@ -141,7 +148,7 @@ export class Machine {
       throw new BpfError('E2BIG', `the call stack of ${MAX_FRAMES + 1} frames is too deep`);
     }
     const registers = this.regs.slice(2 * 6, 2 * 10);
-    this.#frames.push({ registers, tags: this.tags.slice(6, 10), returnTo, mayGoto: this.mayGoto });
+    this.#frames.push({ registers, returnTo, mayGoto: this.mayGoto });
     this.mayGoto = MAY_GOTO_BUDGET;
     this.setFramePointer();
     return target;
@@ -155,7 +162,6 @@ export class Machine {
       return -1;
     }
     this.regs.set(frame.registers, 2 * 6);
-    this.tags.set(frame.tags, 6);
     this.mayGoto = frame.mayGoto;
     this.setFramePointer();
     return frame.returnTo;
@@ -164,11 +170,9 @@ export class Machine {
   /** After a call, r1 to r5 hold nothing. Zero keeps runs repeatable; the verifier refuses to read them. */
   forgetArguments(): void {
     this.regs.fill(0, 2, 12);
-    this.tags.fill(SCALAR, 1, 6);
   }
 
   private setFramePointer(): void {
     this.wide[BPF_REG_10] = this.environment.kernelPointer(this.stackTop - this.#frames.length * FRAME_BYTES);
-    this.tags[BPF_REG_10] = SCALAR;
   }
 }

@@ -6,54 +6,36 @@ import {
   opcode,
 } from '../isa/opcodes.ts';
 import type { Handler } from './alu.ts';
-import { type AccessKind, type ArenaWindow, PAGE_PRESENT, PAGE_WRITTEN } from './environment.ts';
-import { Violation } from './guard.ts';
-import { ARENA_POINTER, type Machine, SCALAR } from './machine.ts';
+import { type AccessKind, PAGE_PRESENT, PAGE_WRITTEN } from './environment.ts';
+import type { Machine } from './machine.ts';
 
 /**
- * Loads, stores and atomics (RFC 9669, section 5) on the two memories. Which one an access reaches depends on the
- * pointer it goes through. An arena access may lie anywhere: where a page is absent a load gives 0, a store is dropped,
- * and an atomic changes neither memory nor register, as on Linux. A kernel-memory access is checked by the guard.
+ * Loads, stores and atomics (RFC 9669, section 5) on the two memories. Which one an instruction reaches the verifier
+ * found out. An arena access may lie anywhere: where a page is absent a load gives 0, a store is dropped, and an atomic
+ * changes neither memory nor register, as on Linux. An access to kernel memory is proven to be inside what the program
+ * owns; should that be wrong, it still cannot leave kernel memory, for its view knows its bounds.
  */
 
 const PAGE_SHIFT = 12;
 const WINDOW = 2 ** 32;
-/** {@link locate} says that the access touches a page that is absent. */
+/** A {@link Locate} says that the access touches a page that is absent. */
 const ABSENT = -1;
 
 /**
  * Finds the memory and the offset that an access through register `base` reaches.
- * @returns the offset into `machine.target`, or ABSENT. Throws a Violation when the program may not access it.
+ * @returns the offset into `machine.target`, or ABSENT.
  */
-function locate(machine: Machine, pc: number, base: number, size: number, access: AccessKind): number {
-  const { regs, code, environment } = machine;
-  const low = regs[2 * base] >>> 0;
-  const address = low + code.off[pc];
-  const arena = environment.arena;
-  if (machine.tags[base] === ARENA_POINTER && arena !== undefined) {
-    return locateInArena(machine, arena, pc, address, size, access);
-  }
-  if (regs[2 * base + 1] !== environment.kernelHigh) {
-    const hint = address === code.off[pc] && regs[2 * base + 1] === 0 ? ': it is NULL' : '';
-    throw new Violation(machine, `R${base} invalid mem access 'scalar'${hint}`);
-  }
-  const onStack = address >= machine.stackBottom && address + size <= machine.stackTop;
-  if (!onStack) {
-    const refusal = environment.refusal(address, size, access !== 'load');
-    if (refusal !== undefined) throw new Violation(machine, refusal);
-  }
-  machine.target = environment.kernelMemory;
-  return address;
-}
+type Locate = (machine: Machine, pc: number, base: number, size: number, access: AccessKind) => number;
 
-function locateInArena(
-  machine: Machine,
-  arena: ArenaWindow,
-  pc: number,
-  address: number,
-  size: number,
-  access: AccessKind,
-): number {
+const locateInKernel: Locate = (machine, pc, base) => {
+  machine.target = machine.environment.kernelMemory;
+  return (machine.regs[2 * base] >>> 0) + machine.code.off[pc];
+};
+
+const locateInArena: Locate = (machine, pc, base, size, access) => {
+  const { arena } = machine.environment;
+  if (arena === undefined) throw new TypeError('a program without an arena reaches into one');
+  const address = (machine.regs[2 * base] >>> 0) + machine.code.off[pc];
   const last = address + size - 1;
   const { pageTable } = arena;
   const inside = address >= 0 && last < WINDOW;
@@ -69,7 +51,7 @@ function locateInArena(
   }
   machine.target = arena.view;
   return address;
-}
+};
 
 /** The low half of what `size` bytes hold, sign- or zero-extended to 32 bits. */
 function read(target: DataView, at: number, size: AccessSize, signed: boolean): number {
@@ -100,44 +82,25 @@ function write(target: DataView, at: number, size: AccessSize, low: number, high
   }
 }
 
-/** Remembers that a stack slot holds an arena pointer, or forgets it: spill and fill keep the type. */
-function tagStack(machine: Machine, at: number, size: number, tag: number): void {
-  const bottom = machine.stackTop - machine.stackTags.length * 8;
-  if (machine.target !== machine.environment.kernelMemory || at < bottom || at >= machine.stackTop) return;
-  const slot = (at - bottom) >> 3;
-  machine.stackTags[slot] = size === 8 && at % 8 === 0 ? tag : SCALAR;
-  machine.stackTags[(at + size - 1 - bottom) >> 3] = machine.stackTags[slot];
-}
-
-function stackTag(machine: Machine, at: number, size: number): number {
-  const bottom = machine.stackTop - machine.stackTags.length * 8;
-  const onStack =
-    machine.target === machine.environment.kernelMemory && at >= bottom && at < machine.stackTop;
-  return onStack && size === 8 && at % 8 === 0 ? machine.stackTags[(at - bottom) >> 3] : SCALAR;
-}
-
-function load(size: AccessSize, signed: boolean): Handler {
+function load(size: AccessSize, signed: boolean, locate: Locate): Handler {
   return (machine, pc) => {
-    const { regs, code, tags } = machine;
+    const { regs, code } = machine;
     const dst = code.dst[pc];
     const at = locate(machine, pc, code.src[pc], size, 'load');
     const low = at === ABSENT ? 0 : read(machine.target, at, size, signed);
     const wide = size === 8 && at !== ABSENT;
     regs[2 * dst] = low;
     regs[2 * dst + 1] = wide ? machine.target.getInt32(at + 4, true) : signed ? low >> 31 : 0;
-    tags[dst] = wide ? stackTag(machine, at, size) : SCALAR;
     return pc + 1;
   };
 }
 
-function store(size: AccessSize): Handler {
+function store(size: AccessSize, locate: Locate): Handler {
   return (machine, pc) => {
-    const { regs, code, tags } = machine;
+    const { regs, code } = machine;
     const src = code.src[pc];
     const at = locate(machine, pc, code.dst[pc], size, 'store');
-    if (at === ABSENT) return pc + 1;
-    write(machine.target, at, size, regs[2 * src], regs[2 * src + 1]);
-    tagStack(machine, at, size, tags[src]);
+    if (at !== ABSENT) write(machine.target, at, size, regs[2 * src], regs[2 * src + 1]);
     return pc + 1;
   };
 }
@@ -150,9 +113,6 @@ const COMBINE: Record<string, (old: bigint, operand: bigint) => bigint> = {
   xor: (old, operand) => old ^ operand,
   xchg: (_, operand) => operand,
 };
-
-/** The fetching operations that Linux translates for arena memory. */
-const ARENA_FETCHES = new Set(['add', 'xchg', 'cmpxchg']);
 
 /** Reads a whole aligned word atomically where the address allows it. */
 function readAtomic(target: DataView, at: number, size: AccessSize): bigint {
@@ -196,57 +156,51 @@ function replace(target: DataView, at: number, size: AccessSize, old: bigint, va
   return Atomics.compareExchange(word, 0, Number(old), Number(stored)) === Number(old);
 }
 
-function setRegister(machine: Machine, register: number, value: bigint): void {
-  machine.wide[register] = value;
-  machine.tags[register] = SCALAR;
-}
-
-function atomic(size: AccessSize): Handler {
+function atomic(size: AccessSize, locate: Locate): Handler {
   return (machine, pc) => {
-    const { code } = machine;
+    const { code, wide } = machine;
     const row = ATOMIC_OPERATIONS.find(({ imm }) => imm === code.imm[pc]) as AtomicOperation;
-    if (row.op === 'load_acquire') return loadAcquire(machine, pc, size);
-    const dst = code.dst[pc];
+    if (row.op === 'load_acquire') return loadAcquire(machine, pc, size, locate);
     const src = code.src[pc];
-    if (machine.tags[dst] === ARENA_POINTER && row.fetch && !ARENA_FETCHES.has(row.op)) {
-      throw new Violation(machine, `BPF_ATOMIC stores into R${dst} arena is not allowed`);
-    }
-    const at = locate(machine, pc, dst, size, row.op === 'store_release' ? 'store' : 'atomic');
+    const at = locate(machine, pc, code.dst[pc], size, row.op === 'store_release' ? 'store' : 'atomic');
     if (at === ABSENT) return pc + 1;
-    const operand = BigInt.asUintN(8 * size, machine.wide[src]);
-    tagStack(machine, at, size, SCALAR);
+    const operand = BigInt.asUintN(8 * size, wide[src]);
     for (;;) {
       const old = readAtomic(machine.target, at, size);
       if (row.imm === BPF_CMPXCHG) {
-        const expected = BigInt.asUintN(8 * size, machine.wide[0]);
+        const expected = BigInt.asUintN(8 * size, wide[0]);
         if (old !== expected || replace(machine.target, at, size, old, operand)) {
-          setRegister(machine, 0, old);
+          wide[0] = old;
           return pc + 1;
         }
       } else if (replace(machine.target, at, size, old, (COMBINE[row.op] ?? COMBINE.xchg)(old, operand))) {
-        if (row.fetch) setRegister(machine, src, old);
+        if (row.fetch) wide[src] = old;
         return pc + 1;
       }
     }
   };
 }
 
-function loadAcquire(machine: Machine, pc: number, size: AccessSize): number {
+function loadAcquire(machine: Machine, pc: number, size: AccessSize, locate: Locate): number {
   const at = locate(machine, pc, machine.code.src[pc], size, 'load');
-  if (at !== ABSENT) setRegister(machine, machine.code.dst[pc], readAtomic(machine.target, at, size));
+  if (at !== ABSENT) machine.wide[machine.code.dst[pc]] = readAtomic(machine.target, at, size);
   return pc + 1;
 }
 
-/** The handler for a code byte that accesses memory, or undefined when it is none. */
-export function memoryHandler(code: number): Handler | undefined {
+/**
+ * The handler for a code byte that accesses memory, or undefined when it is none.
+ * @param arena whether it reaches the arena, not kernel memory.
+ */
+export function memoryHandler(code: number, arena: boolean): Handler | undefined {
   const row = opcode(code);
+  const locate = arena ? locateInArena : locateInKernel;
   switch (row?.kind) {
     case 'load':
-      return load(row.size, row.signed);
+      return load(row.size, row.signed, locate);
     case 'store':
-      return store(row.size);
+      return store(row.size, locate);
     case 'atomic':
-      return atomic(row.size);
+      return atomic(row.size, locate);
     default:
       return undefined;
   }

@@ -25,12 +25,15 @@ export class Facts {
   readonly stackDepth: number[];
   /** Registers that a subprogram's entry reads: a bit each, r1 is bit 1. */
   readonly argsRead: number[];
+  /** Of arithmetic: whether an operand was an arena pointer on some path (bit 0), and not on another (bit 1). */
+  readonly #arithmetic: Uint8Array;
 
   constructor(slots: number, subprograms: number) {
     this.seen = new Uint8Array(slots);
     this.insns = new Array(slots);
     this.stackDepth = new Array(subprograms).fill(0);
     this.argsRead = new Array(subprograms).fill(0);
+    this.#arithmetic = new Uint8Array(slots);
   }
 
   /** Bytes of context that the program reaches (Linux: max_ctx_offset): a run needs as many. */
@@ -38,6 +41,23 @@ export class Facts {
 
   noteContext(end: number): void {
     if (end > this.contextBytes) this.contextBytes = end;
+  }
+
+  noteArithmetic(insn: number, arena: boolean): void {
+    this.#arithmetic[insn] |= arena ? 1 : 2;
+  }
+
+  /**
+   * Whether 64-bit arithmetic computes with an arena pointer, on all paths: then only the low halves count, and the upper
+   * half of the result is clear. (Linux asks whether on any, and clears a number that another path brings along.)
+   */
+  isArenaArithmetic(insn: number): boolean {
+    return this.#arithmetic[insn] === 1;
+  }
+
+  /** Whether an access reaches the arena: one instruction reaches no other memory then. */
+  reachesArena(insn: number): boolean {
+    return this.insns[insn]?.memory === 'arena';
   }
 
   /** The record of an instruction, made when first asked for. */

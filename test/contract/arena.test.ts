@@ -235,7 +235,7 @@ interface AccessCase {
   asm: string;
   /** What each run left in r0 and, by arena address, in memory. */
   runs?: { args: string[]; r0: string; stores?: Record<string, string> }[];
-  /** Linux refuses to load it, with this message; the embedded kernel's guard stops a run with these arguments. */
+  /** Both kernels refuse to load it, with this message. */
   refused?: string;
   args?: string[];
 }

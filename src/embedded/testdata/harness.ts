@@ -79,14 +79,14 @@ const DEFAULTS: MapAttributes = {
   mapExtra: 0n,
 };
 
-/** An embedded kernel with maps and the functions that were run in it. Close it at the test's end. */
+/** An embedded kernel with maps and the functions that were run in it, in the checked mode. Close it at the test's end. */
 export class TestKernel {
   readonly kernel: EmbeddedKernel;
   readonly maps: EmbeddedMap[];
   readonly #programs = new Map<string, EmbeddedProgram>();
 
   constructor(maps: readonly Partial<MapAttributes>[], options: EmbeddedOptions = {}) {
-    this.kernel = new EmbeddedKernel(options);
+    this.kernel = new EmbeddedKernel({ checked: true, ...options });
     this.maps = maps.map((map) => this.kernel.createMap({ ...DEFAULTS, ...map }));
     for (const map of this.maps) if (map instanceof ArenaMap && !map.arena.placed) map.map();
   }

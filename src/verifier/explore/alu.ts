@@ -84,7 +84,6 @@ function cast(env: Env, { dst }: Instruction, imm: number): void {
     const rule = 'addr_space_cast insn can only be used in a program that has an associated arena';
     throw env.reject('EINVAL', rule);
   }
-  env.facts.of(env.at).kind = 'arena';
   env.setReg(dst, imm === CAST_KERN ? ARENA_REG : UNKNOWN_SCALAR);
 }
 
@@ -107,9 +106,10 @@ function adjust(env: Env, insn: Instruction, row: AluOpcode): void {
   const { dst, src, imm } = insn;
   const old = env.reg(dst);
   const operand = row.source === 'X' ? env.reg(src) : scalarReg(constant(imm));
-  if (old.kind === 'arena' || operand.kind === 'arena') {
+  const arena = old.kind === 'arena' || operand.kind === 'arena';
+  env.facts.noteArithmetic(env.at, arena);
+  if (arena) {
     // Whatever is computed with an arena pointer stays in the arena: its low 32 bits are what counts.
-    env.facts.of(env.at).kind = 'arena';
     env.setReg(dst, ARENA_REG);
   } else if (operand.kind !== 'scalar') {
     if (old.kind === 'scalar') {
