@@ -1,6 +1,7 @@
 import type { ErrnoName } from '../errors.ts';
 import type { Instruction } from '../isa/instruction.ts';
 import type { SourceLine } from '../object/link.ts';
+import type { CallKindOf } from './calls/call-kinds.ts';
 import type { ComponentVisit } from './explore/loops.ts';
 import type { Facts } from './facts.ts';
 import type { Points } from './flow/points.ts';
@@ -53,6 +54,7 @@ export interface Flow {
   readonly points: Points;
   readonly components: Int32Array;
   readonly live: Uint16Array;
+  readonly callKind: CallKindOf;
 }
 
 export class Env {
@@ -79,6 +81,8 @@ export class Env {
   readonly points: Points;
   readonly components: Int32Array;
   readonly live: Uint16Array;
+  /** What an instruction calls. */
+  readonly callKind: CallKindOf;
   /** Checkpoints by instruction. */
   readonly explored = new Map<number, State[]>();
   readonly visits = new Map<string, ComponentVisit>();
@@ -91,6 +95,9 @@ export class Env {
   loggedLine: SourceLine | undefined;
   /** Global functions that were called: each is to be verified by itself. */
   readonly globalCalls = new Set<number>();
+  /** Functions that are called back, and those of them that are later (Linux: is_cb, is_async_cb). */
+  readonly callbacks = new Set<number>();
+  readonly asyncCallbacks = new Set<number>();
   /** The function whose verification this is: 0, or a global one. */
   subprog = 0;
   #lastId = 0;
@@ -105,6 +112,7 @@ export class Env {
     this.points = flow.points;
     this.components = flow.components;
     this.live = flow.live;
+    this.callKind = flow.callKind;
     this.state = new State([]);
     this.log = new Log(program.logLevel ?? 0);
   }
@@ -118,8 +126,13 @@ export class Env {
     return new Frame(number, subprog, callsite, ++this.#lastSerial);
   }
 
-  /** May the program sleep here? */
+  /** May the code at hand sleep, as far as the program and its callbacks decide it (Linux: in_sleepable)? */
   get sleepable(): boolean {
+    return this.state.sleepable;
+  }
+
+  /** May the program itself sleep? */
+  get programSleeps(): boolean {
     return (this.program.type ?? 'syscall') === 'syscall' || this.program.sleepable === true;
   }
 

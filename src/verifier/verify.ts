@@ -3,6 +3,7 @@ import { jumpTarget, slots, subprogramTarget } from '../isa/instruction.ts';
 import { BPF_PSEUDO_KFUNC_CALL, opcode } from '../isa/opcodes.ts';
 import { validateInstruction } from '../isa/validate.ts';
 import { arenaOf } from './arena.ts';
+import { callKinds } from './calls/call-kinds.ts';
 import { argumentRegs } from './calls/global-arguments.ts';
 import { helperArguments } from './calls/helper.ts';
 import { kfuncArguments } from './calls/kfunc.ts';
@@ -74,9 +75,11 @@ export function verify(program: ProgramToVerify): VerifiedProgram {
     throw new UnsupportedProgram(program, callback.start, 'it has an exception callback');
   const { insns, subprograms } = program;
   const facts = new Facts(insns.length, subprograms.length);
+  const callKind = callKinds(program.kernelBtf);
   const env = new Env(program, rules, facts, {
-    points: findPoints(insns),
-    components: findComponents(insns),
+    callKind,
+    points: findPoints(insns, callKind),
+    components: findComponents(insns, callKind),
     live: liveRegisters(insns, (insn) =>
       insn.src === BPF_PSEUDO_KFUNC_CALL
         ? kfuncArguments(program.kernelBtf, insn)
@@ -130,6 +133,7 @@ function begin(env: Env, subprog: number, args: readonly Reg[]): void {
   });
   env.subprog = subprog;
   env.state = new State([frame]);
+  env.state.sleepable = env.programSleeps;
   env.explored.clear();
   env.visits.clear();
   env.at = env.subprograms[subprog].start;

@@ -1,10 +1,13 @@
 import { type Instruction, subprogramTarget } from '../../isa/instruction.ts';
 import type { Env } from '../env.ts';
+import { outOfRange } from '../explore/exit.ts';
+import { markPrecise } from '../explore/precision.ts';
 import { forgetArguments } from '../explore/registers.ts';
+import { findEarlierVisit, widenAgainst } from '../explore/widen.ts';
 import { isGlobal } from '../input.ts';
 import { frameText } from '../state/print.ts';
 import { NOT_INIT, UNKNOWN_SCALAR } from '../state/reg.ts';
-import type { Frame } from '../state/state.ts';
+import type { Frame, State } from '../state/state.ts';
 import { checkGlobalArguments } from './global-arguments.ts';
 
 /**
@@ -24,6 +27,12 @@ export function calleeOf(env: Env, insn: Instruction): number {
   return callee;
 }
 
+/** Whether a state may enter another function. */
+export function checkDepth(env: Env, state: State): void {
+  if (state.depth + 1 >= MAX_FRAMES)
+    throw env.reject('E2BIG', `the call stack of ${state.depth + 2} frames is too deep`);
+}
+
 /** @returns the slot to go on at. */
 export function enterSubprogram(env: Env, insn: Instruction): number {
   const callee = calleeOf(env, insn);
@@ -37,8 +46,7 @@ export function enterSubprogram(env: Env, insn: Instruction): number {
     env.setReg(0, UNKNOWN_SCALAR);
     return env.at + 1;
   }
-  if (state.depth + 1 >= MAX_FRAMES)
-    throw env.reject('E2BIG', `the call stack of ${state.depth + 2} frames is too deep`);
+  checkDepth(env, state);
   const caller = state.frame;
   const frame = env.newFrame(state.depth + 1, callee, env.at);
   for (let number = 1; number <= 5; number++) frame.regs[number] = caller.regs[number];
@@ -59,12 +67,30 @@ export function leaveSubprogram(env: Env): number {
   const result = callee.regs[0];
   // The stack it points to is gone.
   if (result.kind === 'fp') throw env.reject('EINVAL', 'cannot return stack pointer to the caller');
+  const calledBack = callee.role === 'callback';
+  if (calledBack) checkCallbackResult(env, callee);
   state.frames.pop();
-  env.setReg(0, result);
+  if (!calledBack) env.setReg(0, result);
+  // A helper that calls back may do so again.
+  const next = calledBack ? callee.callsite : callee.callsite + 1;
   if (env.log.detailed) {
     env.say(`returning from callee:\n${frameText(state, callee, all, all)}`);
-    env.say(`to caller at ${callee.callsite + 1}:\n${frameText(state, state.frame, all, all)}`);
+    env.say(`to caller at ${next}:\n${frameText(state, state.frame, all, all)}`);
   }
   env.scratchedSlots.clear();
-  return callee.callsite + 1;
+  if (calledBack) {
+    const earlier = findEarlierVisit(env, state, next);
+    if (earlier !== undefined) widenAgainst(earlier, state);
+  }
+  return next;
+}
+
+/** The helper looks at what its callback returns. */
+function checkCallbackResult(env: Env, { regs, returns }: Frame): void {
+  const [result] = regs;
+  if (result.kind !== 'scalar') throw env.reject('EACCES', 'R0 not a scalar value');
+  markPrecise(env, 0);
+  const [min, max] = returns;
+  if (result.scalar.sminNumber() >= min && result.scalar.smaxNumber() <= max) return;
+  throw env.reject('EINVAL', outOfRange('At callback return', 'R0', result.scalar, returns));
 }

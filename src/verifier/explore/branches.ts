@@ -1,5 +1,5 @@
 import type { Env } from '../env.ts';
-import type { State } from '../state/state.ts';
+import { type Frame, State } from '../state/state.ts';
 import { exitComponent } from './loops.ts';
 
 /** The paths that wait: pushed at branches, taken up newest first (Linux: push_stack, pop_stack). */
@@ -16,6 +16,16 @@ export function pushBranch(env: Env, insn: number, previous: number, from: State
   if (env.pending.length > MAX_PENDING)
     throw env.reject('E2BIG', `The sequence of ${MAX_PENDING + 1} jumps is too complex.`);
   return state;
+}
+
+/** A function that runs later, on a stack of its own: nothing of the current path is left for it (Linux: push_async_cb). */
+export function pushAsync(env: Env, insn: number, frame: Frame, sleepable: boolean): void {
+  const state = new State([frame]);
+  state.sleepable = sleepable;
+  state.firstInsn = insn;
+  env.pending.push({ state, insn, previous: env.at, logPosition: env.log.position });
+  if (env.pending.length > MAX_PENDING)
+    throw env.reject('E2BIG', `The sequence of ${env.pending.length} jumps is too complex for async cb.`);
 }
 
 /** The current path has ended. @returns whether another was waiting and is current now. */

@@ -2,8 +2,9 @@ import type { Env } from '../env.ts';
 import { equal, within } from '../scalar/scalar.ts';
 import { ADD_CONST } from '../state/print.ts';
 import { type Reg, sameReferent, UNKNOWN_SCALAR } from '../state/reg.ts';
-import { allBytes, INVALID, MISC, type StackSlot } from '../state/slot.ts';
+import { allBytes, DYNPTR, INVALID, IRQ_FLAG, ITER, MISC, type StackSlot } from '../state/slot.ts';
 import type { Frame, State } from '../state/state.ts';
+import { Ids } from './ids.ts';
 import { isStackRead } from './stack-liveness.ts';
 
 /**
@@ -17,38 +18,14 @@ import { isStackRead } from './stack-liveness.ts';
  */
 export type Exactness = 'relaxed' | 'ranges' | 'exact';
 
-/** Ids of the earlier state, and those that play their part in the current one. */
-class Ids {
-  readonly #pairs = new Map<number, number>();
-  readonly #taken = new Set<number>();
-  #fresh = 0;
-
-  same(old: number, current: number): boolean {
-    if ((old !== 0) !== (current !== 0)) return false;
-    if (old === 0) return true;
-    const known = this.#pairs.get(old);
-    if (known !== undefined) return known === current;
-    if (this.#taken.has(current)) return false;
-    this.#pairs.set(old, current);
-    this.#taken.add(current);
-    return true;
-  }
-
-  /** A scalar that was tied to nothing may be tied now. */
-  sameScalar(old: number, current: number): boolean {
-    if (old === 0) return true;
-    return this.same(old, current !== 0 ? current : --this.#fresh);
-  }
-}
-
 export function statesEqual(env: Env, old: State, current: State, exactness: Exactness): boolean {
-  if (old.depth !== current.depth) return false;
+  if (old.depth !== current.depth || old.sleepable !== current.sleepable) return false;
   const ids = new Ids();
   if (!sameHeld(old, current, ids)) return false;
   for (let i = 0; i <= old.depth; i++) {
     const a = old.frames[i];
     const b = current.frames[i];
-    if (a.callsite !== b.callsite) return false;
+    if (a.callsite !== b.callsite || a.callbackDepth > b.callbackDepth) return false;
     const insn = i === old.depth ? old.insn : old.frames[i + 1].callsite;
     if (!framesEqual(a, b, env.live[insn], ids, exactness)) return false;
   }
@@ -135,6 +112,17 @@ function scalarOf(slot: StackSlot | undefined): Reg | undefined {
   return undefined;
 }
 
+/** Dynptrs, iterators and saved interrupt flags; how often an iterator was stepped does not matter. */
+function sameObject(old: Reg | undefined, current: Reg | undefined, ids: Ids): boolean {
+  return (
+    old !== undefined &&
+    current !== undefined &&
+    old.flags === current.flags &&
+    sameReferent(old.of, current.of) &&
+    ids.same(old.refId, current.refId)
+  );
+}
+
 function slotsEqual(
   old: StackSlot | undefined,
   current: StackSlot | undefined,
@@ -155,6 +143,9 @@ function slotsEqual(
   const other = scalarOf(current);
   if (reg !== undefined && other !== undefined) return regsEqual(reg, other, ids, exactness);
   if (current === undefined) return false;
+  const type = old.byte(7);
+  if (type === DYNPTR || type === ITER || type === IRQ_FLAG)
+    return old.bytes === current.bytes && sameObject(old.reg, current.reg, ids);
   for (let i = 0; i < 8; i++) {
     const a = old.byte(i);
     const b = current.byte(i);

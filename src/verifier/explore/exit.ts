@@ -1,4 +1,5 @@
 import type { Env } from '../env.ts';
+import type { Scalar } from '../scalar/scalar.ts';
 import { typeName } from '../state/print.ts';
 import { readReg } from './registers.ts';
 
@@ -32,10 +33,20 @@ export function checkExit(env: Env): void {
     );
   const [min, max] = range;
   if (scalar.s32min >= min && scalar.s32max <= max) return;
+  throw env.reject('EINVAL', outOfRange('At program exit', 'R0', scalar, range));
+}
+
+/** Linux: verbose_invalid_scalar. */
+export function outOfRange(
+  where: string,
+  register: string,
+  scalar: Scalar,
+  [min, max]: readonly [number, number],
+): string {
   const known = [
     ...(scalar.smin() > -(2n ** 63n) ? [`smin=${scalar.smin()}`] : []),
     ...(scalar.smax() < 2n ** 63n - 1n ? [`smax=${scalar.smax()}`] : []),
   ];
   const has = known.length > 0 ? `has ${known.join(' ')}` : 'has unknown scalar value';
-  throw env.reject('EINVAL', `At program exit the register R0 ${has} should have been in [${min}, ${max}]`);
+  return `${where} the register ${register} ${has} should have been in [${min}, ${max}]`;
 }

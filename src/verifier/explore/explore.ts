@@ -27,7 +27,7 @@ import { checkJump } from './jump.ts';
 import { logInstruction, logPruned, logState } from './narrate.ts';
 import { isVisited } from './prune.ts';
 import { readReg, writeReg } from './registers.ts';
-import { widenAgainst } from './widen.ts';
+import { findEarlierVisit, widenAgainst } from './widen.ts';
 
 /**
  * Follows every path through a function, instruction by instruction, depth first (Linux: do_check), from the state that
@@ -144,28 +144,12 @@ function checkForm(env: Env, at: number): void {
 
 /** The loop's budget ends here, or somewhere later: both ways are followed (Linux: check_cond_jmp_op, BPF_JCOND). */
 function mayGoto(env: Env): void {
-  const earlier = earlierVisit(env);
+  // The checkpoint that was made just now is no round.
+  const { parent } = env.state;
+  const earlier = parent && findEarlierVisit(env, parent, env.at);
   const queued = pushBranch(env, env.at + 1, env.at);
   queued.mayGotoDepth++;
   if (earlier !== undefined) widenAgainst(earlier, queued);
-}
-
-/** The checkpoint at this instruction that the path last came through, in the same call. */
-function earlierVisit(env: Env) {
-  const { state, at } = env;
-  for (let old = state.parent?.parent, first = state.parent; first !== undefined; ) {
-    // The newest checkpoint is the one made just now.
-    if (old === undefined) return undefined;
-    if (old.insn === at && old.depth === state.depth && sameCalls(old, state)) return old;
-    old = old.parent;
-  }
-  return undefined;
-}
-
-type Path = Env['state'];
-
-function sameCalls(a: Path, b: Path): boolean {
-  return a.frames.every((frame, i) => frame.callsite === b.frames[i].callsite);
 }
 
 function loadImmediate(env: Env, insn: Instruction): void {

@@ -261,7 +261,7 @@ function stepBack(
       }
       break;
     case 'call':
-      return callBack(env, at, wanted);
+      return callBack(env, at, after, wanted);
     case 'exit':
       return exitBack(env, after, wanted);
     default:
@@ -278,7 +278,7 @@ function loaded(wanted: Wanted, reg: number, entry: HistoryEntry | undefined): b
   return true;
 }
 
-function callBack(env: Env, at: number, wanted: Wanted): boolean {
+function callBack(env: Env, at: number, after: number, wanted: Wanted): boolean {
   const insn = env.insns[at];
   if (insn.src === BPF_PSEUDO_CALL) {
     const target = subprogramTarget(insn, at);
@@ -289,6 +289,7 @@ function callBack(env: Env, at: number, wanted: Wanted): boolean {
     }
     return leaveCallee(wanted);
   }
+  if (env.callKind(insn) === 'callback' && at !== after - 1) return leaveCallback(wanted);
   if (insn.src === BPF_PSEUDO_KFUNC_CALL && insn.imm === 0) return STUCK;
   wanted.dropReg(0);
   // An argument register that is still wanted has no source: a way that is not understood.
@@ -306,12 +307,19 @@ function leaveCallee(wanted: Wanted): boolean {
   return true;
 }
 
+/** Backwards out of a callback: its arguments come from the helper, not from the caller. */
+function leaveCallback(wanted: Wanted): boolean {
+  wanted.regs[wanted.frame] &= ~ARGUMENTS;
+  return leaveCallee(wanted);
+}
+
 /** Backwards over an exit: into the function that was called. */
 function exitBack(env: Env, after: number, wanted: Wanted): boolean {
-  if ((wanted.regs[wanted.frame] & ARGUMENTS) !== 0) return STUCK;
   const before = after > 0 ? env.insns[after - 1] : undefined;
   const called =
     before !== undefined && opcode(before.code)?.kind === 'call' && before.src === BPF_PSEUDO_CALL;
+  // A helper that calls back relies on arguments of its own between its rounds.
+  if (called && (wanted.regs[wanted.frame] & ARGUMENTS) !== 0) return STUCK;
   const wantsResult = called && wanted.hasReg(0);
   wanted.dropReg(0);
   if (wanted.frame === 7) return STUCK;

@@ -1,5 +1,6 @@
 import { opcode } from '../../isa/opcodes.ts';
 import { type Env, Rejection } from '../env.ts';
+import { isIteratorActive, iteratorsDiffer } from '../memory/iterator.ts';
 import { frameText } from '../state/print.ts';
 import type { Reg } from '../state/reg.ts';
 import type { State } from '../state/state.ts';
@@ -59,16 +60,33 @@ export function isVisited(env: Env): boolean {
   return false;
 }
 
-/** The path is inside the loop that began at `old`. @returns whether going round again would add nothing. */
+/**
+ * The path is inside the loop that began at `old`, whose needs are not known yet: what it may do is compared as ranges.
+ *
+ * @returns whether going round again would add nothing.
+ */
 function meetsItself(env: Env, old: State, state: State): boolean {
+  const { role, asyncEntries } = old.frame;
+  // Another entry into a callback that runs later is no round of a loop.
+  if (role === 'async' && asyncEntries !== state.frame.asyncEntries) return false;
   const insn = env.insns[env.at];
+  switch (env.callKind(insn)) {
+    case 'iter_next':
+      // An iterator that is not drained will be in the end.
+      return statesEqual(env, old, state, 'ranges') && isIteratorActive(state);
+    case 'callback':
+      return statesEqual(env, old, state, 'ranges');
+    default:
+  }
   if (opcode(insn.code)?.kind === 'may_goto') {
     if (old.mayGotoDepth !== state.mayGotoDepth && statesEqual(env, old, state, 'ranges')) return true;
   }
   if (
     mayLoop(old, state) &&
     statesEqual(env, old, state, 'exact') &&
-    old.mayGotoDepth === state.mayGotoDepth
+    !iteratorsDiffer(old, state) &&
+    old.mayGotoDepth === state.mayGotoDepth &&
+    old.callbackUnrollDepth === state.callbackUnrollDepth
   ) {
     const problem = `infinite loop detected at insn ${env.at}`;
     env.say(problem);

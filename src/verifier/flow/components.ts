@@ -1,5 +1,6 @@
 import type { Instruction } from '../../isa/instruction.ts';
 import { slots } from '../../isa/instruction.ts';
+import type { CallKindOf } from '../calls/call-kinds.ts';
 import { successors } from './successors.ts';
 
 /**
@@ -8,7 +9,7 @@ import { successors } from './successors.ts';
  *
  * @returns for each slot the number of its component, from 1 on; 0 where nothing repeats.
  */
-export function findComponents(insns: readonly Instruction[]): Int32Array {
+export function findComponents(insns: readonly Instruction[], callKind: CallKindOf): Int32Array {
   const size = insns.length;
   const component = new Int32Array(size);
   const order = new Int32Array(size);
@@ -50,7 +51,9 @@ export function findComponents(insns: readonly Instruction[]): Int32Array {
       const parent = path.at(-1);
       if (parent !== undefined) low[parent.at] = Math.min(low[parent.at], low[at]);
       if (low[at] !== order[at]) continue;
-      const several = members[members.length - 1] !== at || to.includes(at);
+      // A call that calls back is a loop by itself.
+      const several =
+        members[members.length - 1] !== at || to.includes(at) || callKind(insns[at]) === 'callback';
       if (several) components++;
       for (let member = -1; member !== at; ) {
         member = members.pop() as number;

@@ -1,5 +1,6 @@
 import { type Instruction, jumpTarget, slots, subprogramTarget } from '../../isa/instruction.ts';
-import { BPF_PSEUDO_CALL, opcode } from '../../isa/opcodes.ts';
+import { opcode } from '../../isa/opcodes.ts';
+import type { CallKindOf } from '../calls/call-kinds.ts';
 
 /**
  * Places that exploration treats specially (Linux: visit_insn): where states are compared, where the way is noted for
@@ -14,7 +15,7 @@ export interface Points {
   readonly checkpoint: Uint8Array;
 }
 
-export function findPoints(insns: readonly Instruction[]): Points {
+export function findPoints(insns: readonly Instruction[], callKind: CallKindOf): Points {
   const size = insns.length + 1;
   const prune = new Uint8Array(size);
   const jump = new Uint8Array(size);
@@ -32,11 +33,27 @@ export function findPoints(insns: readonly Instruction[]): Points {
       if (kind !== 'goto') prune[at] = 1;
       if (kind === 'may_goto') checkpoint[at] = 1;
     }
-    if (kind !== 'call') continue;
-    join(at + 1);
-    if (insn.src === BPF_PSEUDO_CALL) {
+    const callee = subprogramTarget(insn, at);
+    if (kind !== 'call' && callee === undefined) continue;
+    join(at + slots(insn));
+    if (callee !== undefined) {
       prune[at] = 1;
-      join(subprogramTarget(insn, at) ?? at);
+      join(callee);
+    }
+    switch (callKind(insn)) {
+      case 'callback':
+        // The callback returns here, and what it changed is compared with what the earlier rounds left.
+        join(at);
+        checkpoint[at] = 1;
+        break;
+      case 'iter_next':
+        prune[at] = 1;
+        checkpoint[at] = 1;
+        break;
+      case 'async':
+        prune[at] = 1;
+        break;
+      default:
     }
   }
   return { prune, jump, checkpoint };

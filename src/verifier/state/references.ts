@@ -1,5 +1,5 @@
 import type { Env } from '../env.ts';
-import { NOT_INIT } from './reg.ts';
+import { UNKNOWN_SCALAR } from './reg.ts';
 
 /**
  * What a path holds and must give back (Linux: `struct bpf_reference_state`): objects that a helper or kfunc acquired. Locks
@@ -18,14 +18,14 @@ export function holdsReference(env: Env, id: number): boolean {
 }
 
 /**
- * Gives an object back: every register and slot that points into it is unusable from here on (Linux: release_reference).
+ * Gives an object back: every register and slot that points into it is a number from here on (Linux: release_reference,
+ * mark_reg_invalid).
  * Throws EINVAL when it is not held.
  */
 export function releaseReference(env: Env, id: number): void {
   if (!holdsReference(env, id)) throw env.reject('EINVAL', `Can't release unacquired reference id=${id}`);
   dropReference(env, id);
-  // What was spilled may still be read, as a number; a register may not.
-  env.eachReg((reg) => (reg.refId === id ? NOT_INIT : reg));
+  env.eachReg((reg) => (reg.refId === id ? UNKNOWN_SCALAR : reg));
 }
 
 /** Takes a reference off the list without touching registers: its owner is another now (Linux: release_reference_nomark). */

@@ -26,6 +26,12 @@ export interface HistoryEntry {
   readonly linked: readonly number[];
 }
 
+/**
+ * How a function was entered (Linux: in_callback_fn and its neighbours): by a call, by a helper that calls back, later and on
+ * a stack of its own, or by an exception. The program itself and global functions are called.
+ */
+export type FrameRole = 'called' | 'callback' | 'async' | 'exception';
+
 export class Frame {
   readonly number: number;
   readonly subprog: number;
@@ -41,6 +47,13 @@ export class Frame {
   writtenHigh = 0;
   readLow = 0;
   readHigh = 0;
+  role: FrameRole = 'called';
+  /** Of a callback: what it may return. */
+  returns: readonly [number, number] = [0, 0];
+  /** Times that the call at hand has entered its callback. */
+  callbackDepth = 0;
+  /** Of an asynchronous callback: how many led to this one, itself included. */
+  asyncEntries = 0;
 
   constructor(number: number, subprog: number, callsite: number, serial: number, regs?: Reg[]) {
     this.number = number;
@@ -58,6 +71,10 @@ export class Frame {
     copy.writtenHigh = this.writtenHigh;
     copy.readLow = this.readLow;
     copy.readHigh = this.readHigh;
+    copy.role = this.role;
+    copy.returns = this.returns;
+    copy.callbackDepth = this.callbackDepth;
+    copy.asyncEntries = this.asyncEntries;
     return copy;
   }
 }
@@ -66,6 +83,10 @@ export class State {
   frames: Frame[];
   held: readonly Held[] = [];
   mayGotoDepth = 0;
+  /** Callbacks entered on the way here. */
+  callbackUnrollDepth = 0;
+  /** Whether the code at hand may sleep: asynchronous callbacks differ from the program that starts them. */
+  sleepable = false;
   /** Checkpoint that this path came through last. */
   parent: State | undefined;
   /** Paths from here that are not finished. */
@@ -98,6 +119,8 @@ export class State {
     const copy = new State(this.frames.map((frame) => frame.copy()));
     copy.held = this.held;
     copy.mayGotoDepth = this.mayGotoDepth;
+    copy.callbackUnrollDepth = this.callbackUnrollDepth;
+    copy.sleepable = this.sleepable;
     copy.parent = this.parent;
     copy.insn = this.insn;
     copy.firstInsn = this.firstInsn;
@@ -106,4 +129,9 @@ export class State {
     copy.history = this.history.slice();
     return copy;
   }
+}
+
+/** Whether two states are in the same functions, entered by the same calls (Linux: same_callsites). */
+export function sameCalls(a: State, b: State): boolean {
+  return a.depth === b.depth && a.frames.every((frame, i) => frame.callsite === b.frames[i].callsite);
 }
