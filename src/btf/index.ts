@@ -2,6 +2,7 @@
 
 export { Btf } from './btf.ts';
 export { BtfBuilder, type BtfField, btfInt } from './builder.ts';
+export { type CPrototype, CTypes } from './c-declare.ts';
 export { CoreResolver, type CoreResult } from './core.ts';
 export type { StringSink } from './encode.ts';
 export * from './ext.ts';

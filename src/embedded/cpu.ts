@@ -7,9 +7,9 @@ import { helperName } from '../isa/helper-names.ts';
 import type { FaultReport, RunOptions, RunResult } from '../kernel.ts';
 import { BPF_F_RDONLY_PROG } from '../object/map-flags.ts';
 import type { HelperArgument, HelperPrototype } from '../verifier/helpers.ts';
-import type { KfuncType } from '../verifier/kfuncs.ts';
 import { BPF_MAP_LAYOUT } from './btf.ts';
 import type { Pointer } from './helpers/arena.ts';
+import type { ArgumentForm } from './helpers/kfunc-table.ts';
 import { helper } from './helpers/table.ts';
 import type { EmbeddedKernel } from './kernel.ts';
 import { KERNEL_HIGH, type KernelOffset, kernelPointer, PAGE_SIZE } from './layout.ts';
@@ -164,12 +164,9 @@ export class Cpu implements Environment {
     const kfunc = this.kernel.kfunc(id);
     if (kfunc === undefined)
       throw new Violation(machine, `calling kernel function with BTF id ${id} is not allowed`);
-    const { params, returns } = kfunc.row;
-    const values = Object.entries(params).map(([name, type], index) =>
-      this.#kfuncArgument(machine, name, type, index + 1),
-    );
+    const values = kfunc.args.map((form, index) => this.#kfuncArgument(machine, form, index + 1));
     const result = kfunc.call(...values) ?? 0;
-    if (returns === 'void __arena *') {
+    if (kfunc.returnsArena) {
       const found = result >= 0 && this.arena !== undefined;
       machine.regs[0] = found ? result : 0;
       machine.regs[1] = found ? (this.arena?.userHigh ?? 0) : 0;
@@ -214,12 +211,21 @@ export class Cpu implements Environment {
     }
   }
 
-  #kfuncArgument(machine: Machine, name: string, type: KfuncType, register: number): unknown {
+  #kfuncArgument(machine: Machine, form: ArgumentForm, register: number): unknown {
     const low = machine.regs[2 * register] >>> 0;
     const high = machine.regs[2 * register + 1] >>> 0;
-    if (name.endsWith('__map')) return this.#map(machine, register);
-    if (name.endsWith('__ign')) return { low, isNull: low === 0 && high === 0 } satisfies Pointer;
-    return type === 'u64' ? high * 2 ** 32 + low : type === 'int' ? low | 0 : low;
+    switch (form) {
+      case 'map':
+        return this.#map(machine, register);
+      case 'pointer':
+        return { low, isNull: low === 0 && high === 0 } satisfies Pointer;
+      case 'u64':
+        return high * 2 ** 32 + low;
+      case 's32':
+        return low | 0;
+      case 'u32':
+        return low;
+    }
   }
 
   #map(machine: Machine, register: number): EmbeddedMap {

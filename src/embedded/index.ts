@@ -1,6 +1,6 @@
 import type { Features } from '../kernel.ts';
 import { HELPERS } from '../verifier/helpers.ts';
-import { KFUNCS } from '../verifier/kfuncs.ts';
+import { RUNNABLE_KFUNCS } from './helpers/kfunc-table.ts';
 import { EmbeddedKernel, type EmbeddedOptions } from './kernel.ts';
 import { SUPPORTED_MAP_TYPES } from './maps/types.ts';
 import { RUNNABLE_PROGRAM_TYPES } from './runnable.ts';
@@ -21,6 +21,6 @@ export function embeddedFeatures(): Features {
     programTypes: [...RUNNABLE_PROGRAM_TYPES],
     mapTypes: [...SUPPORTED_MAP_TYPES],
     helpers: HELPERS.map(({ id, name }) => ({ id, name: `bpf_${name}` })),
-    kfuncs: KFUNCS.map(({ name }) => name),
+    kfuncs: [...RUNNABLE_KFUNCS],
   };
 }

@@ -1,9 +1,11 @@
+import type { Btf } from '../btf/index.ts';
 import type { DataSection } from '../object/data-sections.ts';
 import { fillIn } from '../object/fill-in.ts';
 import { type LinkedProgram, sourceLookup } from '../object/link.ts';
 import type { MapSpec } from '../object/map-spec.ts';
 import { MAP_TYPES } from '../object/map-types.ts';
 import type { BpfObject, LinkTarget, ProgramSpec } from '../object/object.ts';
+import { typesProblem } from '../verifier/fields.ts';
 import type { MapInfo } from '../verifier/input.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import { verify } from '../verifier/verify.ts';
@@ -25,16 +27,21 @@ export interface JudgingKernel extends LinkTarget {
 export class Judge {
   readonly #object: BpfObject;
   readonly #kernel: JudgingKernel;
+  /** The object's types as a kernel gets them; none when Linux would not take them. */
+  readonly #btf: Btf | undefined;
   readonly #infos = new Map<string, MapInfo>();
 
   constructor(object: BpfObject, kernel: JudgingKernel) {
     this.#object = object;
     this.#kernel = kernel;
     const kconfig = object.kconfig(kernel);
+    const btf = object.loadableBtf()?.build();
+    this.#btf = btf !== undefined && typesProblem(btf, kernel.btf) === undefined ? btf : undefined;
     for (const spec of mapsOf(object, kconfig)) {
       if (!spec.autocreate) continue;
       const section = [...object.data, ...(kconfig ? [kconfig] : [])].find(({ name }) => name === spec.name);
-      this.#infos.set(spec.name, mapInfo(spec, object.btf, section?.readOnly ? section.contents : undefined));
+      const contents = section?.readOnly ? section.contents : undefined;
+      this.#infos.set(spec.name, mapInfo(spec, this.#btf, kernel.btf, contents));
     }
   }
 
@@ -59,7 +66,7 @@ export class Judge {
     linked: LinkedProgram,
     nameOf: (number: number) => string | undefined,
   ): VerifiedProgram {
-    const { license, btf } = this.#object;
+    const { license } = this.#object;
     return verify({
       name: spec.name,
       type: spec.type,
@@ -69,7 +76,7 @@ export class Judge {
       insns: linked.insns,
       subprograms: linked.functions,
       license,
-      btf,
+      btf: this.#btf,
       kernelBtf: this.#kernel.btf,
       map: (number) => this.#infos.get(nameOf(number) ?? ''),
       sourceAt: sourceLookup(linked),

@@ -4,7 +4,7 @@ import type { KconfigValue } from '../object/externs.ts';
 import type { BpfObject, LinkTarget, ProgramSpec } from '../object/object.ts';
 import { embeddedBtf } from './btf.ts';
 import { Cpu } from './cpu.ts';
-import { KFUNC_TABLE, type Kfunc } from './helpers/kfunc-table.ts';
+import { type Kfunc, kfuncsById } from './helpers/kfunc-table.ts';
 import { Judge } from './judge.ts';
 import { KernelMemory } from './kernel-memory.ts';
 import type { KernelOffset } from './layout.ts';
@@ -133,7 +133,8 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
 
   /** The kfunc with this BTF id. */
   kfunc(id: number): Kfunc | undefined {
-    return kfuncsById().get(id);
+    kfuncs ??= kfuncsById(this.btf);
+    return kfuncs.get(id);
   }
 
   trace(line: string): void {
@@ -186,9 +187,5 @@ function checkOptions({ faults, arenaGlobals, instructionBudget: budget, onTrace
   if (onTrace !== undefined && typeof onTrace !== 'function') throw refuse('onTrace is a function');
 }
 
-let byId: Map<number, Kfunc> | undefined;
-
-function kfuncsById(): Map<number, Kfunc> {
-  byId ??= new Map(KFUNC_TABLE.map((kfunc) => [embeddedBtf().idOf(kfunc.row.name, 'func') ?? 0, kfunc]));
-  return byId;
-}
+/** The same for all kernels: their types are. */
+let kfuncs: Map<number, Kfunc> | undefined;

@@ -1,14 +1,21 @@
 import type { Btf } from '../btf/index.ts';
 import type { MapSpec } from '../object/map-spec.ts';
+import { mapFields } from '../verifier/fields.ts';
 import type { MapInfo } from '../verifier/input.ts';
-import { hasSpecialFields } from '../verifier/special-fields.ts';
 
 /**
  * A map as the verifier sees it, from what its object says of it.
- * @param btf the object's types. @param contents of a map that neither programs nor user space change any more.
+ * @param btf the object's types. @param kernelBtf the kernel's. @param contents of a map that neither programs nor user space change any more.
  */
-export function mapInfo(spec: MapSpec, btf: Btf | undefined, contents?: Uint8Array): MapInfo {
+export function mapInfo(
+  spec: MapSpec,
+  btf: Btf | undefined,
+  kernelBtf: Btf | undefined,
+  contents?: Uint8Array,
+): MapInfo {
   const { kernelName, type, keySize, valueSize, maxEntries, flags, mapExtra, keyType, valueType } = spec;
+  const types = btf !== undefined && valueType !== 0 ? mapFields(btf, valueType, spec, kernelBtf) : undefined;
+  const typed = types === undefined || types.typed;
   return {
     name: kernelName,
     type,
@@ -17,11 +24,11 @@ export function mapInfo(spec: MapSpec, btf: Btf | undefined, contents?: Uint8Arr
     maxEntries,
     flags,
     mapExtra,
-    btf,
-    keyType,
-    valueType,
+    btf: typed && (keyType !== 0 || valueType !== 0) ? btf : undefined,
+    keyType: typed ? keyType : 0,
+    valueType: typed ? valueType : 0,
     contents,
-    inner: spec.inner && mapInfo(spec.inner, btf),
-    special: btf !== undefined && valueType !== 0 && hasSpecialFields(btf, valueType),
+    inner: spec.inner && mapInfo(spec.inner, btf, kernelBtf),
+    fields: types?.fields,
   };
 }

@@ -2,6 +2,7 @@ import type { Btf } from '../btf/index.ts';
 import type { Instruction } from '../isa/instruction.ts';
 import type { SourceLine } from '../object/link.ts';
 import type { AttachType, ProgramType } from '../object/program-types.ts';
+import type { FieldRecord } from './field-kinds.ts';
 
 /** What goes into the verifier: a linked program with its references filled in, and the maps they name. */
 
@@ -27,8 +28,8 @@ export interface MapInfo {
   readonly contents?: Uint8Array | undefined;
   /** What the maps inside look like. */
   readonly inner?: MapInfo | undefined;
-  /** Values hold locks, timers, kptrs or their like, which only some helpers may touch. */
-  readonly special?: boolean;
+  /** The locks, timers, kptrs and their like in values, which only some helpers may touch. */
+  readonly fields?: FieldRecord | undefined;
   /** Of an arena: whether its user address is known. Absent means known. */
   readonly placed?: boolean;
 }

@@ -1,33 +1,45 @@
+import type { Btf, BtfFuncProto } from '../../btf/index.ts';
 import type { Instruction } from '../../isa/instruction.ts';
 import type { Env } from '../env.ts';
 import { forgetArguments } from '../explore/registers.ts';
-import { KFUNCS, type KfuncPrototype } from '../kfuncs.ts';
+import { KF, type KfuncRow, kfuncNamed, mayCall } from '../kfuncs.ts';
 import { NOT_INIT, UNKNOWN_SCALAR } from '../state/reg.ts';
 
 /** Calls of kfuncs: what an argument must be follows from its type and the end of its name (Linux: check_kfunc_call). */
 
-const BY_NAME = new Map<string, KfuncPrototype>(KFUNCS.map((row) => [row.name, row]));
+/** The prototype behind a BTF id. */
+function prototypeOf(btf: Btf | undefined, id: number): BtfFuncProto | undefined {
+  if (btf === undefined || id <= 0 || id >= btf.count) return undefined;
+  const func = btf.type(id);
+  const proto = func.kind === 'func' ? btf.type(func.type) : undefined;
+  return proto?.kind === 'func_proto' ? proto : undefined;
+}
 
 /** The kfunc that a call names by its BTF id; throws when this kernel does not have it. */
-function kfuncOf(env: Env, insn: Instruction): KfuncPrototype {
-  const name = env.program.kernelBtf?.nameOf(insn.imm);
-  const row = name === undefined ? undefined : BY_NAME.get(name);
-  if (row === undefined) throw env.reject('EINVAL', `kernel btf_id ${insn.imm} is not a function`);
-  return row;
+function kfuncOf(env: Env, insn: Instruction): { row: KfuncRow; proto: BtfFuncProto; btf: Btf } {
+  const { kernelBtf: btf, type = 'syscall' } = env.program;
+  const proto = prototypeOf(btf, insn.imm);
+  if (btf === undefined || proto === undefined)
+    throw env.reject('EINVAL', `kernel btf_id ${insn.imm} is not a function`);
+  const name = btf.nameOf(insn.imm);
+  const row = kfuncNamed(name);
+  if (row === undefined || !mayCall(row, type))
+    throw env.reject('EACCES', `calling kernel function ${name} is not allowed`);
+  return { row, proto, btf };
 }
 
 /** How many of r1 to r5 a kfunc call reads. */
-export function kfuncArguments(btf: { nameOf(id: number): string } | undefined, insn: Instruction): number {
-  const row = BY_NAME.get(btf?.nameOf(insn.imm) ?? '');
-  return row === undefined ? 5 : Object.keys(row.params).length;
+export function kfuncArguments(btf: Btf | undefined, insn: Instruction): number {
+  return prototypeOf(btf, insn.imm)?.params.length ?? 5;
 }
 
 /** @returns the slot to go on at. */
 export function checkKfuncCall(env: Env, insn: Instruction): number {
-  const row = kfuncOf(env, insn);
-  if (row.sleepable && !env.sleepable)
+  const { row, proto, btf } = kfuncOf(env, insn);
+  if ((row.flags & KF.KF_SLEEPABLE) !== 0 && !env.sleepable)
     throw env.reject('EACCES', `program must be sleepable to call sleepable kfunc ${row.name}`);
-  Object.entries(row.params).forEach(([name, type], index) => {
+  if (!row.name.startsWith('bpf_arena_')) throw env.unsupported(`kfunc ${row.name} is not judged yet`);
+  proto.params.forEach(({ name, type }, index) => {
     const number = index + 1;
     const { kind } = env.reg(number);
     if (name.endsWith('__ign')) return;
@@ -47,6 +59,6 @@ export function checkKfuncCall(env: Env, insn: Instruction): number {
   });
   forgetArguments(env);
   // An arena pointer comes back as a number: it goes through cast_kern before it is dereferenced.
-  env.setReg(0, row.returns === 'void' ? NOT_INIT : UNKNOWN_SCALAR);
+  env.setReg(0, btf.kindOf(proto.type) === 'void' ? NOT_INIT : UNKNOWN_SCALAR);
   return env.at + 1;
 }

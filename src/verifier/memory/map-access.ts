@@ -26,7 +26,7 @@ export function mayAccessMap(env: Env, base: number, off: number, size: number, 
 /** Bounds of a map value. What special fields allow is not judged here. */
 export function checkMapAccess(env: Env, base: number, off: number, size: number, zeroAllowed = false): void {
   const map = env.reg(base).map;
-  if (map?.special)
+  if (map?.fields !== undefined)
     throw env.unsupported(`values of map '${map.name}' have locks, timers, kptrs or their like`);
   checkRegion(env, base, off, size, map?.valueSize ?? 0, zeroAllowed);
 }

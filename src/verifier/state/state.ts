@@ -13,6 +13,8 @@ export interface Held {
   readonly id: number;
   /** Where it was acquired. */
   readonly insn: number;
+  /** Of a lock: the map or the types that its value belongs to; `id` tells values apart. */
+  readonly owner?: object;
 }
 
 /** One step of the way to a state, newest last: for going backwards when a value must be known precisely. */
@@ -82,6 +84,11 @@ export class Frame {
 export class State {
   frames: Frame[];
   held: readonly Held[] = [];
+  /** Open RCU read sections and sections without preemption: how many. */
+  rcuLocks = 0;
+  preemptLocks = 0;
+  /** The interrupt state that was saved last and not restored; 0 for none. */
+  irqId = 0;
   mayGotoDepth = 0;
   /** Callbacks entered on the way here. */
   callbackUnrollDepth = 0;
@@ -118,6 +125,9 @@ export class State {
   copy(): State {
     const copy = new State(this.frames.map((frame) => frame.copy()));
     copy.held = this.held;
+    copy.rcuLocks = this.rcuLocks;
+    copy.preemptLocks = this.preemptLocks;
+    copy.irqId = this.irqId;
     copy.mayGotoDepth = this.mayGotoDepth;
     copy.callbackUnrollDepth = this.callbackUnrollDepth;
     copy.sleepable = this.sleepable;
