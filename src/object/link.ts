@@ -9,7 +9,7 @@ import {
   BPF_PSEUDO_MAP_IDX_VALUE,
   BPF_PSEUDO_MAP_VALUE,
 } from '../isa/opcodes.ts';
-import type { CodeFunction, Reference } from './code.ts';
+import type { CodeFunction, CodeSection, Reference } from './code.ts';
 import type { ObjectFile } from './object-file.ts';
 import { countBefore } from './search.ts';
 
@@ -62,12 +62,22 @@ export interface SourceLine {
 /** Linux: BPF_COMPLEXITY_LIMIT_INSNS bounds a program; more cannot be loaded. */
 const MAX_INSNS = 1_000_000;
 
-/** Links the program whose entry is `entry`. Throws E2BIG when it has more than a million instructions. */
-export function linkProgram(file: ObjectFile, entry: CodeFunction): LinkedProgram {
+/**
+ * Links the program whose entry is `entry`.
+ *
+ * @param code where the functions are that are called by name.
+ * @throws E2BIG when it has more than a million instructions.
+ */
+export function linkProgram(
+  file: ObjectFile,
+  entry: CodeFunction,
+  code: readonly CodeSection[] = [],
+): LinkedProgram {
   const placed = new Map<CodeFunction, number>();
   const order: CodeFunction[] = [];
   let size = 0;
-  const pending = [entry];
+  // What an exception calls comes last, unless something else called it before.
+  const pending = [...exceptionCallbackOf(file, entry, code), entry];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     if (placed.has(next)) continue;
     check(next);
@@ -145,6 +155,21 @@ function check({ name, section, start, end }: CodeFunction): void {
   if (slot === end) return;
   throw new FormatError(section.name, end * INSN_SIZE, `function '${name}' ends in the middle of a ld_imm64`);
 }
+
+/** The function that the entry's tag `exception_callback:` names (libbpf: bpf_prog_assign_exc_cb). */
+function exceptionCallbackOf(
+  file: ObjectFile,
+  entry: CodeFunction,
+  code: readonly CodeSection[],
+): CodeFunction[] {
+  const type = recordsOf(file.ext?.funcInfo, entry)[0]?.type ?? 0;
+  const tag =
+    type === 0 ? undefined : file.btf?.declTags(type).find((each) => each.startsWith(EXCEPTION_TAG));
+  const name = tag?.slice(EXCEPTION_TAG.length);
+  return code.flatMap(({ functions }) => functions.filter((each) => each.name === name));
+}
+
+const EXCEPTION_TAG = 'exception_callback:';
 
 /** The functions that a function calls or takes the address of, each once, in order. */
 function calleesOf(caller: CodeFunction): CodeFunction[] {

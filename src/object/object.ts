@@ -94,7 +94,7 @@ export class BpfObject {
    */
   link(program: ProgramSpec, target: LinkTarget): LinkedProgram {
     requireType(program);
-    const linked = linkProgram(this.#file, program.entry);
+    const linked = linkProgram(this.#file, program.entry, this.code);
     if (linked.coreRelos.size > 0) applyCoreRelos(linked, this.#resolver(target));
     return linked;
   }

@@ -55,6 +55,8 @@ export interface Flow {
   readonly components: Int32Array;
   readonly live: Uint16Array;
   readonly callKind: CallKindOf;
+  /** What a helper or kfunc call leaves unusable of r0 to r5, as bits, by its prototype. */
+  readonly clobbers: (insn: Instruction) => number;
 }
 
 export class Env {
@@ -83,6 +85,9 @@ export class Env {
   readonly live: Uint16Array;
   /** What an instruction calls. */
   readonly callKind: CallKindOf;
+  readonly clobbers: (insn: Instruction) => number;
+  /** The function that makes the result when an exception leaves the program. */
+  exceptionCallback: number | undefined;
   /** Checkpoints by instruction. */
   readonly explored = new Map<number, State[]>();
   readonly visits = new Map<string, ComponentVisit>();
@@ -113,6 +118,7 @@ export class Env {
     this.components = flow.components;
     this.live = flow.live;
     this.callKind = flow.callKind;
+    this.clobbers = flow.clobbers;
     this.state = new State([]);
     this.log = new Log(program.logLevel ?? 0);
   }

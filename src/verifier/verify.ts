@@ -1,5 +1,5 @@
 import { BpfError, type ErrnoName } from '../errors.ts';
-import { jumpTarget, slots, subprogramTarget } from '../isa/instruction.ts';
+import { type Instruction, jumpTarget, slots, subprogramTarget } from '../isa/instruction.ts';
 import { BPF_PSEUDO_KFUNC_CALL, opcode } from '../isa/opcodes.ts';
 import { validateInstruction } from '../isa/validate.ts';
 import { arenaOf } from './arena.ts';
@@ -12,10 +12,12 @@ import { explore, MAX_PROCESSED } from './explore/explore.ts';
 import { logProgram } from './explore/narrate.ts';
 import { Facts } from './facts.ts';
 import { findComponents } from './flow/components.ts';
+import { findExceptionCallback } from './flow/exceptions.ts';
+import { withoutFastcalls } from './flow/fastcall.ts';
 import { liveRegisters } from './flow/live-registers.ts';
 import { findPoints } from './flow/points.ts';
 import { checkStackDepth } from './flow/stack-depth.ts';
-import type { ProgramFunction, ProgramToVerify } from './input.ts';
+import type { ProgramToVerify } from './input.ts';
 import { LEVEL_STATS } from './log.ts';
 import { SEAL, VerifiedProgram } from './result.ts';
 import { PROGRAM_RULES } from './rules.ts';
@@ -70,24 +72,26 @@ export function verify(program: ProgramToVerify): VerifiedProgram {
   const rules = PROGRAM_RULES[type];
   if (rules === undefined)
     throw new UnsupportedProgram(program, undefined, `program type ${type} is not verified here`);
-  const callback = program.subprograms.find((func) => hasExceptionCallback(program, func));
-  if (callback !== undefined)
-    throw new UnsupportedProgram(program, callback.start, 'it has an exception callback');
   const { insns, subprograms } = program;
   const facts = new Facts(insns.length, subprograms.length);
   const callKind = callKinds(program.kernelBtf);
+  const argumentsRead = (insn: Instruction) =>
+    insn.src === BPF_PSEUDO_KFUNC_CALL ? kfuncArguments(program.kernelBtf, insn) : helperArguments(insn.imm);
   const env = new Env(program, rules, facts, {
     callKind,
     points: findPoints(insns, callKind),
     components: findComponents(insns, callKind),
-    live: liveRegisters(insns, (insn) =>
-      insn.src === BPF_PSEUDO_KFUNC_CALL
-        ? kfuncArguments(program.kernelBtf, insn)
-        : helperArguments(insn.imm),
-    ),
+    live: liveRegisters(insns, argumentsRead),
+    clobbers: (insn) => (1 << (argumentsRead(insn) + 1)) - 1,
   });
   const start = performance.now();
   try {
+    env.exceptionCallback = findExceptionCallback(env);
+    if (env.exceptionCallback !== undefined) {
+      env.callbacks.add(env.exceptionCallback);
+      env.asyncCallbacks.add(env.exceptionCallback);
+      env.globalCalls.add(env.exceptionCallback);
+    }
     arenaOf(env);
     exploreAll(env);
     checkStackDepth(env);
@@ -99,13 +103,6 @@ export function verify(program: ProgramToVerify): VerifiedProgram {
   }
   conclude(env, start);
   return new VerifiedProgram(SEAL, program, facts, env.log.text, env.processed);
-}
-
-/** A function may name another to be called when an exception leaves the program. */
-function hasExceptionCallback({ btf }: ProgramToVerify, { type = 0 }: ProgramFunction): boolean {
-  return (
-    btf !== undefined && type !== 0 && btf.declTags(type).some((tag) => tag.startsWith('exception_callback:'))
-  );
 }
 
 /** The entry function, then each global function that is called. */
@@ -120,7 +117,13 @@ function exploreAll(env: Env): void {
     done.add(next);
     const { name } = env.subprograms[next];
     env.say(`Validating ${name}() func#${next}...`);
-    begin(env, next, argumentRegs(env, next));
+    const args = argumentRegs(env, next);
+    begin(env, next, args);
+    if (next === env.exceptionCallback) {
+      env.frame.role = 'exception';
+      if (args.length !== 1 || args[0].kind !== 'scalar')
+        throw env.reject('EINVAL', 'exception cb only supports single integer argument', undefined);
+    }
     explore(env);
     env.say(`Func#${next} ('${name}') is safe for any args that match its prototype`);
   }
@@ -148,7 +151,7 @@ function conclude(env: Env, start: number): void {
   if (level === 0) return;
   if ((level & LEVEL_STATS) !== 0) {
     env.say(`verification time ${Math.round((performance.now() - start) * 1e3)} usec`);
-    env.say(`stack depth ${env.facts.stackDepth.join('+')}`);
+    env.say(`stack depth ${withoutFastcalls(env).join('+')}`);
   }
   const states = `max_states_per_insn ${env.maxStatesPerInsn} total_states ${env.totalStates}`;
   env.say(

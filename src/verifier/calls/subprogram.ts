@@ -1,6 +1,6 @@
 import { type Instruction, subprogramTarget } from '../../isa/instruction.ts';
 import type { Env } from '../env.ts';
-import { outOfRange } from '../explore/exit.ts';
+import { isWithin, outOfRange } from '../explore/exit.ts';
 import { markPrecise } from '../explore/precision.ts';
 import { forgetArguments } from '../explore/registers.ts';
 import { findEarlierVisit, widenAgainst } from '../explore/widen.ts';
@@ -90,7 +90,6 @@ function checkCallbackResult(env: Env, { regs, returns }: Frame): void {
   const [result] = regs;
   if (result.kind !== 'scalar') throw env.reject('EACCES', 'R0 not a scalar value');
   markPrecise(env, 0);
-  const [min, max] = returns;
-  if (result.scalar.sminNumber() >= min && result.scalar.smaxNumber() <= max) return;
+  if (isWithin(result.scalar, returns)) return;
   throw env.reject('EINVAL', outOfRange('At callback return', 'R0', result.scalar, returns));
 }

@@ -21,7 +21,7 @@ import { MEM_RDONLY, pointer, scalarReg, UNKNOWN_SCALAR } from '../state/reg.ts'
 import { checkAlu, checkEndian, checkNeg } from './alu.ts';
 import { checkAtomic } from './atomic.ts';
 import { popBranch, pushBranch } from './branches.ts';
-import { checkExit } from './exit.ts';
+import { checkExit, checkThrow } from './exit.ts';
 import { pushHistory } from './history.ts';
 import { checkJump } from './jump.ts';
 import { logInstruction, logPruned, logState } from './narrate.ts';
@@ -125,7 +125,8 @@ function checkInstruction(env: Env, insn: Instruction): number {
     case 'call':
       env.jumpsProcessed++;
       if (insn.src === BPF_PSEUDO_CALL) return enterSubprogram(env, insn);
-      return insn.src === BPF_PSEUDO_KFUNC_CALL ? checkKfuncCall(env, insn) : checkHelperCall(env, insn);
+      if (insn.src !== BPF_PSEUDO_KFUNC_CALL) return checkHelperCall(env, insn);
+      return env.callKind(insn) === 'throw' ? checkThrowing(env, insn) : checkKfuncCall(env, insn);
     case 'exit':
       env.jumpsProcessed++;
       checkExit(env);
@@ -150,6 +151,13 @@ function mayGoto(env: Env): void {
   const queued = pushBranch(env, env.at + 1, env.at);
   queued.mayGotoDepth++;
   if (earlier !== undefined) widenAgainst(earlier, queued);
+}
+
+function checkThrowing(env: Env, insn: Instruction): number {
+  const cookie = env.reg(1);
+  checkKfuncCall(env, insn);
+  checkThrow(env, cookie);
+  return END;
 }
 
 function loadImmediate(env: Env, insn: Instruction): void {

@@ -3,6 +3,7 @@ import type { Env } from '../env.ts';
 import { pushHistory } from '../explore/history.ts';
 import { markPrecise } from '../explore/precision.ts';
 import { markStackRead, markStackWritten } from '../explore/stack-liveness.ts';
+import { noteStackAccess } from '../flow/fastcall.ts';
 import { constant, type Scalar } from '../scalar/scalar.ts';
 import { type Reg, scalarReg, UNKNOWN_SCALAR, ZERO_SCALAR } from '../state/reg.ts';
 import {
@@ -69,6 +70,7 @@ export function writeStack(env: Env, base: number, off: number, size: number, va
   const reg = env.reg(base);
   checkStackBounds(env, base, off, size, 'write');
   const frame = env.state.frames[reg.frame];
+  noteStackAccess(env, frame.subprog, stackRange(reg, off).min);
   if (reg.scalar.isConst()) writeFixed(env, frame, off + reg.scalar.sminNumber(), size, value);
   else writeVariable(env, frame, reg, off, size, value);
 }
@@ -142,6 +144,7 @@ export function readStack(env: Env, base: number, off: number, size: number, dst
   const reg = env.reg(base);
   checkStackBounds(env, base, off, size, 'read');
   const frame = env.state.frames[reg.frame];
+  noteStackAccess(env, frame.subprog, stackRange(reg, off).min);
   if (reg.scalar.isConst()) {
     readFixed(env, frame, off + reg.scalar.sminNumber(), size, dst);
     return;
