@@ -6,7 +6,7 @@ import type { MapSpec } from '../object/map-spec.ts';
 import { MAP_TYPES } from '../object/map-types.ts';
 import type { BpfObject, LinkTarget, ProgramSpec } from '../object/object.ts';
 import { typesProblem } from '../verifier/fields.ts';
-import type { MapInfo } from '../verifier/input.ts';
+import type { MapInfo, Observation } from '../verifier/input.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import { verify } from '../verifier/verify.ts';
 import { PAGE_SIZE } from './layout.ts';
@@ -22,6 +22,7 @@ export interface JudgingKernel extends LinkTarget {
   readonly logLevel: number;
   /** Where an object's arena globals go. */
   readonly arenaGlobals: 'start' | 'end';
+  readonly observation?: Observation | undefined;
 }
 
 export class Judge {
@@ -81,6 +82,7 @@ export class Judge {
       map: (number) => this.#infos.get(nameOf(number) ?? ''),
       sourceAt: sourceLookup(linked),
       logLevel: this.#kernel.logLevel,
+      observation: this.#kernel.observation,
     });
   }
 

@@ -2,6 +2,7 @@ import { BpfError } from '../errors.ts';
 import type { Kernel, Verification } from '../kernel.ts';
 import type { KconfigValue } from '../object/externs.ts';
 import type { BpfObject, LinkTarget, ProgramSpec } from '../object/object.ts';
+import type { Observation } from '../verifier/input.ts';
 import { embeddedBtf } from './btf.ts';
 import { Cpu } from './cpu.ts';
 import { type Kfunc, kfuncsById } from './helpers/kfunc-table.ts';
@@ -64,6 +65,8 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
   readonly logLevel: number;
   readonly arenaGlobals: 'start' | 'end';
   readonly checked: boolean;
+  /** For tests of the verifier: looks at verifications from here on. */
+  observation: Observation | undefined;
   /** What bpf_get_current_pid_tgid gives; the process's own id where there is one. */
   readonly processId: number = (globalThis as { process?: { pid?: number } }).process?.pid ?? 1;
   readonly #options: EmbeddedOptions;

@@ -2,6 +2,7 @@ import type { Btf } from '../btf/index.ts';
 import type { Instruction } from '../isa/instruction.ts';
 import type { SourceLine } from '../object/link.ts';
 import type { AttachType, ProgramType } from '../object/program-types.ts';
+import type { Env } from './env.ts';
 import type { FieldRecord } from './field-kinds.ts';
 
 /** What goes into the verifier: a linked program with its references filled in, and the maps they name. */
@@ -68,6 +69,19 @@ export interface ProgramToVerify {
   readonly sourceAt?: ((insn: number) => SourceLine | undefined) | undefined;
   /** 0 none, 1 the path that failed or succeeded last, 2 all, 4 statistics. Default 0: the log holds the error alone. */
   readonly logLevel?: number;
+  /** For tests of the verifier itself. */
+  readonly observation?: Observation | undefined;
+}
+
+/** Looking at a verification from outside. */
+export interface Observation {
+  /** Called before an instruction is checked, with all that is claimed there: copy what shall be kept. */
+  readonly record?: (env: Env) => void;
+  /**
+   * Pruning compares every range, not only those that a check relied on: then what is recorded at an instruction holds
+   * on all paths to it, for registers that are live.
+   */
+  readonly exactPruning?: boolean;
 }
 
 /** Verified by itself, not where it is called. Without type information Linux takes every function for a static one. */

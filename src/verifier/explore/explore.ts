@@ -76,6 +76,7 @@ function checkInstruction(env: Env, insn: Instruction): number {
   const { at } = env;
   if (env.facts.seen[at] === 0) checkForm(env, at);
   env.facts.seen[at] = 1;
+  env.program.observation?.record?.(env);
   switch (row?.kind) {
     case 'alu':
       checkAlu(env, insn, row);

@@ -47,7 +47,8 @@ export function isVisited(env: Env): boolean {
         add = false;
     } else {
       const loop = isIncomplete(env, old);
-      const exactness: Exactness = loop ? 'ranges' : 'relaxed';
+      const all = loop || env.program.observation?.exactPruning === true;
+      const exactness: Exactness = all ? 'ranges' : 'relaxed';
       if (statesEqual(env, old, state, exactness)) return pruned(env, old, loop);
     }
     if (add) old.misses++;
