@@ -5,7 +5,7 @@ import type { LoadedProgram, RunOptions, RunResult, XlatedProgram } from '../ker
 import { type LinkedProgram, sourceLookup } from '../object/link.ts';
 import type { ProgramSpec } from '../object/object.ts';
 import { ATTACH_TYPES, PROGRAM_TYPES, type ProgramType } from '../object/program-types.ts';
-import { VerifierError } from '../verifier/verify.ts';
+import { VerifierError } from '../verifier/errors.ts';
 import { attachTarget } from './attach-target.ts';
 import { cString, infoOf, loadProgram, pin } from './bpf.ts';
 import type { Closable, Fd } from './fd.ts';

@@ -4,9 +4,10 @@ import { describe, it } from 'node:test';
 import { embeddedBtf } from '../embedded/btf.ts';
 import { assembleInstructions } from '../isa/assembler.ts';
 import { decode, type Instruction } from '../isa/instruction.ts';
+import { VerifierError } from './errors.ts';
 import { VerifiedProgram } from './result.ts';
 import { functionsOf } from './testdata/functions.ts';
-import { VerifierError, verify } from './verify.ts';
+import { verify } from './verify.ts';
 
 /** Structure: what is refused without knowing what registers hold, with the errno and words of Linux 6.18. */
 
@@ -47,7 +48,7 @@ describe('structure', () => {
     it(`${name}: ${message ?? 'accepted'}`, () => {
       const program = programOf(decodeSlots(insns));
       if (errno === undefined) assert.ok(verify(program) instanceof VerifiedProgram);
-      else assert.throws(() => verify(program), { code: errno, log: `${message}\n` });
+      else assert.throws(() => verify(program), { code: errno, problem: message });
     });
   }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { UnsupportedProgram, VerifierError } from '../../verifier/verify.ts';
+import { UnsupportedProgram, VerifierError } from '../../verifier/errors.ts';
 import { TestKernel } from '../testdata/harness.ts';
 
 /** The helpers that maps do not need, and which arguments the verifier takes. */

@@ -1,4 +1,5 @@
 import { type Instruction, subprogramTarget } from '../../isa/instruction.ts';
+import { BPF_REG_10 } from '../../isa/opcodes.ts';
 import type { Env } from '../env.ts';
 import { isWithin, outOfRange } from '../explore/exit.ts';
 import { markPrecise } from '../explore/precision.ts';
@@ -53,6 +54,7 @@ export function enterSubprogram(env: Env, insn: Instruction): number {
   forgetArguments(env);
   env.setReg(0, NOT_INIT);
   state.frames.push(frame);
+  env.scratchedRegs |= 1 << BPF_REG_10;
   if (env.log.detailed) {
     env.say(`caller:\n${frameText(state, caller, all, all)}`);
     env.say(`callee:\n${frameText(state, frame, all, all)}`);

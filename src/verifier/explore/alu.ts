@@ -5,7 +5,7 @@ import type { Env } from '../env.ts';
 import { fitsIn } from '../memory/stack.ts';
 import { alu, neg } from '../scalar/alu.ts';
 import { constant, type Scalar, sext, sext32, UNKNOWN, zext32 } from '../scalar/scalar.ts';
-import { ADD_CONST } from '../state/print.ts';
+import { ADD_CONST, ADD_CONST32, ADD_CONST64 } from '../state/print.ts';
 import { ARENA_REG, type Reg, scalarReg, UNKNOWN_SCALAR } from '../state/reg.ts';
 import { withScalarId } from '../values.ts';
 import { addToPointer } from './pointer-alu.ts';
@@ -127,14 +127,18 @@ function adjust(env: Env, insn: Instruction, row: AluOpcode): void {
   } else {
     const { op } = row as { op: Exclude<AluOpcode['op'], 'mov'> };
     const result = alu(op, row.width, old.scalar, operand.scalar);
-    env.setReg(dst, linked(row, old, operand.scalar, result));
+    env.setReg(dst, linked(row, old, operand.scalar, row.source === 'X' && dst === src, result));
   }
 }
 
-/** A linked scalar plus a constant stays linked: `off` says what was added (Linux: BPF_ADD_CONST). */
-function linked(row: AluOpcode, old: Reg, operand: Scalar, result: Scalar): Reg {
-  const small = operand.isConst() && operand.umaxHi === 0 && operand.umaxLo >= 0;
-  if (row.op !== 'add' || row.width !== 64 || old.id === 0 || !small || (old.id & ADD_CONST) !== 0)
-    return scalarReg(result, old.precise);
-  return old.with({ scalar: result, id: old.id | ADD_CONST, off: operand.umaxLo });
+/**
+ * A linked scalar plus or minus a constant stays linked: `off` says what was added (Linux: BPF_ADD_CONST). Of 32-bit sums
+ * only those of numbers whose upper half is clear.
+ */
+function linked({ op, width }: AluOpcode, old: Reg, operand: Scalar, itself: boolean, result: Scalar): Reg {
+  const known = operand.isConst() ? (width === 64 ? operand.sminNumber() : operand.s32min) : Number.NaN;
+  const off = op === 'add' ? known : op === 'sub' ? 0 - known : Number.NaN;
+  const fits = known === (known | 0) && off === (off | 0) && (width === 64 || old.scalar.umaxHi === 0);
+  if (!fits || itself || old.id === 0 || (old.id & ADD_CONST) !== 0) return scalarReg(result, old.precise);
+  return old.with({ scalar: result, id: old.id | (width === 64 ? ADD_CONST64 : ADD_CONST32), off });
 }

@@ -1,7 +1,7 @@
 import type { Env } from '../env.ts';
 import { alu } from '../scalar/alu.ts';
-import { constant } from '../scalar/scalar.ts';
-import { ADD_CONST } from '../state/print.ts';
+import { constant, zext32 } from '../scalar/scalar.ts';
+import { ADD_CONST, ADD_CONST32 } from '../state/print.ts';
 import type { Reg } from '../state/reg.ts';
 import type { State } from '../state/state.ts';
 import { linkedReg, linkedSlot } from './history.ts';
@@ -52,8 +52,10 @@ export function syncLinked(state: State, known: Reg, links: readonly number[]): 
 
 function synced(reg: Reg, known: Reg): Reg {
   if (reg === known || reg.kind !== 'scalar' || baseId(reg) !== baseId(known)) return reg;
-  const added = (reg.id & ADD_CONST) !== 0 || (known.id & ADD_CONST) !== 0;
-  if (!added || reg.off === known.off) return known;
-  const scalar = alu('add', 64, known.scalar, constant(reg.off - known.off));
-  return known.with({ scalar, id: reg.id, off: reg.off });
+  const added = (reg.id | known.id) & ADD_CONST;
+  // What holds of sums at one width does not at the other.
+  if (added === ADD_CONST) return reg;
+  if (added === 0 || reg.off === known.off) return known;
+  const sum = alu('add', 64, known.scalar, constant(reg.off - known.off));
+  return known.with({ scalar: added === ADD_CONST32 ? zext32(sum) : sum, id: reg.id, off: reg.off });
 }

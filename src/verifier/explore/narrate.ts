@@ -81,7 +81,6 @@ export function logProgram(env: Env): void {
 export function logPruned(env: Env, fresh: boolean): void {
   const { log } = env;
   if (!log.detailed) return;
-  logState(env);
   log.write(fresh ? `\nfrom ${env.previous} to ${env.at}: safe\n` : `${env.at}: safe\n`);
   env.scratchedRegs = -1;
 }

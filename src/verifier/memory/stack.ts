@@ -154,6 +154,7 @@ export function readStack(env: Env, base: number, off: number, size: number, dst
     const slot = slotAt(frame, slotOf(i));
     const type = slot.byte(byteOf(i));
     markStackRead(env, reg.frame, slotOf(i));
+    scratch(env, frame, slotOf(i));
     if (type === MISC || type === ZERO_BYTE || type === INVALID || slot.isSpill) continue;
     const where = `R${base} var_off ${tnumText(reg.scalar)}+${i - min} size ${size}`;
     throw env.reject('EACCES', `invalid read from stack ${where}`);

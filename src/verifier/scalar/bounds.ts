@@ -1,5 +1,15 @@
 import { compareSigned, compareUnsigned } from './int64.ts';
-import { type Tnum, tnumIntersect, tnumLow, tnumRange, tnumWithLow, UNKNOWN_BITS } from './tnum.ts';
+import {
+  stepHigh,
+  type Tnum,
+  tnumConst,
+  tnumIntersect,
+  tnumLow,
+  tnumRange,
+  tnumStep,
+  tnumWithLow,
+  UNKNOWN_BITS,
+} from './tnum.ts';
 
 /**
  * Ranges of a value under construction: 64-bit ones unsigned and signed, 32-bit ones of its low half, and known bits. Each
@@ -121,6 +131,36 @@ export class Bounds {
     this.lowerSmax(valueLo | maskLo, valueHi | (maskHi & INT_MAX));
     this.raiseUmin(valueLo, valueHi);
     this.lowerUmax(valueLo | maskLo, valueHi | maskHi);
+    if ((maskLo | maskHi) !== 0) this.#learnOnly();
+  }
+
+  /** Where range and bits have one number in common, that is it (Linux: __update_reg64_bounds). */
+  #learnOnly(): void {
+    const { t, uminLo, uminHi, umaxLo, umaxHi } = this;
+    const { valueLo, valueHi } = t;
+    const topLo = valueLo | t.maskLo;
+    const topHi = valueHi | t.maskHi;
+    const starts = (uminLo & ~t.maskLo) === valueLo && (uminHi & ~t.maskHi) === valueHi;
+    // Most ranges are all that the bits allow.
+    if (starts && umaxLo === topLo && umaxHi === topHi) return;
+    const nextLo = tnumStep(t, uminLo, uminHi);
+    const nextHi = stepHigh;
+    const beyond = compareUnsigned(nextLo, nextHi, umaxLo, umaxHi) > 0;
+    if (starts) {
+      if (beyond) this.#know(uminLo, uminHi);
+    } else if (nextLo === topLo && nextHi === topHi) {
+      this.#know(topLo, topHi);
+    } else if (!beyond) {
+      const afterLo = tnumStep(t, nextLo, nextHi);
+      if (compareUnsigned(afterLo, stepHigh, umaxLo, umaxHi) > 0) this.#know(nextLo, nextHi);
+    }
+  }
+
+  #know(lo: number, hi: number): void {
+    this.t = tnumConst(lo, hi);
+    this.uminLo = this.umaxLo = this.sminLo = this.smaxLo = lo;
+    this.uminHi = this.umaxHi = this.sminHi = this.smaxHi = hi;
+    this.u32min = this.u32max = this.s32min = this.s32max = lo;
   }
 
   learnFromBits32(): void {

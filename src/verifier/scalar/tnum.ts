@@ -1,4 +1,4 @@
-import { add, bitLength, high, sar, shl, shr, sub } from './int64.ts';
+import { add, bitLength, compareUnsigned, high, sar, shl, shr, sub } from './int64.ts';
 
 /**
  * Known bits of a 64-bit value (Linux: `struct tnum`, a "tristate number"): where `mask` has a 1 the bit is unknown, and
@@ -157,4 +157,52 @@ export function tnumOverlap(a: Tnum, b: Tnum): boolean {
   const lo = ~(a.maskLo | b.maskLo);
   const hi = ~(a.maskHi | b.maskHi);
   return ((a.valueLo ^ b.valueLo) & lo) === 0 && ((a.valueHi ^ b.valueHi) & hi) === 0;
+}
+
+/** The high half of what {@link tnumStep} gave last. */
+export let stepHigh = 0;
+
+/**
+ * The smallest number of a tnum that is above z; its greatest where none is, its smallest where z is below all (Linux:
+ * tnum_step).
+ *
+ * @returns the low half; the high one is in {@link stepHigh}.
+ */
+export function tnumStep(t: Tnum, zLo: number, zHi: number): number {
+  const { valueLo, valueHi, maskLo, maskHi } = t;
+  if (compareUnsigned(zLo, zHi, valueLo, valueHi) < 0) {
+    stepHigh = valueHi;
+    return valueLo;
+  }
+  if (compareUnsigned(zLo, zHi, valueLo | maskLo, valueHi | maskHi) >= 0) {
+    stepHigh = valueHi | maskHi;
+    return valueLo | maskLo;
+  }
+  const lo = add(zLo, zHi, 1, 0);
+  const hi = high;
+  // The highest known bit in which the next number is not one of the tnum's.
+  const wrong = bitLength((lo ^ valueLo) & ~maskLo, (hi ^ valueHi) & ~maskHi) - 1;
+  if (wrong < 0) {
+    stepHigh = hi;
+    return lo;
+  }
+  let from = wrong;
+  let oneLo = 0;
+  let oneHi = 0;
+  if (!hasBit(valueLo, valueHi, wrong)) {
+    // It is too large there: an unknown bit above must become 1.
+    from = wrong + 1;
+    while (!hasBit(maskLo & ~lo, maskHi & ~hi, from)) from++;
+    oneLo = from < 32 ? 1 << from : 0;
+    oneHi = from < 32 ? 0 : 1 << (from - 32);
+  }
+  // Above that bit as it is, from there on as small as can be.
+  const aboveLo = from >= 31 ? 0 : -1 << (from + 1);
+  const aboveHi = from < 32 ? -1 : from === 63 ? 0 : -1 << (from - 31);
+  stepHigh = (hi & aboveHi) | oneHi | (valueHi & ~aboveHi);
+  return (lo & aboveLo) | oneLo | (valueLo & ~aboveLo);
+}
+
+function hasBit(lo: number, hi: number, bit: number): boolean {
+  return ((bit < 32 ? lo >>> bit : hi >>> (bit - 32)) & 1) === 1;
 }

@@ -75,8 +75,10 @@ export function regText(reg: Reg, frame: number): string {
   return `${type}(${parts.join(',')})`;
 }
 
-/** Linux: BPF_ADD_CONST in an id says that `off` was added to the linked value. */
-export const ADD_CONST = 1 << 30;
+/** In an id: `off` was added to the linked value, as 64 or as 32 bits (Linux: BPF_ADD_CONST64, BPF_ADD_CONST32). */
+export const ADD_CONST64 = 1 << 30;
+export const ADD_CONST32 = 1 << 29;
+export const ADD_CONST = ADD_CONST64 | ADD_CONST32;
 
 function signed(value: number): string {
   return value < 0 ? `${value}` : `+${value}`;
@@ -101,13 +103,15 @@ function bounds(scalar: Scalar): string[] {
   const s32 = (value: number) =>
     value >= -32768 && value <= 32767 ? `${value}` : `0x${(value >>> 0).toString(16)}`;
   const signedText = (value: bigint) => number(value);
+  // In hex a 32-bit number is not extended, and may be the same as an unsigned bound.
+  const joined = (value: number) => BigInt(value >= -32768 && value <= 32767 ? value : value >>> 0);
   const rows: { name: string; value: bigint; omit: boolean; text: string }[] = [
     row('smin', scalar.smin(), scalar.smin() === -(2n ** 63n), signedText(scalar.smin())),
     row('smax', scalar.smax(), scalar.smax() === 2n ** 63n - 1n, signedText(scalar.smax())),
     row('umin', scalar.umin(), scalar.umin() === 0n, unsignedNumber(scalar.umin())),
     row('umax', scalar.umax(), scalar.umax() === 2n ** 64n - 1n, unsignedNumber(scalar.umax())),
-    row('smin32', BigInt(scalar.s32min), scalar.s32min === -(2 ** 31), s32(scalar.s32min)),
-    row('smax32', BigInt(scalar.s32max), scalar.s32max === 2 ** 31 - 1, s32(scalar.s32max)),
+    row('smin32', joined(scalar.s32min), scalar.s32min === -(2 ** 31), s32(scalar.s32min)),
+    row('smax32', joined(scalar.s32max), scalar.s32max === 2 ** 31 - 1, s32(scalar.s32max)),
     row(
       'umin32',
       BigInt(scalar.u32min >>> 0),
