@@ -3,9 +3,11 @@ import { BPF_REG_10 } from '../../isa/opcodes.ts';
 import type { Env } from '../env.ts';
 import { isWithin, outOfRange } from '../explore/exit.ts';
 import { markPrecise } from '../explore/precision.ts';
-import { forgetArguments } from '../explore/registers.ts';
+import { forgetArguments, forgetPackets } from '../explore/registers.ts';
 import { findEarlierVisit, widenAgainst } from '../explore/widen.ts';
+import { effectsOf } from '../flow/effects.ts';
 import { isGlobal } from '../input.ts';
+import { holdsLock, inSleepableContext } from '../regions.ts';
 import { frameText } from '../state/print.ts';
 import { NOT_INIT, UNKNOWN_SCALAR } from '../state/reg.ts';
 import type { Frame, State } from '../state/state.ts';
@@ -40,9 +42,11 @@ export function enterSubprogram(env: Env, insn: Instruction): number {
   const { name, start } = env.subprograms[callee];
   const { state } = env;
   if (isGlobal(env.program, env.subprograms[callee])) {
+    checkGlobalCall(env, callee);
     checkGlobalArguments(env, callee);
     env.say(`Func#${callee} ('${name}') is global and assumed valid.`);
     env.globalCalls.add(callee);
+    if (effectsOf(env)[callee].changesPacket) forgetPackets(env);
     forgetArguments(env);
     env.setReg(0, UNKNOWN_SCALAR);
     return env.at + 1;
@@ -60,6 +64,19 @@ export function enterSubprogram(env: Env, insn: Instruction): number {
     env.say(`callee:\n${frameText(state, frame, all, all)}`);
   }
   return start;
+}
+
+/** Where a global function may be called: nobody has looked at what it does in the state at hand. */
+function checkGlobalCall(env: Env, callee: number): void {
+  const rule = 'global function calls are not allowed while holding a lock';
+  if (holdsLock(env)) {
+    env.say(`${rule},`);
+    throw env.reject('EINVAL', 'use static function instead');
+  }
+  if (!effectsOf(env)[callee].sleeps || inSleepableContext(env)) return;
+  env.say('global functions that may sleep are not allowed in non-sleepable context,');
+  env.say('i.e., in a RCU/IRQ/preempt-disabled section, or in');
+  throw env.reject('EINVAL', 'a non-sleepable BPF program context');
 }
 
 /** The function returns to its caller. @returns the slot to go on at. */
