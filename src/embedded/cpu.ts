@@ -206,8 +206,12 @@ export class Cpu implements Environment {
         return low;
       case 'flags':
         return high * 2 ** 32 + low;
-      case 'value':
+      case 'unchecked':
+      case 'anything':
+      case 'scalar':
         return machine.register(register);
+      default:
+        throw new Violation(machine, `R${register}: ${kind} is not in the embedded kernel`);
     }
   }
 

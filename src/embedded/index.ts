@@ -1,6 +1,6 @@
 import type { Features } from '../kernel.ts';
-import { HELPERS } from '../verifier/helpers.ts';
 import { RUNNABLE_KFUNCS } from './helpers/kfunc-table.ts';
+import { RUNNABLE_HELPERS } from './helpers/table.ts';
 import { EmbeddedKernel, type EmbeddedOptions } from './kernel.ts';
 import { SUPPORTED_MAP_TYPES } from './maps/types.ts';
 import { RUNNABLE_PROGRAM_TYPES } from './runnable.ts';
@@ -20,7 +20,7 @@ export function embeddedFeatures(): Features {
     kernel: 'embedded',
     programTypes: [...RUNNABLE_PROGRAM_TYPES],
     mapTypes: [...SUPPORTED_MAP_TYPES],
-    helpers: HELPERS.map(({ id, name }) => ({ id, name: `bpf_${name}` })),
+    helpers: RUNNABLE_HELPERS.map(({ id, name }) => ({ id, name: `bpf_${name}` })),
     kfuncs: [...RUNNABLE_KFUNCS],
   };
 }

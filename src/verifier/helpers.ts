@@ -1,48 +1,48 @@
-/**
- * The helpers of the embedded kernel by their prototypes: one row each, in the words of Linux's `struct bpf_func_proto`.
- * What a helper does stands in src/embedded/helpers, under the same name.
- */
+import type { ProgramType } from '../object/program-types.ts';
+import { MAP_HELPERS } from './helpers/maps.ts';
+import { PACKET_HELPERS } from './helpers/packets.ts';
+import type { HelperGroup, HelperPrototype } from './helpers/prototype.ts';
+import { SOCKET_HELPERS } from './helpers/sockets.ts';
+import { SYSTEM_HELPERS } from './helpers/system.ts';
+import { HELPER_VARIANTS } from './helpers/variants.ts';
 
 /**
- * What an argument must be. `const_map_ptr` a map; `map_key` and `map_value` memory of that map's key and value size;
- * `mem` memory of the size that the next argument, `size`, gives in bytes; `flags` and `value` plain numbers.
+ * The helpers that the verifier knows, by their prototypes: all that programs of the judged types may call on Linux 6.18,
+ * one row each. What a helper does in the embedded kernel, where it has it, stands in src/embedded/helpers, under the same
+ * name.
  */
-export type HelperArgument = 'const_map_ptr' | 'map_key' | 'map_value' | 'mem' | 'size' | 'flags' | 'value';
 
-/** What r0 holds afterwards: a pointer or NULL, a C int or long, or an unsigned number. */
-export type HelperResult = 'map_value_or_null' | 'integer' | 'u32' | 'u64';
+export type { HelperArgument } from './helpers/arguments.ts';
+export type { HelperGroup, HelperPrototype, HelperResult } from './helpers/prototype.ts';
 
-export interface HelperPrototype {
-  /** `enum bpf_func_id`. */
-  readonly id: number;
-  readonly name: string;
-  readonly args: readonly HelperArgument[];
-  readonly returns: HelperResult;
-  /** Only for maps that programs may write. */
-  readonly changesMap?: true;
-}
-
-export const HELPERS = [
-  { id: 1, name: 'map_lookup_elem', args: ['const_map_ptr', 'map_key'], returns: 'map_value_or_null' },
-  {
-    id: 2,
-    name: 'map_update_elem',
-    args: ['const_map_ptr', 'map_key', 'map_value', 'flags'],
-    returns: 'integer',
-    changesMap: true,
-  },
-  {
-    id: 3,
-    name: 'map_delete_elem',
-    args: ['const_map_ptr', 'map_key'],
-    returns: 'integer',
-    changesMap: true,
-  },
-  { id: 5, name: 'ktime_get_ns', args: [], returns: 'u64' },
-  { id: 6, name: 'trace_printk', args: ['mem', 'size', 'value', 'value', 'value'], returns: 'integer' },
-  { id: 7, name: 'get_prandom_u32', args: [], returns: 'u32' },
-  { id: 8, name: 'get_smp_processor_id', args: [], returns: 'u32' },
-  { id: 14, name: 'get_current_pid_tgid', args: [], returns: 'u64' },
-] as const satisfies readonly HelperPrototype[];
+export const HELPERS = [...SYSTEM_HELPERS, ...MAP_HELPERS, ...PACKET_HELPERS, ...SOCKET_HELPERS];
 
 export type HelperName = (typeof HELPERS)[number]['name'];
+
+const GROUPS: Partial<Record<ProgramType, HelperGroup>> = {
+  syscall: 'syscall',
+  xdp: 'xdp',
+  sched_cls: 'tc',
+  sched_act: 'tc',
+  socket_filter: 'socket_filter',
+  cgroup_skb: 'cgroup_skb',
+  raw_tracepoint: 'raw_tracepoint',
+};
+
+const ALL: readonly HelperGroup[] = [...new Set(Object.values(GROUPS))];
+
+/** Rows by group and number. */
+const TABLES = new Map(
+  ALL.map((group) => {
+    const table = new Map<number, HelperPrototype>();
+    for (const row of [...HELPERS, ...HELPER_VARIANTS] as readonly HelperPrototype[])
+      if (row.in === undefined || row.in.includes(group)) table.set(row.id, row);
+    return [group, table] as const;
+  }),
+);
+
+/** The prototype that a helper has for programs of a type; undefined where they may not call it (Linux: get_func_proto). */
+export function helperFor(type: ProgramType, id: number): HelperPrototype | undefined {
+  const group = GROUPS[type];
+  return group === undefined ? undefined : TABLES.get(group)?.get(id);
+}

@@ -14,20 +14,27 @@ export interface ProgramRules {
   readonly context: ContextRules;
   /** May programs of the type sleep? */
   readonly sleepable?: boolean;
+  /** Its context holds pointers to packet data (Linux: may_access_direct_pkt_data). */
+  readonly readsPacket?: boolean;
   readonly writesPacket?: boolean;
+  /** The context is plain memory: nothing of it is translated (Linux: no convert_ctx_access). */
+  readonly bareContext?: boolean;
+  /** May it load packet data by BPF_ABS and BPF_IND (Linux: may_access_skb)? */
+  readonly loadsPacket?: boolean;
   /** What r0 may be at the end, by attach type. Absent: anything. */
   readonly returns?: (attachType: string | undefined) => readonly [number, number];
 }
 
 export const PROGRAM_RULES: Partial<Record<ProgramType, ProgramRules>> = {
-  syscall: { context: SYSCALL_CONTEXT, sleepable: true },
-  xdp: { context: XDP_CONTEXT, writesPacket: true },
-  sched_cls: { context: SCHED_CLS_CONTEXT, writesPacket: true },
-  sched_act: { context: SCHED_CLS_CONTEXT, writesPacket: true },
-  socket_filter: { context: SOCKET_FILTER_CONTEXT },
+  syscall: { context: SYSCALL_CONTEXT, sleepable: true, bareContext: true },
+  xdp: { context: XDP_CONTEXT, readsPacket: true, writesPacket: true },
+  sched_cls: { context: SCHED_CLS_CONTEXT, readsPacket: true, writesPacket: true, loadsPacket: true },
+  sched_act: { context: SCHED_CLS_CONTEXT, readsPacket: true, writesPacket: true, loadsPacket: true },
+  socket_filter: { context: SOCKET_FILTER_CONTEXT, loadsPacket: true },
   cgroup_skb: {
     context: CGROUP_SKB_CONTEXT,
+    readsPacket: true,
     returns: (attachType) => (attachType === 'cgroup_inet_egress' ? [0, 3] : [0, 1]),
   },
-  raw_tracepoint: { context: RAW_TRACEPOINT_CONTEXT },
+  raw_tracepoint: { context: RAW_TRACEPOINT_CONTEXT, bareContext: true },
 };

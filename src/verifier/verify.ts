@@ -1,6 +1,5 @@
 import type { Instruction } from '../isa/instruction.ts';
 import { BPF_PSEUDO_KFUNC_CALL } from '../isa/opcodes.ts';
-import { arenaOf } from './arena.ts';
 import { callKinds } from './calls/call-kinds.ts';
 import { argumentRegs } from './calls/global-arguments.ts';
 import { helperArguments } from './calls/helper.ts';
@@ -19,6 +18,7 @@ import { checkStackDepth } from './flow/stack-depth.ts';
 import { checkStructure } from './flow/structure.ts';
 import type { ProgramToVerify } from './input.ts';
 import { LEVEL_1, LEVEL_2, LEVEL_STATS } from './log.ts';
+import { checkMaps } from './map-compatibility.ts';
 import { SEAL, VerifiedProgram } from './result.ts';
 import { PROGRAM_RULES, type ProgramRules } from './rules.ts';
 import { pointer, type Reg } from './state/reg.ts';
@@ -61,7 +61,7 @@ function attempt(program: ProgramToVerify): VerifiedProgram {
       env.asyncCallbacks.add(env.exceptionCallback);
       env.globalCalls.add(env.exceptionCallback);
     }
-    arenaOf(env);
+    checkMaps(env);
     exploreAll(env);
     checkStackDepth(env);
   } catch (error) {
@@ -75,10 +75,10 @@ function attempt(program: ProgramToVerify): VerifiedProgram {
 }
 
 function envOf(program: ProgramToVerify, rules: ProgramRules): Env {
-  const { insns, subprograms, kernelBtf } = program;
+  const { insns, subprograms, kernelBtf, type = 'syscall' } = program;
   const callKind = callKinds(kernelBtf);
   const argumentsRead = (insn: Instruction) =>
-    insn.src === BPF_PSEUDO_KFUNC_CALL ? kfuncArguments(kernelBtf, insn) : helperArguments(insn.imm);
+    insn.src === BPF_PSEUDO_KFUNC_CALL ? kfuncArguments(kernelBtf, insn) : helperArguments(type, insn.imm);
   const facts = new Facts(insns.length, subprograms.length);
   return new Env(program, rules, facts, {
     callKind,

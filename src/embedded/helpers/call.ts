@@ -5,23 +5,29 @@ import type { EmbeddedMap } from '../maps/map.ts';
 
 /**
  * How helpers are called: arguments arrive checked and in the form that the prototype's row implies. Only what may need
- * all 64 bits, `value` arguments and `u64` results, is a BigInt.
+ * all 64 bits, `anything`, `scalar` and `unchecked` arguments and `u64` results, is a BigInt.
  */
 
 interface ArgumentForms {
   const_map_ptr: EmbeddedMap;
-  map_key: KernelOffset;
-  map_value: KernelOffset;
-  mem: KernelOffset;
   /** Bytes. */
   size: number;
+  size_or_zero: number;
+  alloc_size: number;
   /** Unsigned; rounded above 2^53, where no flag is. */
   flags: number;
-  value: bigint;
+  anything: bigint;
+  scalar: bigint;
+  unchecked: bigint;
 }
 
+/** Everything else is memory. */
+type FormOf<Argument extends HelperArgument> = Argument extends keyof ArgumentForms
+  ? ArgumentForms[Argument]
+  : KernelOffset;
+
 type Forms<Args extends readonly HelperArgument[]> = {
-  [Index in keyof Args]: ArgumentForms[Args[Index]];
+  [Index in keyof Args]: FormOf<Args[Index]>;
 };
 
 /** A helper's function. For `map_value_or_null` it returns the value's offset or 0. */

@@ -145,7 +145,7 @@ const VIOLATIONS: readonly (readonly [what: string, asm: string, message: string
     'invalid read from stack R2 off=4094',
   ],
   ['a helper that no kernel has', 'call 9999; exit', 'invalid func unknown#9999'],
-  ['a helper that this kernel lacks', 'call 12; exit', 'helper bpf_tail_call is not in the embedded kernel'],
+  ['a helper of other programs', 'call 49; exit', 'program of this type cannot use helper bpf_setsockopt#49'],
   [
     'a store below the stack',
     '*(u8 *)(r10 - 4097) = 1; r0 = 0; exit',

@@ -4,11 +4,11 @@ import { get_current_pid_tgid, get_prandom_u32, get_smp_processor_id, ktime_get_
 import { map_delete_elem, map_lookup_elem, map_update_elem } from './maps.ts';
 import { trace_printk } from './printk.ts';
 
-/** What each helper does, by its name in the prototypes' table. A row without a function does not compile. */
+/** What each helper does, by its name in the prototypes' table. Helpers without a function are judged, but not run. */
 
 type Row<Name extends HelperName> = Extract<(typeof HELPERS)[number], { name: Name }>;
 
-const FUNCTIONS: { [Name in HelperName]: HelperFunction<Row<Name>> } = {
+const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
   map_lookup_elem,
   map_update_elem,
   map_delete_elem,
@@ -26,8 +26,14 @@ export interface Helper {
 }
 
 const BY_ID = new Map<number, Helper>(
-  HELPERS.map((row) => [row.id, { row, call: FUNCTIONS[row.name] as Helper['call'] }]),
+  HELPERS.flatMap((row): [number, Helper][] => {
+    const call = FUNCTIONS[row.name];
+    return call === undefined ? [] : [[row.id, { row, call: call as Helper['call'] }]];
+  }),
 );
+
+/** The helpers that can be run, by number and name. */
+export const RUNNABLE_HELPERS = [...BY_ID.values()].map(({ row: { id, name } }) => ({ id, name }));
 
 /** The helper with this number, or undefined when the embedded kernel has none. */
 export function helper(id: number): Helper | undefined {

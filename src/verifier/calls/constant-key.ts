@@ -7,10 +7,10 @@ import { SPILL, ZERO_BYTE } from '../state/slot.ts';
 
 /**
  * An array element whose index is known is there: its lookup needs no check for NULL (Linux: get_constant_map_key).
- * @returns the key in r2, when it is a known number on the stack.
+ * @returns the key that register `number` points to, when it is a known number on the stack.
  */
-export function constantKey(env: Env, map: MapInfo): number | undefined {
-  const key = env.reg(2);
+export function constantKey(env: Env, map: MapInfo, number: number): number | undefined {
+  const key = env.reg(number);
   if (!isArrayType(map.type) || map.keySize !== 4 || key.kind !== 'fp' || !key.scalar.isConst())
     return undefined;
   const off = key.off + key.scalar.sminNumber();

@@ -1,105 +1,113 @@
 import { helperName } from '../../isa/helper-names.ts';
 import type { Instruction } from '../../isa/instruction.ts';
+import type { ProgramType } from '../../object/program-types.ts';
 import type { Env } from '../env.ts';
-import { forgetArguments, readReg } from '../explore/registers.ts';
-import { HELPERS, type HelperPrototype } from '../helpers.ts';
-import type { MapInfo } from '../input.ts';
-import { isArrayType } from '../map-rules.ts';
-import { fromSignedRange } from '../scalar/scalar.ts';
-import { MAYBE_NULL, NOT_INIT, pointer, type Reg, UNKNOWN_SCALAR } from '../state/reg.ts';
-import { constantKey } from './constant-key.ts';
-import { checkMemoryArgument, checkSizeArgument, wrongType } from './memory-argument.ts';
+import { markPrecise } from '../explore/precision.ts';
+import { forgetArguments } from '../explore/registers.ts';
+import { ARGUMENTS } from '../helpers/arguments.ts';
+import type { HelperPrototype } from '../helpers/prototype.ts';
+import { helperFor } from '../helpers.ts';
+import { isGplCompatible } from '../license.ts';
+import { takesMap } from '../map-rules.ts';
+import { releaseDynptr } from '../memory/dynptr.ts';
+import { forgetPacketPointers } from '../memory/packet-pointers.ts';
+import { fillStack } from '../memory/stack.ts';
+import { holdsReference, releaseReference } from '../state/references.ts';
+import { NOT_INIT } from '../state/reg.ts';
+import { isNull } from '../values.ts';
+import { checkArgument } from './argument.ts';
+import { enterCallback } from './callbacks.ts';
+import { resultOf } from './helper-result.ts';
+import { CallMeta } from './meta.ts';
+import { checkSpecialHelper } from './special-helpers.ts';
 
 /** Calls of helpers by their prototypes (Linux: check_helper_call). */
 
-const BY_ID = new Map<number, HelperPrototype>(HELPERS.map((row) => [row.id, row]));
-
 /** How many of r1 to r5 a helper call reads. */
-export function helperArguments(id: number): number {
-  return BY_ID.get(id)?.args.length ?? 5;
+export function helperArguments(type: ProgramType, id: number): number {
+  const args = helperFor(type, id)?.args;
+  if (args === undefined) return 5;
+  const unchecked = args.findIndex((each) => ARGUMENTS[each].base === 'unchecked');
+  return unchecked < 0 ? args.length : unchecked;
 }
+
+/** Numbers beyond any helper's; what libbpf puts where a weak kfunc is missing is one. */
+const MAX_HELPER = 211;
 
 const BPF_F_RDONLY_PROG = 1 << 7;
 
-/** What libbpf puts where a weak kfunc is missing. */
-const MISSING_KFUNC = 2_002_000_000;
-
-/** CPUs that there may be (CONFIG_NR_CPUS of the embedded kernel). */
-const MAX_CPUS = 64;
-
 /** @returns the slot to go on at. */
 export function checkHelperCall(env: Env, insn: Instruction): number {
-  const row = BY_ID.get(insn.imm);
-  if (row === undefined) {
-    if (insn.imm >= MISSING_KFUNC)
-      throw env.unsupported('it calls a kfunc that is not in the embedded kernel');
-    const name = helperName(insn.imm);
-    if (name === undefined) throw env.reject('EINVAL', `invalid func unknown#${insn.imm}`);
-    throw env.unsupported(`helper bpf_${name} is not in the embedded kernel`);
-  }
-  const map = checkArguments(env, row);
-  const key = row.name === 'map_lookup_elem' && map !== undefined ? constantKey(env, map) : undefined;
+  const row = prototypeOf(env, insn.imm);
+  const meta = new CallMeta();
+  for (let index = 0; index < row.args.length; index++) checkArgument(env, row, index, meta);
+  checkMapWrite(env, row, meta);
+  if (row.name === 'tail_call') noteTailCall(env, meta);
+  if (meta.size > 0) fillStack(env, meta.register, meta.size);
+  if (meta.releaseRegister > 0) release(env, row, meta);
+  const changesPacket = checkSpecialHelper(env, row, meta) || row.changesPacket === true;
+  if (row.callback !== undefined && meta.subprog >= 0) enterCallback(env, insn, row.callback, meta);
   forgetArguments(env);
   env.setReg(0, NOT_INIT);
-  env.setReg(0, resultOf(env, row, map, key));
+  env.setReg(0, resultOf(env, row, meta));
+  checkMap(env, row, meta);
+  if (row.name === 'get_func_ip') {
+    const where = `not supported for program type ${env.program.type === 'raw_tracepoint' ? 17 : 31}`;
+    throw env.reject('ENOTSUPP', `func ${titleOf(row)} ${where}`);
+  }
+  if (changesPacket) forgetPacketPointers(env);
   return env.at + 1;
 }
 
-/** @returns the map argument, when there is one. */
-function checkArguments(env: Env, row: HelperPrototype): MapInfo | undefined {
-  let map: MapInfo | undefined;
-  row.args.forEach((kind, index) => {
-    const number = index + 1;
-    // What a format string may name, or not.
-    if (kind === 'value') return;
-    readReg(env, number);
-    switch (kind) {
-      case 'const_map_ptr': {
-        const reg = env.reg(number);
-        if (reg.kind !== 'map_ptr') throw wrongType(env, number, 'map_ptr');
-        map = reg.map;
-        if (map !== undefined) checkMap(env, row, map);
-        return;
-      }
-      case 'map_key':
-        checkMemoryArgument(env, number, map?.keySize ?? 0, false);
-        return;
-      case 'map_value':
-        checkMemoryArgument(env, number, map?.valueSize ?? 0, false);
-        return;
-      case 'size':
-        checkSizeArgument(env, number);
-        return;
-      case 'mem': {
-        const { kind: type, maybeNull } = env.reg(number);
-        if (type === 'scalar' || type === 'arena' || maybeNull) checkMemoryArgument(env, number, 1, false);
-        return;
-      }
-      default:
-    }
-  });
-  return map;
+/** A helper as Linux's messages name it: `bpf_loop#181`. */
+function titleOf({ id, name }: HelperPrototype): string {
+  return `bpf_${name}#${id}`;
 }
 
-/** Whether the helper may be called on this map (Linux: record_func_map). */
-function checkMap(env: Env, { changesMap }: HelperPrototype, map: MapInfo): void {
-  if (changesMap && (map.flags & BPF_F_RDONLY_PROG) !== 0)
+/** The prototype of a helper that this program may call here. */
+function prototypeOf(env: Env, id: number): HelperPrototype {
+  const name = helperName(id);
+  if (id < 0 || id > MAX_HELPER) throw env.reject('EINVAL', `invalid func unknown#${id}`);
+  const row = helperFor(env.program.type ?? 'syscall', id);
+  if (row === undefined) {
+    const title = `${name === undefined ? 'unspec' : `bpf_${name}`}#${id}`;
+    throw env.reject('EINVAL', `program of this type cannot use helper ${title}`);
+  }
+  if (row.gplOnly && !isGplCompatible(env.program.license)) {
+    const rule = 'cannot call GPL-restricted function from non-GPL compatible program';
+    throw env.reject('EINVAL', rule);
+  }
+  if (row.forbidden) throw env.reject('EINVAL', 'helper call is not allowed in probe');
+  if (row.sleeps === true && !env.sleepable)
+    throw env.reject('EINVAL', 'helper call might sleep in a non-sleepable prog');
+  return row;
+}
+
+/** Linux: record_func_map. */
+function checkMapWrite(env: Env, { changesMap }: HelperPrototype, { map }: CallMeta): void {
+  if (changesMap && map !== undefined && (map.flags & BPF_F_RDONLY_PROG) !== 0)
     throw env.reject('EACCES', 'write into map forbidden');
 }
 
-function resultOf(env: Env, row: HelperPrototype, map: MapInfo | undefined, key: number | undefined): Reg {
-  switch (row.returns) {
-    case 'map_value_or_null': {
-      if (map === undefined) return UNKNOWN_SCALAR;
-      const there = key !== undefined && isArrayType(map.type) && key < map.maxEntries;
-      const id = env.newId();
-      const of = { kind: 'map', map, uid: 0 } as const;
-      if (there && map.inner === undefined) return pointer('map_value', { of });
-      return pointer('map_value', { flags: MAYBE_NULL, id, of });
-    }
-    default:
-      if (row.name === 'get_smp_processor_id')
-        return UNKNOWN_SCALAR.withScalar(fromSignedRange(0, MAX_CPUS - 1));
-      return UNKNOWN_SCALAR;
-  }
+/** A tail call whose index is known is made a jump: the index must be the same on every path (Linux: record_func_key). */
+function noteTailCall(env: Env, { map }: CallMeta): void {
+  const { kind, scalar } = env.reg(3);
+  if (kind === 'scalar' && scalar.isConst() && map !== undefined && scalar.uminNumber() < map.maxEntries)
+    markPrecise(env, 3);
+}
+
+/** The object that an argument gives back. */
+function release(env: Env, row: HelperPrototype, meta: CallMeta): void {
+  const number = meta.releaseRegister;
+  if (ARGUMENTS[row.args[number - 1]].base === 'dynptr') releaseDynptr(env, number);
+  else if (meta.refId !== 0 && holdsReference(env, meta.refId)) releaseReference(env, meta.refId);
+  else if (meta.refId !== 0 || !isNull(env.reg(number)))
+    throw env.reject('EINVAL', `func ${titleOf(row)} reference has not been acquired before`);
+}
+
+function checkMap(env: Env, row: HelperPrototype, { map }: CallMeta): void {
+  if (map === undefined) return;
+  const type = env.program.type ?? 'syscall';
+  if (takesMap(type, map.type, row.name, (line) => env.say(line))) return;
+  throw env.reject('EINVAL', `cannot pass map_type ${map.type} into func ${titleOf(row)}`);
 }

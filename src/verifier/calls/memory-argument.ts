@@ -1,73 +1,90 @@
 import type { Env } from '../env.ts';
 import { markPrecise } from '../explore/precision.ts';
-import type { Access } from '../memory/access.ts';
+import { type Access, checkAccess } from '../memory/access.ts';
 import { checkMapAccess, mayAccessMap } from '../memory/map-access.ts';
 import { checkPacket, checkRegion } from '../memory/region.ts';
 import { checkStackRange } from '../memory/stack.ts';
 import { typeName } from '../state/print.ts';
 import { MEM_RDONLY } from '../state/reg.ts';
 import { isNull } from '../values.ts';
+import { wrongType } from './argument-types.ts';
+import type { CallMeta } from './meta.ts';
 
-/** Memory that a helper reads through an argument (Linux: check_helper_mem_access, check_mem_size_reg). */
+/** Memory that a helper reads or writes through an argument (Linux: check_helper_mem_access, check_mem_size_reg). */
 
-/** Kinds of pointer that helpers take for memory, as Linux lists them. */
-const MEMORY = 'fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_';
-
-/** @param access `write` for memory that the callee may change too. */
+/**
+ * @param access `write` for memory that the callee may change too.
+ * @param meta notes stack that the callee fills, where it is said to (`raw`).
+ */
 export function checkMemoryArgument(
   env: Env,
   number: number,
   size: number,
   zeroAllowed: boolean,
   access: Access = 'read',
+  meta?: CallMeta,
 ): void {
   const reg = env.reg(number);
   const { off } = reg;
-  if (zeroAllowed && size === 0 && isNull(reg)) return;
-  if (reg.maybeNull) throw wrongType(env, number, MEMORY);
   switch (reg.kind) {
     case 'pkt':
     case 'pkt_meta':
-      if (access === 'write' && !env.rules.writesPacket)
-        throw env.reject('EACCES', 'cannot write into packet');
       checkPacket(env, number, off, size, zeroAllowed);
       return;
     case 'map_key':
-      checkRegion(env, number, off, size, reg.map?.keySize ?? 0, zeroAllowed);
+      if (access === 'write') throw readOnly(env, number);
+      checkRegion(env, number, off, size, reg.map?.keySize ?? 0, false);
       return;
     case 'map_value':
+      if (reg.maybeNull) break;
       mayAccessMap(env, number, off, size, access);
       checkMapAccess(env, number, off, size, zeroAllowed);
       return;
     case 'mem':
-      if (access === 'write' && reg.has(MEM_RDONLY))
-        throw env.reject('EACCES', `R${number} cannot write into ${typeName(reg)}`);
+      if (reg.maybeNull) break;
+      if (access === 'write' && reg.has(MEM_RDONLY)) throw readOnly(env, number);
       checkRegion(env, number, off, size, reg.of?.kind === 'mem' ? reg.of.size : 0, zeroAllowed);
       return;
     case 'fp':
-      checkStackRange(env, number, off, size, zeroAllowed, access);
+      checkStackRange(env, number, off, size, zeroAllowed, access, meta);
+      return;
+    case 'btf_id':
+    case 'buf':
+      throw env.unsupported(`R${number} points to a kernel object, which the call reads as memory`);
+    case 'ctx':
+      if (!env.rules.bareContext) break;
+      if (size === 0 && zeroAllowed) return;
+      checkAccess(env, { access, base: number, off: size - 1, size: 1, value: -1 });
       return;
     default:
-      throw wrongType(env, number, MEMORY);
   }
+  // NULL has no bytes.
+  if (zeroAllowed && size === 0 && isNull(reg)) return;
+  throw wrongType(env, number, 'fp');
 }
 
-export function wrongType(env: Env, number: number, expected: string): Error {
-  return env.reject('EACCES', `R${number} type=${typeName(env.reg(number))} expected=${expected}`);
+function readOnly(env: Env, number: number): Error {
+  return env.reject('EACCES', `R${number} cannot write into ${typeName(env.reg(number))}`);
 }
 
 /** Linux: BPF_MAX_VAR_SIZ. */
 const MAX_SIZE = 2 ** 29;
 
 /** The register `number` is the size of the memory that the one before it points to. */
-export function checkSizeArgument(env: Env, number: number): void {
-  const { kind, scalar } = env.reg(number);
-  if (kind !== 'scalar') throw wrongType(env, number, 'scalar');
+export function checkSizeArgument(
+  env: Env,
+  number: number,
+  zeroAllowed = false,
+  access: Access = 'read',
+  meta?: CallMeta,
+): void {
+  const { scalar } = env.reg(number);
+  if (meta !== undefined) meta.maxSize = scalar.umaxNumber();
   if (scalar.sminNumber() < 0) {
     const advice = "min value is negative, either use unsigned or 'var &= const'";
     throw env.reject('EACCES', `R${number} ${advice}`);
   }
-  if (scalar.uminNumber() === 0) {
+  if (scalar.uminNumber() === 0 && !zeroAllowed) {
     const range = `u64=[${scalar.umin()},${scalar.umax()}]`;
     throw env.reject('EACCES', `R${number} invalid zero-sized read: ${range}`);
   }
@@ -75,6 +92,8 @@ export function checkSizeArgument(env: Env, number: number): void {
     const advice = "unbounded memory access, use 'var &= const' or 'if (var < const)'";
     throw env.reject('EACCES', `R${number} ${advice}`);
   }
-  checkMemoryArgument(env, number - 1, scalar.umaxNumber(), false);
+  // Memory that may be filled in part must be there before.
+  const filled = scalar.isConst() ? meta : undefined;
+  checkMemoryArgument(env, number - 1, scalar.umaxNumber(), zeroAllowed, access, filled);
   markPrecise(env, number);
 }

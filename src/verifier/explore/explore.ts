@@ -25,6 +25,7 @@ import { checkExit, checkThrow } from './exit.ts';
 import { pushHistory } from './history.ts';
 import { checkJump } from './jump.ts';
 import { logInstruction, logPruned, logState } from './narrate.ts';
+import { checkPacketLoad } from './packet-load.ts';
 import { isVisited } from './prune.ts';
 import { readReg, writeReg } from './registers.ts';
 import { findEarlierVisit, widenAgainst } from './widen.ts';
@@ -133,6 +134,10 @@ function checkInstruction(env: Env, insn: Instruction): number {
       checkExit(env);
       if (env.state.depth > 0) return leaveSubprogram(env);
       return END;
+    case 'ld_abs':
+    case 'ld_ind':
+      checkPacketLoad(env, insn, row);
+      return at + 1;
     default:
       throw env.unsupported(`${row?.name ?? 'this instruction'} is not followed by this verifier`);
   }

@@ -3,7 +3,7 @@ import type { JumpOp, JumpOpcode } from '../../isa/opcodes.ts';
 import { type Env, eachReg } from '../env.ts';
 import { branchTaken, refine } from '../scalar/compare.ts';
 import { constant } from '../scalar/scalar.ts';
-import { MAYBE_NULL, type Reg, scalarReg, ZERO_SCALAR } from '../state/reg.ts';
+import { MAYBE_NULL, type Reg, type RegKind, scalarReg, ZERO_SCALAR } from '../state/reg.ts';
 import type { State } from '../state/state.ts';
 import { isNotNull } from '../values.ts';
 import { pushBranch } from './branches.ts';
@@ -101,13 +101,24 @@ function comparePointers(
 }
 
 /** A pointer of which it is known now that it is not NULL (Linux: mark_ptr_not_null_reg). */
-function notNull(reg: Reg): Reg {
+export function notNull(reg: Reg): Reg {
   const flags = reg.flags & ~MAYBE_NULL;
-  const inner = reg.kind === 'map_value' ? reg.map?.inner : undefined;
-  if (inner !== undefined)
-    return reg.with({ kind: 'map_ptr', flags, of: { kind: 'map', map: inner, uid: reg.id } });
-  return reg.with({ flags });
+  const map = reg.kind === 'map_value' ? reg.map : undefined;
+  if (map?.inner !== undefined) {
+    const timed = map.inner.fields?.fields.some(({ kind }) => TIMED.includes(kind));
+    const uid = timed ? reg.id : 0;
+    return reg.with({ kind: 'map_ptr', flags, of: { kind: 'map', map: map.inner, uid } });
+  }
+  // The values of these maps are sockets.
+  const socket = map === undefined ? undefined : SOCKET_MAPS[map.type];
+  return socket === undefined ? reg.with({ flags }) : reg.with({ kind: socket, flags, of: undefined });
 }
+
+/** What belongs to one map, so that lookups of inner maps must be told apart. */
+const TIMED: readonly string[] = ['timer', 'wq', 'task_work'];
+
+/** By BPF_MAP_TYPE_*: xskmap, sockmap, sockhash. */
+const SOCKET_MAPS: Readonly<Record<number, RegKind>> = { 17: 'xdp_sock', 15: 'sock', 18: 'sock' };
 
 /** All copies of an or-null pointer become NULL, or the pointer (Linux: mark_ptr_or_null_regs). */
 function resolveNull(state: State, pointer: Reg, isNull: boolean): void {

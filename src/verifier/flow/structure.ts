@@ -3,6 +3,7 @@ import { BPF_PSEUDO_KFUNC_CALL, opcode } from '../../isa/opcodes.ts';
 import { validateInstruction } from '../../isa/validate.ts';
 import { VerifierError } from '../errors.ts';
 import type { ProgramToVerify } from '../input.ts';
+import { isGplCompatible } from '../license.ts';
 
 /** Faults that Linux sees before it follows any path (resolve_pseudo_ldimm64). */
 const ALWAYS = /^(unknown opcode|BPF_LDX uses reserved fields|invalid bpf_ld_imm64 insn|unrecognized)/;
@@ -21,21 +22,11 @@ export function checkStructure(program: ProgramToVerify): void {
   for (const { start, end } of subprograms) checkReach(program, start, end);
 }
 
-/** Licences that Linux takes for GPL-compatible (include/linux/license.h). */
-const GPL_COMPATIBLE: readonly string[] = [
-  'GPL',
-  'GPL v2',
-  'GPL and additional rights',
-  'Dual BSD/GPL',
-  'Dual MIT/GPL',
-  'Dual MPL/GPL',
-];
-
 /** Calls go to functions of the program, and to kfuncs only under a licence that allows it. */
 function checkCalls(program: ProgramToVerify): void {
   const starts = new Set(program.subprograms.map(({ start }) => start));
-  const { license = 'GPL' } = program;
-  const compatible = GPL_COMPATIBLE.includes(license);
+  const { license } = program;
+  const compatible = isGplCompatible(license);
   program.insns.forEach((insn, index) => {
     if (!compatible && opcode(insn.code)?.kind === 'call' && insn.src === BPF_PSEUDO_KFUNC_CALL) {
       const advice = `its licence is '${license}': char LICENSE[] SEC("license") = "GPL"`;

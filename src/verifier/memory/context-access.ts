@@ -1,4 +1,5 @@
 import type { Env } from '../env.ts';
+import { typeName } from '../state/print.ts';
 import { pointer, type Reg, UNKNOWN_SCALAR } from '../state/reg.ts';
 import type { Access } from './access.ts';
 import { tnumText } from './stack.ts';
@@ -33,12 +34,17 @@ export function accessContext(
   return field.gives === undefined ? UNKNOWN_SCALAR : pointer(field.gives);
 }
 
-/** The context is accessed at fixed offsets from where it begins (Linux: check_ptr_off_reg). */
-export function checkUnmoved(env: Env, number: number): void {
-  const { kind, off, scalar } = env.reg(number);
-  if (off < 0) throw env.reject('EACCES', `negative offset ${kind} ptr R${number} off=${off} disallowed`);
-  if (off !== 0)
-    throw env.reject('EACCES', `dereference of modified ${kind} ptr R${number} off=${off} disallowed`);
+/**
+ * A pointer that leads to where its object begins (Linux: check_ptr_off_reg). @param fixedAllowed whether it may also lead
+ * to a known place inside.
+ */
+export function checkUnmoved(env: Env, number: number, fixedAllowed = false): void {
+  const reg = env.reg(number);
+  const { off, scalar } = reg;
+  const type = typeName(reg);
+  if (off < 0) throw env.reject('EACCES', `negative offset ${type} ptr R${number} off=${off} disallowed`);
+  if (off !== 0 && !fixedAllowed)
+    throw env.reject('EACCES', `dereference of modified ${type} ptr R${number} off=${off} disallowed`);
   if (!scalar.isConst() || scalar.smaxNumber() !== 0)
-    throw env.reject('EACCES', `variable ${kind} access var_off=${tnumText(scalar)} disallowed`);
+    throw env.reject('EACCES', `variable ${type} access var_off=${tnumText(scalar)} disallowed`);
 }

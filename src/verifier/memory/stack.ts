@@ -19,6 +19,7 @@ import {
 } from '../state/slot.ts';
 import type { Frame } from '../state/state.ts';
 import { isNull, withScalarId } from '../values.ts';
+import { destroyDynptr } from './dynptr.ts';
 import { byteOf, checkStackBounds, slotOf, stackRange } from './stack-bounds.ts';
 
 /**
@@ -77,6 +78,7 @@ export function writeStack(env: Env, base: number, off: number, size: number, va
 
 function writeFixed(env: Env, frame: Frame, off: number, size: number, value: number): void {
   const slot = slotOf(off);
+  destroyDynptr(env, frame, slot);
   const aligned = off % 8 === 0;
   const reg = value >= 0 ? env.reg(value) : undefined;
   scratch(env, frame, slot);
@@ -120,6 +122,7 @@ function writeVariable(env: Env, frame: Frame, base: Reg, off: number, size: num
   const reg = value >= 0 ? env.reg(value) : undefined;
   const zero = storesZero(env, reg);
   let usedZero = false;
+  for (let i = min; i < max + size; i++) destroyDynptr(env, frame, slotOf(i));
   for (let i = min; i < max + size; i++) {
     const slot = slotOf(i);
     const old = slotAt(frame, slot);
@@ -283,5 +286,21 @@ export function checkStackRange(
       throw env.reject('EACCES', `invalid read from stack R${number} ${where} size ${size}`);
     }
     markStackRead(env, base.frame, at);
+  }
+}
+
+/** Bytes that a helper filled: nothing is known of them (Linux: the stores that check_helper_call makes up). */
+export function fillStack(env: Env, number: number, size: number): void {
+  const base = env.reg(number);
+  const frame = env.state.frames[base.frame];
+  const start = base.off + base.scalar.sminNumber();
+  for (let off = start; off < start + size; off++) {
+    const at = slotOf(off);
+    const { bytes, isSpill } = slotAt(frame, at);
+    scratch(env, frame, at);
+    frame.stack[at] = new StackSlot(
+      setByte(isSpill ? withoutSpecial(bytes) : bytes, byteOf(off), MISC),
+      undefined,
+    );
   }
 }

@@ -57,7 +57,12 @@ export type Referent =
       readonly map: MapInfo /** Tells lookups of inner maps apart. */;
       readonly uid: number;
     }
-  | { readonly kind: 'mem'; readonly size: number }
+  | {
+      readonly kind: 'mem';
+      readonly size: number;
+      /** Of memory that a dynptr gave: which one, and whether it is packet data. */
+      readonly slice?: { readonly id: number; readonly packet: boolean };
+    }
   | { readonly kind: 'btf'; readonly btf: Btf; readonly id: number }
   | { readonly kind: 'func'; readonly subprog: number }
   | {
@@ -211,9 +216,9 @@ export function sameReferent(a: Referent | undefined, b: Referent | undefined): 
   if (a === undefined || b === undefined || a.kind !== b.kind) return false;
   switch (a.kind) {
     case 'map':
-      return b.kind === 'map' && a.map === b.map;
+      return b.kind === 'map' && a.map === b.map && a.uid === b.uid;
     case 'mem':
-      return b.kind === 'mem' && a.size === b.size;
+      return b.kind === 'mem' && a.size === b.size && a.slice?.id === b.slice?.id;
     case 'btf':
       return b.kind === 'btf' && a.btf === b.btf && a.id === b.id;
     case 'func':

@@ -1,0 +1,17 @@
+import type { HelperPrototype } from './prototype.ts';
+
+/** Helpers whose prototype is another one for some program types: these rows go before those of the same number. */
+export const HELPER_VARIANTS = [
+  { id: 17, name: 'get_cgroup_classid', args: ['ctx'], returns: 'integer', in: ['tc'] },
+  {
+    id: 46,
+    name: 'get_socket_cookie',
+    args: ['btf_sock_common_or_null'],
+    returns: 'integer',
+    in: ['syscall'],
+  },
+  { id: 107, name: 'sk_storage_get', args: [], returns: 'integer', in: ['syscall'], forbidden: true },
+  { id: 108, name: 'sk_storage_delete', args: [], returns: 'integer', in: ['syscall'], forbidden: true },
+  { id: 147, name: 'd_path', args: [], returns: 'integer', in: ['syscall'], forbidden: true },
+  { id: 188, name: 'xdp_get_buff_len', args: ['xdp_buff'], returns: 'integer', in: ['syscall'] },
+] as const satisfies readonly HelperPrototype[];
