@@ -79,6 +79,8 @@ export class Env {
   /** Registers and slots that changed since the state was printed last: bits per register, and slots by frame. */
   scratchedRegs = 0;
   readonly scratchedSlots = new Set<number>();
+  /** Another path was taken up, or a function came back: the log is to say where, and all of the state. */
+  fresh = false;
   /** Special places, loops, and live registers of the program, found before exploration. */
   readonly points: Points;
   readonly components: Int32Array;

@@ -97,6 +97,8 @@ export function leaveSubprogram(env: Env): number {
     env.say(`to caller at ${next}:\n${frameText(state, state.frame, all, all)}`);
   }
   env.scratchedSlots.clear();
+  env.scratchedRegs = 0;
+  env.fresh = true;
   if (calledBack) {
     const earlier = findEarlierVisit(env, state, next);
     if (earlier !== undefined) widenAgainst(earlier, state);

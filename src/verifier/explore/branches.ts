@@ -34,6 +34,7 @@ export function popBranch(env: Env): boolean {
   const branch = env.pending.pop();
   if (branch === undefined) return false;
   env.state = branch.state;
+  env.fresh = true;
   env.at = branch.insn;
   env.previous = branch.previous;
   if (!env.log.all) env.log.cutTo(branch.logPosition);

@@ -39,7 +39,6 @@ import { findEarlierVisit, widenAgainst } from './widen.ts';
 export const MAX_PROCESSED = 1_000_000;
 
 export function explore(env: Env): void {
-  let fresh = false;
   for (;;) {
     env.historyAt = -1;
     if (++env.processed > MAX_PROCESSED) {
@@ -49,18 +48,15 @@ export function explore(env: Env): void {
     env.state.lastInsn = env.previous;
     env.state.insn = env.at;
     if (env.points.prune[env.at] === 1 && isVisited(env)) {
-      logPruned(env, fresh);
+      logPruned(env);
       if (!popBranch(env)) return;
-      fresh = true;
       continue;
     }
     if (env.points.jump[env.at] === 1) pushHistory(env, env.state);
-    if (env.log.detailed) logInstruction(env, fresh);
-    fresh = false;
+    if (env.log.detailed) logInstruction(env);
     const next = checkInstruction(env, env.insns[env.at]);
     if (next === END) {
       if (!popBranch(env)) return;
-      fresh = true;
       env.scratchedRegs = -1;
       continue;
     }

@@ -42,10 +42,10 @@ function callName(env: Env, insn: Instruction): string | undefined {
   return name === undefined ? undefined : `bpf_${name}`;
 }
 
-/** @param fresh whether another path was just taken up: all of its state is written. */
-export function logInstruction(env: Env, fresh: boolean): void {
+export function logInstruction(env: Env): void {
   const { log, at } = env;
-  if (fresh && log.all) {
+  if (env.fresh && log.all) {
+    env.fresh = false;
     log.write(`\nfrom ${env.previous} to ${at}:${frameText(env.state, env.frame, all, all)}\n`);
   }
   logState(env);
@@ -78,9 +78,9 @@ export function logProgram(env: Env): void {
 }
 
 /** The path meets a state that was found safe. */
-export function logPruned(env: Env, fresh: boolean): void {
+export function logPruned(env: Env): void {
   const { log } = env;
   if (!log.detailed) return;
-  log.write(fresh ? `\nfrom ${env.previous} to ${env.at}: safe\n` : `${env.at}: safe\n`);
+  log.write(env.fresh ? `\nfrom ${env.previous} to ${env.at}: safe\n` : `${env.at}: safe\n`);
   env.scratchedRegs = -1;
 }

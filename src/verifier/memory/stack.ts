@@ -157,7 +157,6 @@ export function readStack(env: Env, base: number, off: number, size: number, dst
     const slot = slotAt(frame, slotOf(i));
     const type = slot.byte(byteOf(i));
     markStackRead(env, reg.frame, slotOf(i));
-    scratch(env, frame, slotOf(i));
     if (type === MISC || type === ZERO_BYTE || type === INVALID || slot.isSpill) continue;
     const where = `R${base} var_off ${tnumText(reg.scalar)}+${i - min} size ${size}`;
     throw env.reject('EACCES', `invalid read from stack ${where}`);
@@ -233,9 +232,12 @@ function checkReadable(env: Env, slot: StackSlot, off: number, size: number, spi
 
 /** A register loaded from bytes: zero when all are (Linux: mark_reg_stack_read). */
 function setFromBytes(env: Env, frame: Frame, from: number, to: number, dst: number): void {
-  let zeroes = 0;
-  for (let i = from; i < to; i++) if (slotAt(frame, slotOf(i)).byte(byteOf(i)) === ZERO_BYTE) zeroes++;
-  env.setReg(dst, zeroes === to - from ? ZERO_SCALAR : UNKNOWN_SCALAR);
+  let zeroes = true;
+  for (let i = from; i < to && zeroes; i++) {
+    scratch(env, frame, slotOf(i));
+    zeroes = slotAt(frame, slotOf(i)).byte(byteOf(i)) === ZERO_BYTE;
+  }
+  env.setReg(dst, zeroes ? ZERO_SCALAR : UNKNOWN_SCALAR);
 }
 
 /** What a helper that writes or reads stack through a pointer needs: see {@link checkStackRange}. */
