@@ -1,7 +1,6 @@
 import { type Env, Rejection } from '../env.ts';
 import { checkUnmoved } from '../memory/context-access.ts';
 import {
-  ARENA_REG,
   MAYBE_NULL,
   MEM_RDONLY,
   PTR_TRUSTED,
@@ -28,7 +27,8 @@ function argumentReg(env: Env, arg: GlobalArgument): Reg {
     case 'ctx':
       return pointer('ctx');
     case 'arena':
-      return ARENA_REG;
+      // Any number may be passed: it is an arena pointer once it has been cast.
+      return UNKNOWN_SCALAR;
     case 'dynptr':
       return pointer('dynptr', {
         id: env.newId(),

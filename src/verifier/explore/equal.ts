@@ -59,9 +59,7 @@ function regsEqual(old: Reg, current: Reg, ids: Ids, exactness: Exactness): bool
   switch (old.kind) {
     case 'scalar':
       if (!old.precise && exactness === 'relaxed') return true;
-      if ((old.id & ADD_CONST) !== (current.id & ADD_CONST)) return false;
-      if ((old.id & ADD_CONST) !== 0 && old.off !== current.off) return false;
-      return within(old.scalar, current.scalar) && ids.sameScalar(old.id, current.id);
+      return within(old.scalar, current.scalar) && sameLink(old, current, ids);
     case 'map_key':
     case 'map_value':
     case 'mem':
@@ -85,6 +83,14 @@ function regsEqual(old: Reg, current: Reg, ids: Ids, exactness: Exactness): bool
     default:
       return sameReg(old, current, ids);
   }
+}
+
+/** One that was tied to nothing may be tied now; else to the same, with the same constant between. */
+function sameLink(old: Reg, current: Reg, ids: Ids): boolean {
+  if (old.id === 0) return true;
+  const added = old.id & ADD_CONST;
+  if (added !== (current.id & ADD_CONST) || (added !== 0 && old.off !== current.off)) return false;
+  return ids.sameScalar(old.id & ~ADD_CONST, current.id & ~ADD_CONST);
 }
 
 /** The same but for ids that correspond (Linux: regs_exact). */
