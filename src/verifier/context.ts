@@ -1,4 +1,5 @@
-import type { RegKind } from './state/reg.ts';
+import type { AttachType } from '../object/program-types.ts';
+import { MAYBE_NULL, type RegKind } from './state/reg.ts';
 
 /**
  * What programs may read and write of their context, by program type: Linux's is_valid_access functions as tables.
@@ -11,13 +12,15 @@ export interface ContextField {
   readonly size: number;
   /** What a load gives; a number unless said. */
   readonly gives?: RegKind;
+  /** Of the pointer that it gives. */
+  readonly flags?: number;
   readonly writable?: boolean;
   /** Parts of it may be read. Default true for numbers of 4 bytes. */
   readonly whole?: boolean;
   /** Any aligned part may be written too. */
   readonly parts?: boolean;
-  /** It gives a pointer to a kernel type that is not exposed here. */
-  readonly unsupported?: boolean;
+  /** Only for programs of this attach type. */
+  readonly attachType?: AttachType;
 }
 
 export interface ContextRules {
@@ -30,14 +33,16 @@ const numbers = (...offs: number[]): ContextField[] => offs.map((off) => ({ off,
 
 export const SYSCALL_CONTEXT: ContextRules = { fields: [], buffer: 0xffff };
 
-/** struct xdp_md; egress_ifindex is for programs of a devmap. */
+/** struct xdp_md. */
 export const XDP_CONTEXT: ContextRules = {
   fields: [
     { off: 0, size: 4, gives: 'pkt', whole: true },
     { off: 4, size: 4, gives: 'pkt_end', whole: true },
     { off: 8, size: 4, gives: 'pkt_meta', whole: true },
+    // ingress_ifindex, rx_queue_index, egress_ifindex
     { off: 12, size: 4, whole: true },
     { off: 16, size: 4, whole: true },
+    { off: 20, size: 4, whole: true, attachType: 'xdp_devmap' },
   ],
 };
 
@@ -47,7 +52,8 @@ const SKB: readonly ContextField[] = [
   ...numbers(0, 4, 12, 16, 20, 24, 28, 36, 40, 68, 84),
   // gso_segs, gso_size
   ...numbers(164, 176),
-  { off: 168, size: 8, unsupported: true, whole: true },
+  // sk
+  { off: 168, size: 8, gives: 'sock_common', flags: MAYBE_NULL, whole: true },
 ];
 
 /** cb, five words that are the program's own: any part may be read and written. */
@@ -67,7 +73,9 @@ export const SCHED_CLS_CONTEXT: ContextRules = {
     // mark, queue_mapping, priority, tc_index, tc_classid, tstamp
     ...[8, 12, 32, 44, 72].map((off) => writable(off)),
     writable(152, 8),
+    // wire_len, tstamp_type, hwtstamp
     ...numbers(160),
+    { off: 180, size: 1 },
     { off: 184, size: 8, whole: true },
   ],
 };
@@ -84,9 +92,11 @@ export const CGROUP_SKB_CONTEXT: ContextRules = {
     writable(8),
     writable(32),
     ...numbers(44),
-    ...numbers(88, 92, 96, 132, 136),
-    ...[100, 104, 108, 112, 116, 120, 124, 128].map((off) => ({ off, size: 4 })),
+    // family, remote_port, local_port; the addresses between them are read whole
+    ...numbers(88, 132, 136),
+    ...[92, 96, 100, 104, 108, 112, 116, 120, 124, 128].map((off) => ({ off, size: 4, whole: true })),
     writable(152, 8),
+    { off: 184, size: 8, whole: true },
   ],
 };
 

@@ -16,6 +16,7 @@ import { checkAlignment } from './alignment.ts';
 import { accessContext } from './context-access.ts';
 import { checkMapAccess, isReadOnly, mayAccessMap } from './map-access.ts';
 import { checkPacket, checkRegion } from './region.ts';
+import { checkSocketAccess } from './socket-access.ts';
 import { readStack, writeStack } from './stack.ts';
 
 /**
@@ -53,9 +54,9 @@ export function checkAccess(env: Env, request: MemoryAccess): void {
   const { access, base, size, value } = request;
   const reg = env.reg(base);
   checkAlignment(env, reg, request.off, size, request.strict ?? false);
-  noteAccess(env, reg, request);
   const loads = access === 'read' && value >= 0;
   const loaded = reachMemory(env, reg, request, request.off + reg.off);
+  noteAccess(env, reg, request);
   if (!loads) return;
   if (loaded !== undefined) env.setReg(value, loaded);
   const result = env.reg(value);
@@ -106,6 +107,13 @@ function reachMemory(env: Env, reg: Reg, request: MemoryAccess, off: number): Re
       throw env.unsupported(`R${base} reads a field of struct bpf_map`);
     case 'arena':
       return UNKNOWN_SCALAR;
+    case 'sock':
+    case 'sock_common':
+    case 'tcp_sock':
+    case 'xdp_sock':
+      if (access === 'write') throw env.reject('EACCES', `R${base} cannot write into ${typeName(reg)}`);
+      checkSocketAccess(env, base, off, size);
+      return UNKNOWN_SCALAR;
     default:
       throw refuse();
   }
@@ -128,7 +136,11 @@ function constantOf(reg: Reg, off: number, size: number): Reg | undefined {
 function noteAccess(env: Env, reg: Reg, { off }: MemoryAccess): void {
   const fact = env.facts.of(env.at);
   const memory = MEMORY[reg.kind] ?? 'kernel';
-  if (fact.memory !== undefined && mixes(fact.memory, memory)) {
+  if (
+    fact.kind !== undefined &&
+    fact.kind !== reg.kind &&
+    (ALONE.includes(fact.kind) || ALONE.includes(reg.kind))
+  ) {
     throw env.reject('EINVAL', 'same insn cannot be used with different pointers');
   }
   const at = reg.kind === 'fp' && reg.scalar.isConst() ? off + reg.off + reg.scalar.sminNumber() : undefined;
@@ -144,9 +156,5 @@ function noteAccess(env: Env, reg: Reg, { off }: MemoryAccess): void {
   fact.memory = memory;
 }
 
-/** Memories that one instruction cannot serve both: their accesses are translated differently. */
-function mixes(a: Memory, b: Memory): boolean {
-  return a !== b && (SPECIAL.includes(a) || SPECIAL.includes(b));
-}
-
-const SPECIAL: readonly Memory[] = ['ctx', 'arena'];
+/** Kinds of pointer that an instruction which has met one goes through always (Linux: reg_type_mismatch_ok). */
+const ALONE: readonly RegKind[] = ['ctx', 'arena', 'sock', 'sock_common', 'tcp_sock', 'xdp_sock', 'btf_id'];

@@ -1,6 +1,6 @@
 import type { Env } from '../env.ts';
 import { typeName } from '../state/print.ts';
-import { pointer, type Reg, UNKNOWN_SCALAR } from '../state/reg.ts';
+import { MAYBE_NULL, pointer, type Reg, UNKNOWN_SCALAR } from '../state/reg.ts';
 import type { Access } from './access.ts';
 import { tnumText } from './stack.ts';
 
@@ -23,15 +23,20 @@ export function accessContext(
     return UNKNOWN_SCALAR;
   }
   const field = fields.find((each) => off >= each.off && off + size <= each.off + each.size);
-  if (field === undefined) throw refuse();
+  if (field === undefined || (field.attachType ?? env.program.attachType) !== env.program.attachType)
+    throw refuse();
   const whole = size === field.size;
   const writes = field.writable === true && (whole || field.parts === true);
   const reads = whole || field.whole !== true;
   // A pointer has no sign to extend.
   if (access === 'write' ? !writes : !reads || (signed && field.gives !== undefined)) throw refuse();
-  if (field.unsupported) throw env.unsupported(`the context field at ${off} is a pointer to a kernel type`);
   env.facts.noteContext(off + size);
-  return field.gives === undefined ? UNKNOWN_SCALAR : pointer(field.gives);
+  if (field.gives === undefined) return UNKNOWN_SCALAR;
+  const { flags = 0 } = field;
+  return pointer(field.gives, {
+    flags,
+    id: (flags & MAYBE_NULL) !== 0 && access === 'read' ? env.newId() : 0,
+  });
 }
 
 /**
