@@ -46,3 +46,8 @@ export function helperFor(type: ProgramType, id: number): HelperPrototype | unde
   const group = GROUPS[type];
   return group === undefined ? undefined : TABLES.get(group)?.get(id);
 }
+
+/** Whether a call of a helper may sleep, in a program that may or may not (Linux: might_sleep). */
+export function sleeps({ sleepable }: { readonly sleepable: boolean }, row: HelperPrototype): boolean {
+  return row.sleeps === 'if_sleepable' ? sleepable : row.sleeps === true;
+}

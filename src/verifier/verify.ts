@@ -9,6 +9,7 @@ import { UnsupportedProgram, VerifierError } from './errors.ts';
 import { explore, MAX_PROCESSED } from './explore/explore.ts';
 import { logProgram } from './explore/narrate.ts';
 import { Facts } from './facts.ts';
+import { checkAbnormalReturns } from './flow/abnormal-return.ts';
 import { findComponents } from './flow/components.ts';
 import { findExceptionCallback } from './flow/exceptions.ts';
 import { withoutFastcalls } from './flow/fastcall.ts';
@@ -61,6 +62,7 @@ function attempt(program: ProgramToVerify): VerifiedProgram {
       env.asyncCallbacks.add(env.exceptionCallback);
       env.globalCalls.add(env.exceptionCallback);
     }
+    checkAbnormalReturns(env);
     checkMaps(env);
     exploreAll(env);
     checkStackDepth(env);

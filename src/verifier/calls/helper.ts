@@ -31,8 +31,11 @@ export function helperArguments(type: ProgramType, id: number): number {
   return unchecked < 0 ? args.length : unchecked;
 }
 
-/** Numbers beyond any helper's; what libbpf puts where a weak kfunc is missing is one. */
+/** Numbers beyond are no helper's. */
 const MAX_HELPER = 211;
+/** What libbpf puts where a weak kfunc is missing, and where a CO-RE relocation finds nothing. */
+const MISSING_KFUNC = 2_002_000_000;
+const BAD_RELOCATION = 0xbad2310;
 
 const BPF_F_RDONLY_PROG = 1 << 7;
 
@@ -67,6 +70,9 @@ function titleOf({ id, name }: HelperPrototype): string {
 /** The prototype of a helper that this program may call here. */
 function prototypeOf(env: Env, id: number): HelperPrototype {
   const name = helperName(id);
+  if (id >= MISSING_KFUNC) throw env.unsupported('it calls a kfunc that is not in the embedded kernel');
+  if (id === BAD_RELOCATION)
+    throw env.unsupported('it relies on a kernel type or field that the embedded kernel does not have');
   if (id < 0 || id > MAX_HELPER) throw env.reject('EINVAL', `invalid func unknown#${id}`);
   const row = helperFor(env.program.type ?? 'syscall', id);
   if (row === undefined) {

@@ -132,8 +132,7 @@ function checkInstruction(env: Env, insn: Instruction): number {
       return END;
     case 'ld_abs':
     case 'ld_ind':
-      checkPacketLoad(env, insn, row);
-      return at + 1;
+      return checkPacketLoad(env, insn, row);
     default:
       throw env.unsupported(`${row?.name ?? 'this instruction'} is not followed by this verifier`);
   }

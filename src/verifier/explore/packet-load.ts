@@ -1,16 +1,20 @@
 import type { Instruction } from '../../isa/instruction.ts';
 import type { PacketOpcode } from '../../isa/opcodes.ts';
 import { checkResources } from '../calls/resource-leak.ts';
+import { leaveSubprogram } from '../calls/subprogram.ts';
 import type { Env } from '../env.ts';
 import { checkUnmoved } from '../memory/context-access.ts';
-import { UNKNOWN_SCALAR } from '../state/reg.ts';
+import { UNKNOWN_SCALAR, ZERO_SCALAR } from '../state/reg.ts';
+import { pushBranch } from './branches.ts';
 import { forgetArguments, readReg } from './registers.ts';
 
 /**
  * Loads from a packet by BPF_ABS and BPF_IND (Linux: check_ld_abs): they read r6, the context, clobber r0 to r5, and leave
- * the program, with 0, when the packet is too short.
+ * the function, with 0, when the packet is too short.
+ *
+ * @returns the slot to go on at.
  */
-export function checkPacketLoad(env: Env, { src }: Instruction, { kind }: PacketOpcode): void {
+export function checkPacketLoad(env: Env, { src }: Instruction, { kind }: PacketOpcode): number {
   const what = 'BPF_LD_[ABS|IND]';
   if (!env.rules.loadsPacket)
     throw env.reject('EINVAL', `${what} instructions not allowed for this program type`);
@@ -22,4 +26,8 @@ export function checkPacketLoad(env: Env, { src }: Instruction, { kind }: Packet
   checkUnmoved(env, 6);
   forgetArguments(env);
   env.setReg(0, UNKNOWN_SCALAR);
+  if (env.state.depth === 0) return env.at + 1;
+  pushBranch(env, env.at + 1, env.at);
+  env.setReg(0, ZERO_SCALAR);
+  return leaveSubprogram(env);
 }

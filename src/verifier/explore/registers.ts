@@ -1,6 +1,6 @@
 import { BPF_REG_10, MAX_BPF_REG } from '../../isa/opcodes.ts';
 import type { Env } from '../env.ts';
-import { NOT_INIT, type RegKind, UNKNOWN_SCALAR } from '../state/reg.ts';
+import { NOT_INIT } from '../state/reg.ts';
 
 /** Whether an instruction may name a register (Linux: check_reg_arg). The log shows it behind the instruction. */
 
@@ -19,10 +19,4 @@ export function writeReg(env: Env, number: number): void {
 /** After a call r1 to r5 hold nothing. */
 export function forgetArguments(env: Env): void {
   for (let number = 1; number <= 5; number++) env.setReg(number, NOT_INIT);
-}
-
-/** The packet may be elsewhere now: pointers into it are numbers (Linux: clear_all_pkt_pointers). */
-export function forgetPackets(env: Env): void {
-  const kinds: readonly RegKind[] = ['pkt', 'pkt_meta', 'pkt_end'];
-  env.eachReg((reg) => (kinds.includes(reg.kind) ? UNKNOWN_SCALAR : reg));
 }
