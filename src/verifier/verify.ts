@@ -17,6 +17,7 @@ import { liveRegisters } from './flow/live-registers.ts';
 import { findPoints } from './flow/points.ts';
 import { checkStackDepth } from './flow/stack-depth.ts';
 import { checkStructure } from './flow/structure.ts';
+import { helperFor } from './helpers.ts';
 import type { ProgramToVerify } from './input.ts';
 import { LEVEL_1, LEVEL_2, LEVEL_STATS } from './log.ts';
 import { checkMaps } from './map-compatibility.ts';
@@ -87,7 +88,11 @@ function envOf(program: ProgramToVerify, rules: ProgramRules): Env {
     points: findPoints(insns, callKind),
     components: findComponents(insns, callKind),
     live: liveRegisters(insns, argumentsRead),
-    clobbers: (insn) => (1 << (argumentsRead(insn) + 1)) - 1,
+    clobbers: (insn) => {
+      const all = (1 << (argumentsRead(insn) + 1)) - 1;
+      const helper = insn.src === BPF_PSEUDO_KFUNC_CALL ? undefined : helperFor(type, insn.imm);
+      return helper?.returns === 'void' ? all & ~1 : all;
+    },
   });
 }
 

@@ -1,5 +1,7 @@
 import { type Env, Rejection } from '../env.ts';
+import type { ArgumentRule } from '../helpers/arguments.ts';
 import { checkUnmoved } from '../memory/context-access.ts';
+import { processDynptr } from '../memory/dynptr.ts';
 import {
   MAYBE_NULL,
   MEM_RDONLY,
@@ -10,6 +12,8 @@ import {
   UNKNOWN_SCALAR,
 } from '../state/reg.ts';
 import { isNull } from '../values.ts';
+import { checkArgumentOffset } from './argument.ts';
+import { checkArgumentType } from './argument-types.ts';
 import { argumentsOf, type GlobalArgument } from './global-prototype.ts';
 import { checkMemoryArgument } from './memory-argument.ts';
 
@@ -93,10 +97,17 @@ function checkGlobalArgument(env: Env, arg: GlobalArgument, index: number): void
         throw env.reject('EINVAL', `arg#${index} is expected to be non-NULL`);
       return;
     case 'dynptr':
-      throw env.unsupported(`arg#${index} is a dynptr`);
-    case 'btf':
-      if (arg.nullable && isNull(reg)) return;
-      throw env.unsupported(`arg#${index} is a pointer to a kernel type`);
+      checkArgumentOffset(env, number, { base: 'dynptr' });
+      processDynptr(env, number, { readOnly: true });
+      return;
+    case 'btf': {
+      if (!arg.trusted || (arg.nullable && isNull(reg))) return;
+      const type = env.program.kernelBtf?.nameOf(arg.id) ?? '';
+      const expected = { base: 'btf_id', type } as const;
+      const rule: ArgumentRule = arg.nullable ? { ...expected, nullable: true } : expected;
+      checkArgumentType(env, number, rule, '');
+      checkArgumentOffset(env, number, rule);
+    }
   }
 }
 

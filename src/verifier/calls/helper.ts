@@ -13,13 +13,14 @@ import { releaseDynptr } from '../memory/dynptr.ts';
 import { forgetPacketPointers } from '../memory/packet-pointers.ts';
 import { fillStack } from '../memory/stack.ts';
 import { holdsReference, releaseReference } from '../state/references.ts';
-import { NOT_INIT } from '../state/reg.ts';
+import { NOT_INIT, UNKNOWN_SCALAR } from '../state/reg.ts';
 import { isNull } from '../values.ts';
 import { checkArgument } from './argument.ts';
 import { enterCallback } from './callbacks.ts';
 import { resultOf } from './helper-result.ts';
 import { CallMeta } from './meta.ts';
 import { checkSpecialHelper } from './special-helpers.ts';
+import { returnToo } from './subprogram.ts';
 
 /** Calls of helpers by their prototypes (Linux: check_helper_call). */
 
@@ -48,7 +49,8 @@ export function checkHelperCall(env: Env, insn: Instruction): number {
   if (row.name === 'tail_call') noteTailCall(env, meta);
   if (meta.size > 0) fillStack(env, meta.register, meta.size);
   if (meta.releaseRegister > 0) release(env, row, meta);
-  const changesPacket = checkSpecialHelper(env, row, meta) || row.changesPacket === true;
+  const tailCall = row.name === 'tail_call';
+  const changesPacket = checkSpecialHelper(env, row, meta) || (row.changesPacket === true && !tailCall);
   if (row.callback !== undefined && meta.subprog >= 0) enterCallback(env, insn, row.callback, meta);
   forgetArguments(env);
   env.setReg(0, NOT_INIT);
@@ -59,7 +61,8 @@ export function checkHelperCall(env: Env, insn: Instruction): number {
     throw env.reject('ENOTSUPP', `func ${titleOf(row)} ${where}`);
   }
   if (changesPacket) forgetPacketPointers(env);
-  return env.at + 1;
+  // Another program ran, and what it did to the packet the caller sees.
+  return tailCall ? returnToo(env, UNKNOWN_SCALAR, true) : env.at + 1;
 }
 
 /** A helper as Linux's messages name it: `bpf_loop#181`. */

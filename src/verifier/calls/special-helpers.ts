@@ -1,5 +1,6 @@
 import type { Env } from '../env.ts';
 import { markPrecise } from '../explore/precision.ts';
+import { checkResourceLeak } from '../explore/resource-leak.ts';
 import type { HelperPrototype } from '../helpers/prototype.ts';
 import { dynptrOf } from '../memory/dynptr.ts';
 import { typeName } from '../state/print.ts';
@@ -7,7 +8,6 @@ import type { Reg } from '../state/reg.ts';
 import { isNull } from '../values.ts';
 import { checkSnprintf } from './format.ts';
 import type { CallMeta } from './meta.ts';
-import { checkResources } from './resource-leak.ts';
 
 /**
  * Rules of single helpers that their prototypes do not say (Linux: the switch of check_helper_call).
@@ -16,7 +16,7 @@ import { checkResources } from './resource-leak.ts';
 export function checkSpecialHelper(env: Env, row: HelperPrototype, meta: CallMeta): boolean {
   switch (row.name) {
     case 'tail_call':
-      checkResources(env, 'tail_call');
+      checkResourceLeak(env, 'tail_call');
       return false;
     case 'get_local_storage':
       if (!isNull(env.reg(2)))

@@ -1,6 +1,7 @@
 import { type Instruction, subprogramTarget } from '../../isa/instruction.ts';
 import { BPF_REG_10 } from '../../isa/opcodes.ts';
 import type { Env } from '../env.ts';
+import { pushBranch } from '../explore/branches.ts';
 import { isWithin, outOfRange } from '../explore/exit.ts';
 import { markPrecise } from '../explore/precision.ts';
 import { forgetArguments } from '../explore/registers.ts';
@@ -10,7 +11,7 @@ import { isGlobal } from '../input.ts';
 import { forgetPacketPointers } from '../memory/packet-pointers.ts';
 import { holdsLock, inSleepableContext } from '../regions.ts';
 import { frameText } from '../state/print.ts';
-import { NOT_INIT, UNKNOWN_SCALAR } from '../state/reg.ts';
+import { NOT_INIT, type Reg, UNKNOWN_SCALAR } from '../state/reg.ts';
 import type { Frame, State } from '../state/state.ts';
 import { checkGlobalArguments } from './global-arguments.ts';
 
@@ -105,6 +106,20 @@ export function leaveSubprogram(env: Env): number {
     if (earlier !== undefined) widenAgainst(earlier, state);
   }
   return next;
+}
+
+/**
+ * The instruction may end the function that it is in, or not: a path goes on behind it, and the current one in the caller.
+ *
+ * @param result what the caller gets.
+ * @param packetChanged whether the caller's packet pointers are worth nothing then.
+ */
+export function returnToo(env: Env, result: Reg, packetChanged = false): number {
+  if (env.state.depth === 0) return env.at + 1;
+  pushBranch(env, env.at + 1, env.at);
+  if (packetChanged) forgetPacketPointers(env);
+  env.setReg(0, result);
+  return leaveSubprogram(env);
 }
 
 /** The helper looks at what its callback returns. */

@@ -9,7 +9,7 @@ import { checkResourceLeak } from './resource-leak.ts';
 /** What must hold where a function ends (Linux: process_bpf_exit_full, check_return_code). */
 export function checkExit(env: Env): void {
   const { depth } = env.state;
-  checkResourceLeak(env, 'BPF_EXIT instruction in main prog', { all: depth === 0, objects: depth === 0 });
+  checkResourceLeak(env, 'BPF_EXIT instruction in main prog', { regions: depth === 0 });
   if (depth === 0) checkResult(env, 0);
 }
 
@@ -23,7 +23,7 @@ export function checkThrow(env: Env, cookie: Reg): void {
     env.frame.regs[1] = cookie;
     checkResult(env, 1);
   }
-  checkResourceLeak(env, 'bpf_throw', { all: true, objects: true });
+  checkResourceLeak(env, 'bpf_throw', { exception: true });
 }
 
 /** What a register holds that becomes the result of the program, or of a function that is verified by itself. */

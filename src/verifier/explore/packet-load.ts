@@ -1,12 +1,11 @@
 import type { Instruction } from '../../isa/instruction.ts';
 import type { PacketOpcode } from '../../isa/opcodes.ts';
-import { checkResources } from '../calls/resource-leak.ts';
-import { leaveSubprogram } from '../calls/subprogram.ts';
+import { returnToo } from '../calls/subprogram.ts';
 import type { Env } from '../env.ts';
 import { checkUnmoved } from '../memory/context-access.ts';
 import { UNKNOWN_SCALAR, ZERO_SCALAR } from '../state/reg.ts';
-import { pushBranch } from './branches.ts';
 import { forgetArguments, readReg } from './registers.ts';
+import { checkResourceLeak } from './resource-leak.ts';
 
 /**
  * Loads from a packet by BPF_ABS and BPF_IND (Linux: check_ld_abs): they read r6, the context, clobber r0 to r5, and leave
@@ -19,15 +18,12 @@ export function checkPacketLoad(env: Env, { src }: Instruction, { kind }: Packet
   if (!env.rules.loadsPacket)
     throw env.reject('EINVAL', `${what} instructions not allowed for this program type`);
   readReg(env, 6);
-  checkResources(env, what);
+  checkResourceLeak(env, what);
   if (env.reg(6).kind !== 'ctx')
     throw env.reject('EINVAL', 'at the time of BPF_LD_ABS|IND R6 != pointer to skb');
   if (kind === 'ld_ind') readReg(env, src);
   checkUnmoved(env, 6);
   forgetArguments(env);
   env.setReg(0, UNKNOWN_SCALAR);
-  if (env.state.depth === 0) return env.at + 1;
-  pushBranch(env, env.at + 1, env.at);
-  env.setReg(0, ZERO_SCALAR);
-  return leaveSubprogram(env);
+  return returnToo(env, ZERO_SCALAR);
 }

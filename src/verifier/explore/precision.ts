@@ -18,6 +18,7 @@ import type { HistoryEntry, State } from '../state/state.ts';
  */
 
 const ARGUMENTS = 0b111110;
+const BPF_FUNC_TAIL_CALL = 12;
 
 /** Registers and slots that are wanted, by frame. */
 class Wanted {
@@ -253,6 +254,8 @@ function stepBack(
     case 'ld_abs':
     case 'ld_ind':
       if (wanted.hasReg(0)) return STUCK;
+      // It ended its function.
+      if (after !== at + 1) return enterCallee(wanted);
       break;
     case 'jump':
       if (row.source === 'X' && (wanted.hasReg(dst) || wanted.hasReg(src))) {
@@ -293,7 +296,9 @@ function callBack(env: Env, at: number, after: number, wanted: Wanted): boolean 
   if (insn.src === BPF_PSEUDO_KFUNC_CALL && insn.imm === 0) return STUCK;
   wanted.dropReg(0);
   // An argument register that is still wanted has no source: a way that is not understood.
-  return (wanted.regs[wanted.frame] & ARGUMENTS) === 0;
+  if ((wanted.regs[wanted.frame] & ARGUMENTS) !== 0) return STUCK;
+  const ended = insn.src === 0 && insn.imm === BPF_FUNC_TAIL_CALL && after !== at + 1;
+  return ended ? enterCallee(wanted) : true;
 }
 
 /** Backwards out of a function that was called: into its caller. */
@@ -313,6 +318,12 @@ function leaveCallback(wanted: Wanted): boolean {
   return leaveCallee(wanted);
 }
 
+function enterCallee(wanted: Wanted): boolean {
+  if (wanted.frame === 7) return STUCK;
+  wanted.frame++;
+  return true;
+}
+
 /** Backwards over an exit: into the function that was called. */
 function exitBack(env: Env, after: number, wanted: Wanted): boolean {
   const before = after > 0 ? env.insns[after - 1] : undefined;
@@ -322,8 +333,7 @@ function exitBack(env: Env, after: number, wanted: Wanted): boolean {
   if (called && (wanted.regs[wanted.frame] & ARGUMENTS) !== 0) return STUCK;
   const wantsResult = called && wanted.hasReg(0);
   wanted.dropReg(0);
-  if (wanted.frame === 7) return STUCK;
-  wanted.frame++;
+  if (!enterCallee(wanted)) return STUCK;
   if (wantsResult) wanted.addReg(0);
   return true;
 }

@@ -10,19 +10,22 @@ const REGIONS: readonly (readonly [types: readonly Held['type'][], name: string]
 ];
 
 /**
+ * At an exit, an exception, a tail call, a load that may end the program. Objects that a function holds where it ends
+ * are its caller's from then on; an exception ends all of them.
+ *
  * @param what does not allow it, as the message names it.
- * @param objects whether references to objects may be left, `all` whether locks and regions may.
+ * @param regions whether locks and regions must be left, too.
  */
 export function checkResourceLeak(
   env: Env,
   what: string,
-  { objects, all }: { readonly objects: boolean; readonly all: boolean },
+  { exception = false, regions = true }: { exception?: boolean; regions?: boolean } = {},
 ): void {
-  const { held } = env.state;
-  const lingering = objects ? held.filter(({ type }) => type === 'ptr') : [];
+  const { held, depth } = env.state;
+  const lingering = exception || depth === 0 ? held.filter(({ type }) => type === 'ptr') : [];
   for (const { id, insn } of lingering) env.say(`Unreleased reference id=${id} alloc_insn=${insn}`);
   if (lingering.length > 0) throw env.reject('EINVAL', `${what} would lead to reference leak`);
-  if (!all) return;
+  if (!regions) return;
   for (const [types, name] of REGIONS)
     if (held.some(({ type }) => types.includes(type)))
       throw env.reject('EINVAL', `${what} cannot be used inside ${name} region`);
