@@ -69,6 +69,7 @@ export class Builder {
   readonly maps: MapDeclaration[] = [];
   readonly externs: ExternDeclaration[] = [];
   license: string | undefined;
+  types: string | undefined;
   private readonly sections = new Map<string, OpenSection>();
   private readonly labels = new Map<string, Label>();
   /** The line that gave each name its meaning: label, map or extern. */
@@ -269,6 +270,7 @@ export class Builder {
     return {
       name: this.name,
       license: this.license,
+      types: this.types,
       sections: [...this.sections.values()].flatMap((section) => close(section) ?? []),
       symbols: this.symbols(),
       maps: this.maps,

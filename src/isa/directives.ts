@@ -1,6 +1,6 @@
 /**
  * The assembler's directives: one table from name to handler, GNU as where it has one, and those BPF needs (`.map`,
- * `.var`, `.func`, `.extern`, `.license`). docs/assembly.md describes each.
+ * `.var`, `.func`, `.extern`, `.license`, `.types`). docs/assembly.md describes each.
  */
 
 import type { Builder } from './builder.ts';
@@ -54,6 +54,9 @@ const DIRECTIVES: Readonly<Record<string, Handler>> = {
   '.extern': extern,
   '.license': (at, builder) => {
     builder.license = at.expectString('the license as a string');
+  },
+  '.types': (at, builder) => {
+    builder.types = `${builder.types ?? ''}${at.expectString('C declarations as a string')}`;
   },
   // What clang -S writes besides and what has no meaning here.
   '.file': skip,

@@ -136,6 +136,8 @@ export interface AssembledUnit {
   /** The name `assemble` was given. */
   readonly name: string;
   readonly license?: string;
+  /** C declarations of the types that the text names. */
+  readonly types?: string;
   /** In the order in which the text first names them; sections without content are left out. */
   readonly sections: readonly AssembledSection[];
   readonly symbols: readonly AssembledSymbol[];

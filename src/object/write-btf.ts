@@ -1,4 +1,4 @@
-import { BtfBuilder, type BtfVarSecinfo } from '../btf/index.ts';
+import { BtfBuilder, type BtfVarSecinfo, CTypes } from '../btf/index.ts';
 import { FormatError } from '../errors.ts';
 import type {
   AssembledSymbol,
@@ -74,12 +74,17 @@ type Member = readonly [name: string, type: number];
 
 class UnitTypeBuilder {
   readonly builder = new BtfBuilder();
+  /** What `.types` declares. */
+  readonly #declared = new CTypes(this.builder);
   readonly #unit: AssembledUnit;
   /** Ids are handed out before the structs are made: maps may name each other. */
   readonly #mapStructs = new Map<string, number>();
 
   constructor(unit: AssembledUnit) {
     this.#unit = unit;
+    // First of all, so that their ids are known: the first that is named is 1.
+    if (unit.types !== undefined) this.#declared.declare(unit.types);
+    this.#declared.finish();
   }
 
   maps(): PlacedMap[] {
@@ -163,7 +168,7 @@ class UnitTypeBuilder {
   #sized(map: MapDeclaration, which: 'key' | 'value'): number | undefined {
     const type = map[which];
     if (type === undefined) return undefined;
-    if (!isOpaque(type)) return this.builder.ptr(this.type(type));
+    if (!this.#isOpaque(type)) return this.builder.ptr(this.type(type));
     if (map[`${which}Size`] === undefined) {
       throw this.#refuse(
         map.line,
@@ -177,7 +182,7 @@ class UnitTypeBuilder {
   #size(map: MapDeclaration, which: 'key' | 'value'): number | undefined {
     const size = map[`${which}Size`];
     const type = map[which];
-    const known = type !== undefined && !isOpaque(type) && sizeOf(type) === size;
+    const known = type !== undefined && !this.#isOpaque(type) && this.#sizeOf(type) === size;
     return size === undefined || known ? undefined : this.#uint(size);
   }
 
@@ -273,7 +278,7 @@ class UnitTypeBuilder {
       // A function of another object is no kernel symbol; a static linker resolves it.
       if (extern.kind === 'func') continue;
       const section = extern.kind === 'kconfig' ? KCONFIG_SECTION : KSYMS_SECTION;
-      const size = extern.kind === 'kconfig' && extern.ctype ? sizeOf(extern.ctype) : 0;
+      const size = extern.kind === 'kconfig' && extern.ctype ? this.#sizeOf(extern.ctype) : 0;
       inSection[section].push({ type, offset: 0, size });
     }
     for (const [name, variables] of Object.entries(inSection)) this.#datasec(name, 0, variables);
@@ -284,7 +289,7 @@ class UnitTypeBuilder {
       const unknown: Prototype = { returns: { base: 'void', pointers: 0, arena: false }, parameters: [] };
       return this.#prototyped(name, prototype ?? unknown, 'extern');
     }
-    if (kind === 'kconfig' && (ctype === undefined || isOpaque(ctype)))
+    if (kind === 'kconfig' && (ctype === undefined || this.#isOpaque(ctype)))
       throw this.#refuse(
         line,
         `kconfig \`${name}\` needs a type of known size: \`.extern kconfig ${name} : u32\``,
@@ -307,6 +312,8 @@ class UnitTypeBuilder {
   #base(base: string): number {
     const [keyword, name] = base.split(' ');
     if (keyword === 'void') return 0;
+    const declared = this.#declared.find(keyword, name);
+    if (declared !== undefined) return declared;
     if (keyword === 'struct' || keyword === 'union')
       return this.builder.intern({ kind: 'fwd', name, fwdKind: keyword });
     if (keyword === 'enum') {
@@ -319,15 +326,21 @@ class UnitTypeBuilder {
   #refuse(line: number, problem: string): FormatError {
     return new FormatError(this.#unit.name, line, problem);
   }
-}
 
-/** Whether the size of a type is not known here. */
-function isOpaque({ base, pointers }: CType): boolean {
-  return pointers === 0 && INTEGERS[base] === undefined && !base.startsWith('enum ');
-}
+  /** Whether the size of a type is not known here. */
+  #isOpaque({ base, pointers }: CType): boolean {
+    const [keyword, name] = base.split(' ');
+    if (this.#declared.find(keyword, name) !== undefined) return false;
+    return pointers === 0 && INTEGERS[base] === undefined && keyword !== 'enum';
+  }
 
-/** Bytes of a type whose size is known. */
-function sizeOf({ base, pointers, count = 1 }: CType): number {
-  const size = base.startsWith('enum ') ? 4 : INTEGERS[base]?.[1];
-  return (pointers > 0 ? POINTER_BYTES : (size ?? 0)) * count;
+  /** Bytes of a type whose size is known. */
+  #sizeOf({ base, pointers, count = 1 }: CType): number {
+    if (pointers > 0) return POINTER_BYTES * count;
+    const [keyword, name] = base.split(' ');
+    const declared = this.#declared.find(keyword, name);
+    const type = declared === undefined ? undefined : this.builder.type(declared);
+    const size = type?.kind === 'struct' || type?.kind === 'union' ? type.size : undefined;
+    return (size ?? (keyword === 'enum' ? 4 : (INTEGERS[base]?.[1] ?? 0))) * count;
+  }
 }
