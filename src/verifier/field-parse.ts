@@ -88,7 +88,7 @@ class Reader {
 
   read(id: number): SpecialField[] {
     const type = this.#btf.type(id);
-    if (type.kind === 'struct' || type.kind === 'union') return this.#struct(id, type, 0);
+    if (type.kind === 'struct') return this.#struct(id, type, 0);
     if (type.kind !== 'datasec') throw new FieldError('EINVAL');
     const found: SpecialField[] = [];
     for (const { type: variable, offset, size } of type.variables) {
@@ -100,7 +100,7 @@ class Reader {
 
   #struct(id: number, type: BtfType, level: number): SpecialField[] {
     const found: SpecialField[] = [];
-    if (type.kind !== 'struct' && type.kind !== 'union') return found;
+    if (type.kind !== 'struct') return found;
     type.members.forEach((member, index) => {
       if (member.bitOffset % 8 !== 0) {
         // Valid C gives bit fields only; those are numbers.
@@ -133,10 +133,10 @@ class Reader {
     }
     if (count === 0) return;
     const type = this.#btf.type(id);
-    const isStruct = type.kind === 'struct' || type.kind === 'union';
     const kind = this.#kindOf(id, type);
     if (kind === undefined) {
-      if (!isStruct || (expected !== 0 && expected !== type.size * count)) return;
+      // Unions are not looked into.
+      if (type.kind !== 'struct' || (expected !== 0 && expected !== type.size * count)) return;
       if (level + 1 >= MAX_DEPTH) throw new FieldError('E2BIG');
       const inner = this.#struct(id, type, level + 1).map((field) => ({ ...field, off: field.off + off }));
       if (inner.length > 0) this.#repeat(found, inner, count, type.size);
@@ -184,7 +184,7 @@ class Reader {
     if (kind === 'kptr_unref' || kind === 'kptr_ref' || kind === 'kptr_percpu' || kind === 'uptr')
       return { kind, off, size, pointee: this.#pointee(kind, id) };
     // A struct of that name which is something else.
-    if ((type.kind !== 'struct' && type.kind !== 'union') || type.size !== size) return undefined;
+    if (type.kind !== 'struct' || type.size !== size) return undefined;
     if (kind !== 'list_head' && kind !== 'rb_root') return { kind, off, size };
     return { kind, off, size, root: this.#root(kind, owner, component) };
   }
@@ -197,10 +197,9 @@ class Reader {
     const tag = type.kind === 'ptr' ? btf.type(type.type) : undefined;
     if (tag?.kind !== 'type_tag' || btf.kindOf(tag.type) === 'type_tag') throw new FieldError('EINVAL');
     const target = btf.resolve(tag.type);
-    const targetKind = btf.kindOf(target);
-    if (targetKind !== 'struct' && targetKind !== 'union') throw new FieldError('EINVAL');
+    if (btf.kindOf(target) !== 'struct') throw new FieldError('EINVAL');
     const name = btf.nameOf(target);
-    const kernelId = this.#kernelBtf?.idOf(name, targetKind);
+    const kernelId = this.#kernelBtf?.idOf(name, 'struct');
     if (kernelId === undefined || this.#kernelBtf === undefined) return { btf, id: target };
     if (kind === 'uptr') throw new FieldError('EINVAL');
     if (kind === 'kptr_ref' && !OWNED.includes(name)) throw new FieldError('ENOENT');

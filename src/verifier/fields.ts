@@ -126,10 +126,8 @@ function readStructs(btf: Btf, kernelBtf: Btf | undefined): Structs {
   const records = new Map<number, FieldRecord>();
   try {
     for (let id = btf.startId; id < btf.count; id++) {
-      const kind = btf.kindOf(id);
-      if (kind !== 'struct' && kind !== 'union') continue;
-      const type = btf.type(id);
-      if (type.kind !== 'struct' && type.kind !== 'union') continue;
+      const type = btf.kindOf(id) === 'struct' ? btf.type(id) : undefined;
+      if (type?.kind !== 'struct') continue;
       if (!type.members.some((member) => isSpecial(btf, member.type))) continue;
       const record = readFields(btf, id, STRUCT_FIELDS, kernelBtf);
       if (record === undefined) throw new FieldError('EFAULT');

@@ -1,3 +1,5 @@
+import type { Instruction } from '../isa/instruction.ts';
+import { BPF_PSEUDO_KFUNC_CALL } from '../isa/opcodes.ts';
 import type { Env } from './env.ts';
 import type { Held } from './state/state.ts';
 
@@ -6,30 +8,54 @@ import type { Held } from './state/state.ts';
  * state says which are open; helpers, kfuncs, calls and exits ask here.
  */
 
-const LOCKS: readonly Held['type'][] = ['lock', 'res_lock', 'res_lock_irq'];
+export const LOCKS: readonly Held['type'][] = ['lock', 'res_lock', 'res_lock_irq'];
 
 export function holdsLock({ state }: Env): boolean {
-  return state.held.some(({ type }) => LOCKS.includes(type));
-}
-
-/** May the program sleep here, as far as its type and the callback it is in say (Linux: in_sleepable)? */
-export function inSleepable(env: Env): boolean {
-  return env.sleepable;
+  return state.held.length > 0 && state.held.some(({ type }) => LOCKS.includes(type));
 }
 
 /** Whether pointers that RCU protects are safe here (Linux: in_rcu_cs). */
 export function inRcuSection(env: Env): boolean {
-  return env.state.rcuLocks > 0 || holdsLock(env) || !inSleepable(env);
+  return env.state.rcuLocks > 0 || holdsLock(env) || !env.sleepable;
 }
 
-/** Whether nothing that is open forbids to sleep (Linux: in_sleepable_context). */
-export function inSleepableContext(env: Env): boolean {
-  const { state } = env;
-  return (
-    state.rcuLocks === 0 &&
-    state.preemptLocks === 0 &&
-    !holdsLock(env) &&
-    state.irqId === 0 &&
-    inSleepable(env)
-  );
+/** What forbids to sleep here, as messages name it, but for the program itself; undefined where nothing does. */
+export function sleeplessRegion({ state }: Env): string | undefined {
+  if (state.rcuLocks > 0) return 'rcu_read_lock region';
+  if (state.preemptLocks > 0) return 'non-preemptible region';
+  return state.irqId !== 0 ? 'IRQ-disabled region' : undefined;
+}
+
+/** A helper that may sleep is called. @param title as messages name it: `bpf_copy_from_user#148`. */
+export function checkSleepingHelper(env: Env, title: string): void {
+  const region = sleeplessRegion(env);
+  if (region !== undefined) throw env.reject('EINVAL', `sleepable helper ${title} in ${region}`);
+}
+
+const BPF_FUNC_spin_unlock = 94;
+
+/** Kfuncs that may be called under a lock (Linux: kfunc_spin_allowed). */
+const UNDER_LOCK =
+  /^bpf_(list_|rbtree_|refcount_acquire_impl$|iter_num_|res_spin_(un)?lock|arena_reserve_pages_none)/;
+
+/** Under a lock only what belongs there may be called, and subprograms (Linux: do_check). */
+export function checkCallUnderLock(env: Env, insn: Instruction): void {
+  if (!holdsLock(env)) return;
+  const isKfunc = insn.src === BPF_PSEUDO_KFUNC_CALL;
+  const allowed = isKfunc
+    ? insn.off === 0 && UNDER_LOCK.test(env.program.kernelBtf?.nameOf(insn.imm) ?? '')
+    : insn.src !== 0 || insn.imm === BPF_FUNC_spin_unlock;
+  if (!allowed) throw env.reject('EINVAL', 'function calls are not allowed while holding a lock');
+}
+
+/** A global function is called: it knows nothing of what its caller has open (Linux: check_func_call). */
+export function checkGlobalCall(env: Env, maySleep: boolean): void {
+  if (holdsLock(env)) {
+    env.say('global function calls are not allowed while holding a lock,');
+    throw env.reject('EINVAL', 'use static function instead');
+  }
+  if (!maySleep || (sleeplessRegion(env) === undefined && env.sleepable)) return;
+  env.say('global functions that may sleep are not allowed in non-sleepable context,');
+  env.say('i.e., in a RCU/IRQ/preempt-disabled section, or in');
+  throw env.reject('EINVAL', 'a non-sleepable BPF program context');
 }

@@ -1,5 +1,5 @@
 import type { Env } from '../env.ts';
-import { UNKNOWN_SCALAR } from './reg.ts';
+import { NON_OWN_REF, UNKNOWN_SCALAR } from './reg.ts';
 
 /**
  * What a path holds and must give back (Linux: `struct bpf_reference_state`): objects that a helper or kfunc acquired. Locks
@@ -31,4 +31,9 @@ export function releaseReference(env: Env, id: number): void {
 /** Takes a reference off the list without touching registers: its owner is another now (Linux: release_reference_nomark). */
 export function dropReference(env: Env, id: number): void {
   env.state.held = env.state.held.filter((held) => held.type !== 'ptr' || held.id !== id);
+}
+
+/** Pointers into lists and trees end with the lock that held their nodes there (Linux: invalidate_non_owning_refs). */
+export function forgetNonOwning(env: Env): void {
+  env.eachReg((reg) => (reg.has(NON_OWN_REF) ? UNKNOWN_SCALAR : reg));
 }
