@@ -36,8 +36,7 @@ export class Judge {
     this.#object = object;
     this.#kernel = kernel;
     const kconfig = object.kconfig(kernel);
-    const btf = object.loadableBtf()?.build();
-    this.#btf = btf !== undefined && typesProblem(btf, kernel.btf) === undefined ? btf : undefined;
+    this.#btf = typesOf(object, kernel);
     for (const spec of mapsOf(object, kconfig)) {
       if (!spec.autocreate) continue;
       const section = [...object.data, ...(kconfig ? [kconfig] : [])].find(({ name }) => name === spec.name);
@@ -106,4 +105,16 @@ export class Judge {
 /** All maps of an object, that of its configuration values among them. */
 export function mapsOf(object: BpfObject, kconfig: DataSection | undefined): MapSpec[] {
   return [...Object.values(object.maps), ...(kconfig ? [object.mapFor(kconfig)] : [])];
+}
+
+const loadable = new WeakMap<BpfObject, Btf>();
+
+/** An object's types as a kernel gets them; none when Linux would not take them. */
+function typesOf(object: BpfObject, kernel: JudgingKernel): Btf | undefined {
+  let btf = loadable.get(object);
+  if (btf === undefined) {
+    btf = object.loadableBtf()?.build();
+    if (btf !== undefined) loadable.set(object, btf);
+  }
+  return btf !== undefined && typesProblem(btf, kernel.btf) === undefined ? btf : undefined;
 }

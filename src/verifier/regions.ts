@@ -26,12 +26,6 @@ export function sleeplessRegion({ state }: Env): string | undefined {
   return state.irqId !== 0 ? 'IRQ-disabled region' : undefined;
 }
 
-/** A helper that may sleep is called. @param title as messages name it: `bpf_copy_from_user#148`. */
-export function checkSleepingHelper(env: Env, title: string): void {
-  const region = sleeplessRegion(env);
-  if (region !== undefined) throw env.reject('EINVAL', `sleepable helper ${title} in ${region}`);
-}
-
 const BPF_FUNC_spin_unlock = 94;
 
 /** Kfuncs that may be called under a lock (Linux: kfunc_spin_allowed). */
@@ -48,14 +42,7 @@ export function checkCallUnderLock(env: Env, insn: Instruction): void {
   if (!allowed) throw env.reject('EINVAL', 'function calls are not allowed while holding a lock');
 }
 
-/** A global function is called: it knows nothing of what its caller has open (Linux: check_func_call). */
-export function checkGlobalCall(env: Env, maySleep: boolean): void {
-  if (holdsLock(env)) {
-    env.say('global function calls are not allowed while holding a lock,');
-    throw env.reject('EINVAL', 'use static function instead');
-  }
-  if (!maySleep || (sleeplessRegion(env) === undefined && env.sleepable)) return;
-  env.say('global functions that may sleep are not allowed in non-sleepable context,');
-  env.say('i.e., in a RCU/IRQ/preempt-disabled section, or in');
-  throw env.reject('EINVAL', 'a non-sleepable BPF program context');
+/** Whether nothing forbids to sleep here (Linux: in_sleepable_context). */
+export function inSleepableContext(env: Env): boolean {
+  return sleeplessRegion(env) === undefined && !holdsLock(env) && env.sleepable;
 }

@@ -1,6 +1,7 @@
 import type { Env } from './env.ts';
 import { ADD_CONST } from './state/print.ts';
 import { MAYBE_NULL, type Reg } from './state/reg.ts';
+import { isTrusted } from './trust.ts';
 
 /** Small questions about registers that many checks ask. */
 
@@ -34,8 +35,6 @@ export function isNotNull(reg: Reg): boolean {
     reg.kind === 'sock_common' ||
     reg.kind === 'mem' ||
     reg.kind === 'map_ptr' ||
-    (reg.kind === 'btf_id' && (reg.flags & TRUSTED) !== 0)
+    (reg.kind === 'btf_id' && isTrusted(reg))
   );
 }
-
-const TRUSTED = (1 << 6) | (1 << 7) | (1 << 8);

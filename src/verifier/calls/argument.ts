@@ -7,6 +7,7 @@ import type { MapInfo } from '../input.ts';
 import { checkAlignment } from '../memory/alignment.ts';
 import { checkUnmoved } from '../memory/context-access.ts';
 import { dynptrOf, processDynptr } from '../memory/dynptr.ts';
+import { matchKptr } from '../memory/kptr-access.ts';
 import { MEM_ALLOC, MEM_RCU, NON_OWN_REF, PTR_TRUSTED, type Reg, type RegKind } from '../state/reg.ts';
 import { isNull } from '../values.ts';
 import { checkArgumentType } from './argument-types.ts';
@@ -14,7 +15,7 @@ import { constantKey } from './constant-key.ts';
 import { checkConstantString } from './constant-string.ts';
 import { checkMemoryArgument, checkSizeArgument } from './memory-argument.ts';
 import type { CallMeta } from './meta.ts';
-import { processKptr, processSpinLock, processTimer } from './special-arguments.ts';
+import { processKptr, processLock, processTimer } from './special-arguments.ts';
 
 /** One argument of a helper call (Linux: check_func_arg). What it tells of other arguments and the result goes into `meta`. */
 
@@ -38,6 +39,7 @@ export function checkArgument(env: Env, row: HelperPrototype, index: number, met
     markPrecise(env, number);
   } else {
     checkArgumentType(env, number, rule, row.name);
+    if (meta.kptr !== undefined && number === 2) matchKptr(env, number, meta.kptr);
     checkArgumentOffset(env, number, rule);
   }
   noteRelease(env, number, rule, meta);
@@ -162,9 +164,10 @@ function checkContent(
       if (reg.of?.kind !== 'btf') throw env.reject('EACCES', `Helper has invalid btf_id in R${number}`);
       meta.returnBtf = reg.of.btf;
       meta.returnBtfId = reg.of.id;
+      meta.percpuObject = reg.has(MEM_RCU);
       return;
     case 'spin_lock':
-      processSpinLock(env, number, row.name === 'spin_lock');
+      processLock(env, number, row.name === 'spin_lock');
       return;
     case 'timer':
       processTimer(env, number, meta);

@@ -1,10 +1,10 @@
 import { matchesStruct } from '../btf-walk.ts';
 import type { Env } from '../env.ts';
 import { FIELD_KINDS, type FieldKind, type SpecialField } from '../field-kinds.ts';
-import { holdsLock, } from '../regions.ts';
 import { isAllocationLocked } from '../locks.ts';
 import { isAllocated, isNonOwning } from '../memory/btf-access.ts';
 import { recordOf } from '../record-of.ts';
+import { holdsLock } from '../regions.ts';
 import { dropReference, holdsReference } from '../state/references.ts';
 import { MEM_ALLOC, MEM_RCU, NON_OWN_REF, pointer, type Reg } from '../state/reg.ts';
 import type { KfuncMeta } from './kfunc-meta.ts';
@@ -15,7 +15,12 @@ import type { KfuncMeta } from './kfunc-meta.ts';
  */
 
 /** A list head or tree root: in a map's value or an owned object, with the lock beside it held. */
-export function checkGraphRoot(env: Env, number: number, kind: 'list_head' | 'rb_root', meta: KfuncMeta): void {
+export function checkGraphRoot(
+  env: Env,
+  number: number,
+  kind: 'list_head' | 'rb_root',
+  meta: KfuncMeta,
+): void {
   const reg = env.reg(number);
   const { name } = FIELD_KINDS[kind];
   const plain = reg.kind === 'btf_id' && reg.flags === MEM_ALLOC;
@@ -42,7 +47,12 @@ function constantOffset(env: Env, number: number, name: string): number {
 }
 
 /** A node that is put into a list, or taken out of a tree. */
-export function checkGraphNode(env: Env, number: number, kind: 'list_node' | 'rb_node', meta: KfuncMeta): void {
+export function checkGraphNode(
+  env: Env,
+  number: number,
+  kind: 'list_node' | 'rb_node',
+  meta: KfuncMeta,
+): void {
   const reg = env.reg(number);
   const adds = kind === 'list_node' || meta.name === 'bpf_rbtree_add_impl';
   if (adds) {
@@ -64,16 +74,11 @@ export function checkGraphNode(env: Env, number: number, kind: 'list_node' | 'rb
 }
 
 /** The object is one that the list or tree holds, and so is the node in it. */
-function checkBelongs(
-  env: Env,
-  number: number,
-  kind: FieldKind,
-  off: number,
-  meta: KfuncMeta,
-): void {
+function checkBelongs(env: Env, number: number, kind: FieldKind, off: number, meta: KfuncMeta): void {
   const reg = env.reg(number);
   const root = meta.root?.root;
-  if (root === undefined || reg.of?.kind !== 'btf') throw env.unsupported('a list or tree of unknown objects');
+  if (root === undefined || reg.of?.kind !== 'btf')
+    throw env.unsupported('a list or tree of unknown objects');
   const { btf, id } = reg.of;
   const node = FIELD_KINDS[kind].name;
   const held = root.btf.nameOf(root.valueId);
@@ -108,14 +113,16 @@ export function nodeReg(env: Env, field: SpecialField | undefined): Reg {
 
 /** The pointer does not own its object, which the lock keeps where it is (Linux: ref_set_non_owning). */
 export function asNonOwning(env: Env, reg: Reg): Reg {
-  if (!holdsLock(env)) throw env.reject('EFAULT', 'verifier internal error: ref_set_non_owning w/o active lock');
+  if (!holdsLock(env))
+    throw env.reject('EFAULT', 'verifier internal error: ref_set_non_owning w/o active lock');
   const counted = recordOf(env, reg)?.has('refcount') === true;
   return reg.with({ flags: reg.flags | NON_OWN_REF | (counted ? MEM_RCU : 0) });
 }
 
 /** The program gives an object away, and keeps pointers to it while the lock is held. */
 export function giveAway(env: Env, refId: number): void {
-  if (!holdsReference(env, refId)) throw env.reject('EFAULT', 'verifier internal error: ref state missing for ref_obj_id');
+  if (!holdsReference(env, refId))
+    throw env.reject('EFAULT', 'verifier internal error: ref state missing for ref_obj_id');
   env.eachReg((reg) =>
     reg.refId === refId && isAllocated(reg) ? asNonOwning(env, reg.with({ refId: 0 })) : reg,
   );

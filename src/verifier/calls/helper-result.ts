@@ -5,6 +5,9 @@ import { fromSignedRange } from '../scalar/scalar.ts';
 import { acquireReference } from '../state/references.ts';
 import {
   MAYBE_NULL,
+  MEM_ALLOC,
+  MEM_PERCPU,
+  MEM_RCU,
   MEM_RDONLY,
   MEM_RINGBUF,
   NOT_INIT,
@@ -61,6 +64,7 @@ function bareResult(env: Env, row: HelperPrototype, meta: CallMeta): Reg {
     case 'btf_id':
       return kernelObject(env, row, 0);
     case 'btf_id_or_null':
+      if (row.name === 'kptr_xchg') return exchangedKptr(env, meta);
       return kernelObject(env, row, MAYBE_NULL);
     case 'btf_id_trusted':
       return kernelObject(env, row, PTR_TRUSTED);
@@ -99,12 +103,26 @@ function mapValue(env: Env, row: HelperPrototype, { map, mapUid, constantKey }: 
 }
 
 /** A CPU's copy of a variable of the kernel's, or of an object: an object again, or plain memory. */
-function percpuValue(env: Env, { returnBtf: btf, returnBtfId }: CallMeta, flags: number): Reg {
+function percpuValue(env: Env, { returnBtf: btf, returnBtfId, percpuObject }: CallMeta, flags: number): Reg {
   if (btf === undefined) throw env.unsupported('it reads a variable of the kernel that is not known');
   const id = btf.resolve(returnBtfId);
+  if (percpuObject)
+    return pointer('btf_id', {
+      flags: MEM_ALLOC | MEM_RCU | (flags & MAYBE_NULL),
+      of: { kind: 'btf', btf, id },
+    });
   if (btf.type(id).kind === 'struct')
     return pointer('btf_id', { flags: flags & ~MEM_RDONLY, of: { kind: 'btf', btf, id } });
   return pointer('mem', { flags, of: { kind: 'mem', size: btf.sizeOf(id) } });
+}
+
+/** What was in the map before. */
+function exchangedKptr(env: Env, { kptr }: CallMeta): Reg {
+  if (kptr?.pointee === undefined) throw env.unsupported('a kptr of unknown type');
+  const { btf, id } = kptr.pointee;
+  let flags = MAYBE_NULL;
+  if (btf !== env.program.kernelBtf) flags |= MEM_ALLOC | (kptr.kind === 'kptr_percpu' ? MEM_PERCPU : 0);
+  return pointer('btf_id', { flags, of: { kind: 'btf', btf, id } });
 }
 
 function kernelObject(env: Env, { name, returnsType = '' }: HelperPrototype, flags: number): Reg {

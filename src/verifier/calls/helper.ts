@@ -12,8 +12,9 @@ import { takesMap } from '../map-rules.ts';
 import { releaseDynptr } from '../memory/dynptr.ts';
 import { forgetPacketPointers } from '../memory/packet-pointers.ts';
 import { fillStack } from '../memory/stack.ts';
-import { holdsReference, releaseReference } from '../state/references.ts';
-import { NOT_INIT, UNKNOWN_SCALAR } from '../state/reg.ts';
+import { inRcuSection, sleeplessRegion } from '../regions.ts';
+import { dropReference, holdsReference, releaseReference } from '../state/references.ts';
+import { MEM_ALLOC, MEM_PERCPU, MEM_RCU, NOT_INIT, UNKNOWN_SCALAR } from '../state/reg.ts';
 import { isNull } from '../values.ts';
 import { checkArgument } from './argument.ts';
 import { enterCallback } from './callbacks.ts';
@@ -49,6 +50,8 @@ export function checkHelperCall(env: Env, insn: Instruction): number {
   if (row.name === 'tail_call') noteTailCall(env, meta);
   if (meta.size > 0) fillStack(env, meta.register, meta.size);
   if (meta.releaseRegister > 0) release(env, row, meta);
+  const region = row.sleeps === true ? sleeplessRegion(env) : undefined;
+  if (region !== undefined) throw env.reject('EINVAL', `sleepable helper ${titleOf(row)} in ${region}`);
   const tailCall = row.name === 'tail_call';
   const changesPacket = checkSpecialHelper(env, row, meta) || (row.changesPacket === true && !tailCall);
   if (row.callback !== undefined && meta.subprog >= 0) enterCallback(env, insn, row.callback, meta);
@@ -109,9 +112,22 @@ function noteTailCall(env: Env, { map }: CallMeta): void {
 function release(env: Env, row: HelperPrototype, meta: CallMeta): void {
   const number = meta.releaseRegister;
   if (ARGUMENTS[row.args[number - 1]].base === 'dynptr') releaseDynptr(env, number);
-  else if (meta.refId !== 0 && holdsReference(env, meta.refId)) releaseReference(env, meta.refId);
-  else if (meta.refId !== 0 || !isNull(env.reg(number)))
+  else if (meta.refId !== 0 && holdsReference(env, meta.refId)) {
+    if (meta.kptr === undefined) releaseReference(env, meta.refId);
+    else handOver(env, meta.refId);
+  } else if (meta.refId !== 0 || !isNull(env.reg(number)))
     throw env.reject('EINVAL', `func ${titleOf(row)} reference has not been acquired before`);
+}
+
+/** An object goes into a map: per-CPU memory may be read on while RCU keeps it. */
+function handOver(env: Env, refId: number): void {
+  const inRcu = inRcuSection(env);
+  dropReference(env, refId);
+  env.eachReg((reg) => {
+    if (reg.refId !== refId) return reg;
+    const stays = inRcu && reg.has(MEM_ALLOC) && reg.has(MEM_PERCPU);
+    return stays ? reg.with({ refId: 0, flags: (reg.flags & ~MEM_ALLOC) | MEM_RCU }) : UNKNOWN_SCALAR;
+  });
 }
 
 function checkMap(env: Env, row: HelperPrototype, { map }: CallMeta): void {

@@ -11,7 +11,8 @@ import { typeName } from '../state/print.ts';
 import { MAYBE_NULL, MEM_ALLOC, MEM_PERCPU, MEM_RCU, PTR_UNTRUSTED, type Reg } from '../state/reg.ts';
 import { hasUnsafeFlags, isTrusted, KERNEL_TYPES } from '../trust.ts';
 import { isNull } from '../values.ts';
-import { checkKfuncOffset } from './argument-offset.ts';
+import { checkArgumentOffset } from './argument.ts';
+import { checkConstantString } from './constant-string.ts';
 import { checkGraphNode, checkGraphRoot } from './graph.ts';
 import { checkKfuncDynptr } from './kfunc-dynptr.ts';
 import { isNumber, type PointerRule, pointerRule, type Target, targetOf, typeText } from './kfunc-kinds.ts';
@@ -79,7 +80,8 @@ function checkPointer(env: Env, meta: KfuncMeta, index: number): boolean {
   if (rule === 'null') return false;
   if (rule === 'map') noteMap(env, meta, number);
   if (rule === 'map' || rule === 'alloc_btf_id' || rule === 'btf_id') checkTrust(env, meta, number);
-  checkKfuncOffset(env, number, meta.has('KF_RELEASE') && reg.refId !== 0);
+  const releases = meta.has('KF_RELEASE') && reg.refId !== 0;
+  checkArgumentOffset(env, number, releases ? { base: 'btf_id', release: true } : { base: 'btf_id' });
   checkByRule(env, meta, index, rule, target);
   return rule === 'mem_size';
 }
@@ -139,7 +141,10 @@ function checkByRule(env: Env, meta: KfuncMeta, index: number, rule: PointerRule
       checkTyped(env, meta, index, targetNamed(env, meta, 'bpf_map'));
       return;
     case 'btf_id':
-      if ((reg.kind !== 'btf_id' || (hasUnsafeFlags(reg) && !reg.has(MEM_RCU))) && KERNEL_TYPES[reg.kind] === undefined) {
+      if (
+        (reg.kind !== 'btf_id' || (hasUnsafeFlags(reg) && !reg.has(MEM_RCU))) &&
+        KERNEL_TYPES[reg.kind] === undefined
+      ) {
         const trusted = reg.with({ flags: reg.flags & ~(MAYBE_NULL | PTR_UNTRUSTED | MEM_RCU | MEM_PERCPU) });
         throw refuse(`is ${typeName(reg)} expected ${typeName(trusted)} or socket`);
       }

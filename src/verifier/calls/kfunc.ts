@@ -1,9 +1,20 @@
 import type { Btf, BtfFuncProto } from '../../btf/index.ts';
 import type { Instruction } from '../../isa/instruction.ts';
 import type { Env } from '../env.ts';
+import { pushBranch } from '../explore/branches.ts';
 import { forgetArguments } from '../explore/registers.ts';
-import { KF, type KfuncRow, kfuncNamed, mayCall } from '../kfuncs.ts';
-import { NOT_INIT, UNKNOWN_SCALAR } from '../state/reg.ts';
+import { kfuncNamed, mayCall } from '../kfuncs.ts';
+import { distrustIterators, stepIterator } from '../memory/iterator.ts';
+import { forgetPacketPointers } from '../memory/packet-pointers.ts';
+import { inRcuSection, sleeplessRegion } from '../regions.ts';
+import { fromSignedRange } from '../scalar/scalar.ts';
+import { holdsReference, releaseReference } from '../state/references.ts';
+import { MAYBE_NULL, MEM_RCU, NOT_INIT, PTR_UNTRUSTED, UNKNOWN_SCALAR } from '../state/reg.ts';
+import { type CallbackShape, enterCallback } from './callbacks.ts';
+import { giveAway, inTreeCallback, nodeReg } from './graph.ts';
+import { checkKfuncArguments } from './kfunc-arguments.ts';
+import { KfuncMeta } from './kfunc-meta.ts';
+import { kfuncResult } from './kfunc-result.ts';
 
 /** Calls of kfuncs: what an argument must be follows from its type and the end of its name (Linux: check_kfunc_call). */
 
@@ -16,7 +27,7 @@ function prototypeOf(btf: Btf | undefined, id: number): BtfFuncProto | undefined
 }
 
 /** The kfunc that a call names by its BTF id; throws when this kernel does not have it. */
-function kfuncOf(env: Env, insn: Instruction): { row: KfuncRow; proto: BtfFuncProto; btf: Btf } {
+function kfuncOf(env: Env, insn: Instruction): KfuncMeta {
   const { kernelBtf: btf, type = 'syscall' } = env.program;
   const proto = prototypeOf(btf, insn.imm);
   if (btf === undefined || proto === undefined)
@@ -25,7 +36,7 @@ function kfuncOf(env: Env, insn: Instruction): { row: KfuncRow; proto: BtfFuncPr
   const row = kfuncNamed(name);
   if (row === undefined || !mayCall(row, type))
     throw env.reject('EACCES', `calling kernel function ${name} is not allowed`);
-  return { row, proto, btf };
+  return new KfuncMeta(row, proto, btf);
 }
 
 /** How many of r1 to r5 a kfunc call reads. */
@@ -33,32 +44,98 @@ export function kfuncArguments(btf: Btf | undefined, insn: Instruction): number 
   return prototypeOf(btf, insn.imm)?.params.length ?? 5;
 }
 
+/** Functions that a kfunc calls back. */
+const CALLBACKS: Readonly<Record<string, CallbackShape>> = {
+  bpf_rbtree_add_impl: 'rbtree_add',
+  bpf_wq_set_callback_impl: 'wq',
+  bpf_task_work_schedule_signal_impl: 'task_work',
+  bpf_task_work_schedule_resume_impl: 'task_work',
+};
+
+/** Those that put the object of their second argument into a list or tree. */
+const INSERTS: readonly string[] = [
+  'bpf_list_push_front_impl',
+  'bpf_list_push_back_impl',
+  'bpf_rbtree_add_impl',
+];
+
 /** @returns the slot to go on at. */
 export function checkKfuncCall(env: Env, insn: Instruction): number {
-  const { row, proto, btf } = kfuncOf(env, insn);
-  if ((row.flags & KF.KF_SLEEPABLE) !== 0 && !env.sleepable)
-    throw env.reject('EACCES', `program must be sleepable to call sleepable kfunc ${row.name}`);
-  if (!row.name.startsWith('bpf_arena_')) throw env.unsupported(`kfunc ${row.name} is not judged yet`);
-  proto.params.forEach(({ name, type }, index) => {
-    const number = index + 1;
-    const { kind } = env.reg(number);
-    if (name.endsWith('__ign')) return;
-    if (name.endsWith('__map')) {
-      if (kind === 'scalar' && env.reg(number).scalar.uminNumber() === 0 && env.reg(number).scalar.isConst())
-        throw env.reject('EACCES', `Possibly NULL pointer passed to trusted arg${index}`);
-      if (kind !== 'map_ptr' && kind !== 'map_value' && kind !== 'map_key')
-        throw env.reject('EINVAL', `pointer in R${number} isn't map pointer`);
-      if (kind !== 'map_ptr') {
-        const found = 'expected pointer to STRUCT bpf_map but R';
-        throw env.reject('EINVAL', `arg#${index} ${found}${number} has a pointer to UNKNOWN `);
-      }
-      return;
-    }
-    void type;
-    if (kind !== 'scalar') throw env.reject('EINVAL', `R${number} is not a scalar`);
-  });
+  const meta = kfuncOf(env, insn);
+  const { name } = meta;
+  const sleeps = meta.has('KF_SLEEPABLE');
+  if (name === '__bpf_trap')
+    throw env.reject('EFAULT', 'unexpected __bpf_trap() due to uninitialized variable?');
+  if (/^bpf_res_spin_lock/.test(name)) failToLock(env);
+  if (sleeps && !env.sleepable)
+    throw env.reject('EACCES', `program must be sleepable to call sleepable kfunc ${name}`);
+  checkKfuncArguments(env, meta);
+  const shape = Object.hasOwn(CALLBACKS, name) ? CALLBACKS[name] : undefined;
+  if (shape !== undefined) {
+    enterCallback(env, insn, shape, {
+      subprog: meta.subprog,
+      map: meta.map,
+      mapUid: meta.mapUid,
+      ...(shape === 'rbtree_add' && { node: nodeReg(env, meta.root) }),
+    });
+  }
+  changeRcu(env, meta);
+  changePreemption(env, meta);
+  const region = sleeps ? sleeplessRegion(env) : undefined;
+  if (region !== undefined) throw env.reject('EACCES', `kernel func ${name} is sleepable within ${region}`);
+  if (meta.has('KF_RCU_PROTECTED') && !inRcuSection(env))
+    throw env.reject('EACCES', `kernel func ${name} requires RCU critical section protection`);
+  release(env, meta);
+  if (INSERTS.includes(name)) giveAway(env, env.reg(2).refId);
   forgetArguments(env);
-  // An arena pointer comes back as a number: it goes through cast_kern before it is dereferenced.
-  env.setReg(0, btf.kindOf(proto.type) === 'void' ? NOT_INIT : UNKNOWN_SCALAR);
+  env.setReg(0, NOT_INIT);
+  env.setReg(0, kfuncResult(env, meta));
+  if (meta.has('KF_ITER_NEXT') && meta.iterator !== undefined) stepIterator(env, meta.iterator);
+  if (name === 'bpf_xdp_pull_data') forgetPacketPointers(env);
   return env.at + 1;
+}
+
+/** The lock may not be had: another path goes on without it. */
+function failToLock(env: Env): void {
+  const { regs } = pushBranch(env, env.at + 1, env.at).frame;
+  regs.fill(NOT_INIT, 0, 6);
+  regs[0] = UNKNOWN_SCALAR.withScalar(fromSignedRange(-4095, -1));
+}
+
+function changeRcu(env: Env, { name }: KfuncMeta): void {
+  const locks = name === 'bpf_rcu_read_lock';
+  const unlocks = name === 'bpf_rcu_read_unlock';
+  if (!locks && !unlocks) return;
+  const { state } = env;
+  if (state.rcuLocks > 0) {
+    if (inTreeCallback(env)) {
+      const rule = 'Calling bpf_rcu_read_{lock,unlock} in unnecessary rbtree callback';
+      throw env.reject('EACCES', rule);
+    }
+    if (locks) throw env.reject('EINVAL', `nested rcu read lock (kernel function ${name})`);
+    // What RCU protected is not any more.
+    env.eachReg((reg) =>
+      reg.has(MEM_RCU) ? reg.with({ flags: (reg.flags & ~(MEM_RCU | MAYBE_NULL)) | PTR_UNTRUSTED }) : reg,
+    );
+    distrustIterators(env);
+    state.rcuLocks = 0;
+  } else if (locks) state.rcuLocks = 1;
+  else throw env.reject('EINVAL', `unmatched rcu read unlock (kernel function ${name})`);
+}
+
+function changePreemption(env: Env, { name }: KfuncMeta): void {
+  const { state } = env;
+  if (name === 'bpf_preempt_disable') state.preemptLocks++;
+  if (name !== 'bpf_preempt_enable') return;
+  if (state.preemptLocks === 0)
+    throw env.reject('EINVAL', `unmatched attempt to enable preemption (kernel function ${name})`);
+  state.preemptLocks--;
+}
+
+/** The object that an argument gives back. */
+function release(env: Env, meta: KfuncMeta): void {
+  if (meta.releaseRegister === 0) return;
+  const { refId } = env.reg(meta.releaseRegister);
+  if (holdsReference(env, refId)) releaseReference(env, refId);
+  else throw env.reject('EINVAL', `kfunc ${meta.name} reference has not been acquired before`);
 }

@@ -1,4 +1,5 @@
 import type { Btf } from '../../btf/index.ts';
+import type { SpecialField } from '../field-kinds.ts';
 import type { MapInfo } from '../input.ts';
 import type { RawWrite } from '../memory/stack.ts';
 import type { DynptrType } from '../state/reg.ts';
@@ -38,6 +39,10 @@ export class CallMeta implements RawWrite {
   subprog = -1;
   /** The largest value of the size argument, where the callee relies on it. */
   maxSize = 0;
+  /** The per-CPU argument is an object of the program's, under RCU. */
+  percpuObject = false;
+  /** The field that bpf_kptr_xchg changes. */
+  kptr: SpecialField | undefined;
   /** The key, where it is a known number; −1 for none. */
   constantKey = -1;
 }

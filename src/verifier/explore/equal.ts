@@ -3,7 +3,7 @@ import { equal, within } from '../scalar/scalar.ts';
 import { ADD_CONST } from '../state/print.ts';
 import { type Reg, sameReferent, UNKNOWN_SCALAR } from '../state/reg.ts';
 import { allBytes, DYNPTR, INVALID, IRQ_FLAG, ITER, MISC, type StackSlot } from '../state/slot.ts';
-import type { Frame, State } from '../state/state.ts';
+import type { Frame, Held, State } from '../state/state.ts';
 import { Ids } from './ids.ts';
 import { isStackRead } from './stack-liveness.ts';
 
@@ -35,8 +35,15 @@ export function statesEqual(env: Env, old: State, current: State, exactness: Exa
 function sameHeld(old: State, current: State, ids: Ids): boolean {
   return (
     old.held.length === current.held.length &&
-    old.held.every((held, i) => held.type === current.held[i].type && ids.same(held.id, current.held[i].id))
+    old.rcuLocks === current.rcuLocks &&
+    old.preemptLocks === current.preemptLocks &&
+    ids.same(old.irqId, current.irqId) &&
+    old.held.every((held, i) => sameHold(held, current.held[i], ids))
   );
+}
+
+function sameHold(old: Held, current: Held, ids: Ids): boolean {
+  return old.type === current.type && old.owner === current.owner && ids.same(old.id, current.id);
 }
 
 function framesEqual(old: Frame, current: Frame, live: number, ids: Ids, exactness: Exactness): boolean {

@@ -16,6 +16,7 @@ import { checkKfuncCall } from '../calls/kfunc.ts';
 import { enterSubprogram, leaveSubprogram } from '../calls/subprogram.ts';
 import type { Env } from '../env.ts';
 import { checkAccess } from '../memory/access.ts';
+import { checkCallUnderLock } from '../regions.ts';
 import { constantHalves } from '../scalar/scalar.ts';
 import { MEM_RDONLY, pointer, scalarReg, UNKNOWN_SCALAR } from '../state/reg.ts';
 import { checkAlu, checkEndian, checkNeg } from './alu.ts';
@@ -123,6 +124,7 @@ function checkInstruction(env: Env, insn: Instruction): number {
     case 'call':
       env.jumpsProcessed++;
       if (insn.src === BPF_PSEUDO_CALL) return enterSubprogram(env, insn);
+      checkCallUnderLock(env, insn);
       if (insn.src !== BPF_PSEUDO_KFUNC_CALL) return checkHelperCall(env, insn);
       return env.callKind(insn) === 'throw' ? checkThrowing(env, insn) : checkKfuncCall(env, insn);
     case 'exit':

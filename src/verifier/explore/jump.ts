@@ -1,6 +1,7 @@
 import type { Instruction } from '../../isa/instruction.ts';
 import type { JumpOp, JumpOpcode } from '../../isa/opcodes.ts';
 import { type Env, eachReg } from '../env.ts';
+import { mayHoldLock } from '../record-of.ts';
 import { branchTaken, refine } from '../scalar/compare.ts';
 import { constant } from '../scalar/scalar.ts';
 import { MAYBE_NULL, type Reg, type RegKind, scalarReg, ZERO_SCALAR } from '../state/reg.ts';
@@ -93,8 +94,8 @@ function comparePointers(
     }
   }
   if (source === 'K' && insn.imm === 0 && equality && left.maybeNull) {
-    resolveNull(env.state, left, op === 'jne');
-    resolveNull(other, left, op === 'jeq');
+    resolveNull(env, env.state, left, op === 'jne');
+    resolveNull(env, other, left, op === 'jeq');
     return;
   }
   if (source === 'X') comparePacket(env, insn, op, left, right, other);
@@ -121,12 +122,14 @@ const TIMED: readonly string[] = ['timer', 'wq', 'task_work'];
 const SOCKET_MAPS: Readonly<Record<number, RegKind>> = { 17: 'xdp_sock', 15: 'sock', 18: 'sock' };
 
 /** All copies of an or-null pointer become NULL, or the pointer (Linux: mark_ptr_or_null_regs). */
-function resolveNull(state: State, pointer: Reg, isNull: boolean): void {
+function resolveNull(env: Env, state: State, pointer: Reg, isNull: boolean): void {
   const { id, refId } = pointer;
   if (isNull && refId !== 0 && refId === id) state.held = state.held.filter((held) => held.id !== refId);
   eachReg(state, (reg) => {
     if (!reg.maybeNull || reg.id !== id) return reg;
     if (isNull) return ZERO_SCALAR;
-    return notNull(reg).withId(0);
+    const found = notNull(reg);
+    // Locks are told apart by the pointers to what they are in.
+    return mayHoldLock(env, found) ? found : found.withId(0);
   });
 }

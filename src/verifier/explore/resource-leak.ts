@@ -1,13 +1,16 @@
 import type { Env } from '../env.ts';
-import type { Held } from '../state/state.ts';
+import { holdsLock } from '../regions.ts';
 
 /** What must be given back before the program may end here (Linux: check_resource_leak). */
 
-/** What else may be open, in the order in which Linux looks. */
-const REGIONS: readonly (readonly [types: readonly Held['type'][], name: string])[] = [
-  [['lock', 'res_lock', 'res_lock_irq'], 'bpf_spin_lock-ed'],
-  [['irq'], 'bpf_local_irq_save-ed'],
-];
+/** What else is open, in the order in which Linux looks. */
+function openRegion(env: Env): string | undefined {
+  const { irqId, rcuLocks, preemptLocks } = env.state;
+  if (holdsLock(env)) return 'bpf_spin_lock-ed';
+  if (irqId !== 0) return 'bpf_local_irq_save-ed';
+  if (rcuLocks > 0) return 'bpf_rcu_read_lock-ed';
+  return preemptLocks > 0 ? 'bpf_preempt_disable-ed' : undefined;
+}
 
 /**
  * At an exit, an exception, a tail call, a load that may end the program. Objects that a function holds where it ends
@@ -26,7 +29,6 @@ export function checkResourceLeak(
   for (const { id, insn } of lingering) env.say(`Unreleased reference id=${id} alloc_insn=${insn}`);
   if (lingering.length > 0) throw env.reject('EINVAL', `${what} would lead to reference leak`);
   if (!regions) return;
-  for (const [types, name] of REGIONS)
-    if (held.some(({ type }) => types.includes(type)))
-      throw env.reject('EINVAL', `${what} cannot be used inside ${name} region`);
+  const region = openRegion(env);
+  if (region !== undefined) throw env.reject('EINVAL', `${what} cannot be used inside ${region} region`);
 }

@@ -13,7 +13,9 @@ import {
   UNKNOWN_SCALAR,
 } from '../state/reg.ts';
 import { checkAlignment } from './alignment.ts';
+import { accessBtf, accessMapPointer } from './btf-access.ts';
 import { accessContext } from './context-access.ts';
+import { accessKptr } from './kptr-access.ts';
 import { checkMapAccess, isReadOnly, mayAccessMap } from './map-access.ts';
 import { checkPacket, checkRegion } from './region.ts';
 import { checkSocketAccess } from './socket-access.ts';
@@ -38,9 +40,6 @@ export interface MemoryAccess {
   readonly signed?: boolean;
   readonly strict?: boolean;
 }
-
-/** The kernel's structure of a map type. */
-const STRUCTURES: Readonly<Record<number, string>> = { 1: 'bpf_htab', 2: 'bpf_array', 33: 'bpf_arena' };
 
 const MEMORY: Partial<Record<RegKind, Memory>> = {
   fp: 'stack',
@@ -76,10 +75,12 @@ function reachMemory(env: Env, reg: Reg, request: MemoryAccess, off: number): Re
       if (access === 'write') throw env.reject('EACCES', `write to change key R${base} not allowed`);
       checkRegion(env, base, off, size, reg.map?.keySize ?? 0, false);
       return UNKNOWN_SCALAR;
-    case 'map_value':
+    case 'map_value': {
       mayAccessMap(env, base, off, size, access);
-      checkMapAccess(env, base, off, size);
+      const kptr = checkMapAccess(env, base, off, size, false, true);
+      if (kptr !== undefined) return accessKptr(env, value, kptr);
       return constantOf(reg, off, size) ?? UNKNOWN_SCALAR;
+    }
     case 'mem': {
       const readOnly = reg.has(MEM_RDONLY);
       if (access === 'write' && readOnly)
@@ -101,10 +102,9 @@ function reachMemory(env: Env, reg: Reg, request: MemoryAccess, off: number): Re
       checkPacket(env, base, off, size, false);
       return UNKNOWN_SCALAR;
     case 'map_ptr':
-      // Its fields are kernel types, of which none is exposed here.
-      if (access === 'write')
-        throw env.reject('EACCES', `only read from ${STRUCTURES[reg.map?.type ?? 0]} is supported`);
-      throw env.unsupported(`R${base} reads a field of struct bpf_map`);
+      return accessMapPointer(env, base, off, size, access);
+    case 'btf_id':
+      return accessBtf(env, base, off, size, access);
     case 'arena':
       return UNKNOWN_SCALAR;
     case 'sock':

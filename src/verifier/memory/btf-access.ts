@@ -144,8 +144,7 @@ function trustOf(env: Env, reg: Reg, field: string, id: number, tags: number, bt
   if (!inRcuSection(env) || reg.maybeNull) return PTR_UNTRUSTED;
   if (safe.rcu?.includes(field)) return tags | MEM_RCU;
   const orNull = safe.rcuOrNull?.includes(field) === true;
-  if ((tags & MEM_RCU) !== 0 || orNull)
-    return (orNull ? tags & ~PTR_UNTRUSTED : tags) | MEM_RCU | MAYBE_NULL;
+  if ((tags & MEM_RCU) !== 0 || orNull) return (orNull ? tags & ~PTR_UNTRUSTED : tags) | MEM_RCU | MAYBE_NULL;
   if ((tags & (MEM_PERCPU | MEM_USER)) !== 0) return tags;
   return tags & ~TRUST;
 }

@@ -1,4 +1,5 @@
 import type { Env } from '../env.ts';
+import { FIELD_KINDS, KPTRS, type SpecialField } from '../field-kinds.ts';
 import type { MapInfo } from '../input.ts';
 import type { Access } from './access.ts';
 import { checkRegion } from './region.ts';
@@ -23,10 +24,34 @@ export function mayAccessMap(env: Env, base: number, off: number, size: number, 
   throw env.reject('EACCES', `${what} forbidden, value_size=${map.valueSize} off=${off} size=${size}`);
 }
 
-/** Bounds of a map value. What special fields allow is not judged here. */
-export function checkMapAccess(env: Env, base: number, off: number, size: number, zeroAllowed = false): void {
-  const map = env.reg(base).map;
-  if (map?.fields !== undefined)
-    throw env.unsupported(`values of map '${map.name}' have locks, timers, kptrs or their like`);
+/**
+ * Bounds of a map value, and what its special fields allow: none may be touched, but a kptr by a load or store of its own.
+ * @param direct whether an instruction accesses it, not a helper. @returns the kptr that is accessed.
+ */
+export function checkMapAccess(
+  env: Env,
+  base: number,
+  off: number,
+  size: number,
+  zeroAllowed = false,
+  direct = false,
+): SpecialField | undefined {
+  const reg = env.reg(base);
+  const { map, scalar } = reg;
   checkRegion(env, base, off, size, map?.valueSize ?? 0, zeroAllowed);
+  const { fields = [] } = map?.fields ?? {};
+  for (const field of fields) {
+    const at = field.off;
+    if (scalar.sminNumber() + off >= at + field.size || at >= scalar.umaxNumber() + off + size) continue;
+    const refuse = (problem: string) => env.reject('EACCES', problem);
+    if (!KPTRS.includes(field.kind))
+      throw refuse(`${FIELD_KINDS[field.kind].name} cannot be accessed directly by load/store`);
+    if (!direct) throw refuse('kptr cannot be accessed indirectly by helper');
+    if (!scalar.isConst()) throw refuse('kptr access cannot have variable offset');
+    const start = off + scalar.sminNumber();
+    if (at !== start) throw refuse(`kptr access misaligned expected=${at} off=${start}`);
+    if (size !== 8) throw refuse('kptr access size must be BPF_DW');
+    return field;
+  }
+  return undefined;
 }
