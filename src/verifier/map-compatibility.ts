@@ -1,8 +1,9 @@
 import { isLdImm64 } from '../isa/instruction.ts';
 import { BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE } from '../isa/opcodes.ts';
-import { type MapTypeName, mapTypeName } from '../object/map-types.ts';
+import { MAP_TYPES, type MapTypeName, mapTypeName } from '../object/map-types.ts';
 import { arenaOf } from './arena.ts';
 import type { Env } from './env.ts';
+import type { FieldKind } from './fields.ts';
 import type { MapInfo } from './input.ts';
 
 /** Which maps a program may name at all (Linux: resolve_pseudo_ldimm64, check_map_prog_compatibility). */
@@ -44,13 +45,40 @@ export function checkMaps(env: Env): void {
       }
       seen.add(map);
       checkMap(env, map, index);
+      if (isCgroupStorage(map) && [...seen].some((other) => other !== map && other.type === map.type))
+        throw env.reject('EBUSY', 'only one cgroup storage of each type is allowed', index);
     }
     if (insn.src === BPF_PSEUDO_MAP_VALUE) checkAddress(env, map, env.insns[index + 1].imm, index);
   });
   arenaOf(env);
 }
 
+function isCgroupStorage({ type }: MapInfo): boolean {
+  return type === MAP_TYPES.cgroup_storage || type === MAP_TYPES.percpu_cgroup_storage;
+}
+
+/** Fields of map values that programs of tracepoints may not have, by what Linux's message calls them. */
+const NOT_FOR_TRACING: readonly (readonly [string, readonly FieldKind[]])[] = [
+  ['bpf_{list_head,rb_root}', ['list_head', 'rb_root']],
+  ['bpf_spin_lock', ['spin_lock', 'res_spin_lock']],
+  ['bpf_timer', ['timer']],
+  ['bpf_wq', ['wq']],
+];
+
+function checkFields(env: Env, { fields }: MapInfo, index: number): void {
+  const has = (kinds: readonly FieldKind[]) =>
+    fields?.fields.some(({ kind }) => kinds.includes(kind)) === true;
+  for (const [name, kinds] of NOT_FOR_TRACING) {
+    if (!has(kinds)) continue;
+    if (env.program.type === 'socket_filter' && name === 'bpf_spin_lock')
+      throw env.reject('EINVAL', 'socket filter progs cannot use bpf_spin_lock yet', index);
+    if (env.program.type === 'raw_tracepoint')
+      throw env.reject('EINVAL', `tracing progs cannot use ${name} yet`, index);
+  }
+}
+
 function checkMap(env: Env, map: MapInfo, index: number): void {
+  checkFields(env, map, index);
   const type = mapTypeName(map.type) as MapTypeName;
   if (type === 'struct_ops') throw env.reject('EINVAL', 'bpf_struct_ops map cannot be used in prog', index);
   if (env.sleepable && !FOR_SLEEPERS.includes(type)) {

@@ -6,7 +6,7 @@ import { markPrecise } from '../explore/precision.ts';
 import { forgetArguments } from '../explore/registers.ts';
 import { ARGUMENTS } from '../helpers/arguments.ts';
 import type { HelperPrototype } from '../helpers/prototype.ts';
-import { helperFor } from '../helpers.ts';
+import { helperFor, sleeps } from '../helpers.ts';
 import { isGplCompatible } from '../license.ts';
 import { takesMap } from '../map-rules.ts';
 import { releaseDynptr } from '../memory/dynptr.ts';
@@ -44,14 +44,13 @@ const BPF_F_RDONLY_PROG = 1 << 7;
 /** @returns the slot to go on at. */
 export function checkHelperCall(env: Env, insn: Instruction): number {
   const row = prototypeOf(env, insn.imm);
+  checkSleep(env, row);
   const meta = new CallMeta();
   for (let index = 0; index < row.args.length; index++) checkArgument(env, row, index, meta);
   checkMapWrite(env, row, meta);
   if (row.name === 'tail_call') noteTailCall(env, meta);
   if (meta.size > 0) fillStack(env, meta.register, meta.size);
   if (meta.releaseRegister > 0) release(env, row, meta);
-  const region = row.sleeps === true ? sleeplessRegion(env) : undefined;
-  if (region !== undefined) throw env.reject('EINVAL', `sleepable helper ${titleOf(row)} in ${region}`);
   const tailCall = row.name === 'tail_call';
   const changesPacket = checkSpecialHelper(env, row, meta) || (row.changesPacket === true && !tailCall);
   if (row.callback !== undefined && meta.subprog >= 0) enterCallback(env, insn, row.callback, meta);
@@ -90,9 +89,15 @@ function prototypeOf(env: Env, id: number): HelperPrototype {
     throw env.reject('EINVAL', rule);
   }
   if (row.forbidden) throw env.reject('EINVAL', 'helper call is not allowed in probe');
-  if (row.sleeps === true && !env.sleepable)
-    throw env.reject('EINVAL', 'helper call might sleep in a non-sleepable prog');
   return row;
+}
+
+/** Whether a helper that may sleep may do so here. */
+function checkSleep(env: Env, row: HelperPrototype): void {
+  if (!sleeps(env, row)) return;
+  if (!env.sleepable) throw env.reject('EINVAL', 'helper call might sleep in a non-sleepable prog');
+  const region = sleeplessRegion(env);
+  if (region !== undefined) throw env.reject('EINVAL', `sleepable helper ${titleOf(row)} in ${region}`);
 }
 
 /** Linux: record_func_map. */
