@@ -22,9 +22,11 @@ async function openKernel(name: KernelName, logLevel: number): Promise<Kernel & 
   return linux({ logLevel, onWarning: () => undefined });
 }
 
-/** Linux writes two states behind the reason of an endless loop. */
+/** Linux writes two states behind the reason of an endless loop, and one reason without a line's end. */
 function reasonOf({ problem, log }: VerifierError): string {
-  return /^infinite loop detected at insn \d+/m.exec(log)?.[0] ?? problem;
+  return (
+    /^infinite loop detected at insn \d+/m.exec(log)?.[0] ?? problem.replace(/processed \d+ insns .*$/, '')
+  );
 }
 
 export async function verdictOf(

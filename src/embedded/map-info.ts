@@ -1,7 +1,12 @@
 import type { Btf } from '../btf/index.ts';
+import { BPF_F_RDONLY_PROG } from '../object/map-flags.ts';
 import type { MapSpec } from '../object/map-spec.ts';
+import { MAP_TYPES } from '../object/map-types.ts';
 import { mapFields } from '../verifier/fields.ts';
 import type { MapInfo } from '../verifier/input.ts';
+
+/** Maps that the kernel makes read-only for programs, whoever creates them. */
+const READ_ONLY_TYPES: readonly number[] = [MAP_TYPES.devmap, MAP_TYPES.devmap_hash];
 
 /**
  * A map as the verifier sees it, from what its object says of it.
@@ -22,7 +27,7 @@ export function mapInfo(
     keySize,
     valueSize,
     maxEntries,
-    flags,
+    flags: flags | (READ_ONLY_TYPES.includes(type) ? BPF_F_RDONLY_PROG : 0),
     mapExtra,
     btf: typed && (keyType !== 0 || valueType !== 0) ? btf : undefined,
     keyType: typed ? keyType : 0,

@@ -81,7 +81,7 @@ function checkMap(env: Env, map: MapInfo, index: number): void {
   checkFields(env, map, index);
   const type = mapTypeName(map.type) as MapTypeName;
   if (type === 'struct_ops') throw env.reject('EINVAL', 'bpf_struct_ops map cannot be used in prog', index);
-  if (env.sleepable && !FOR_SLEEPERS.includes(type)) {
+  if (env.programSleeps && !FOR_SLEEPERS.includes(type)) {
     const rule = 'Sleepable programs can only use array, hash, ringbuf and local storage maps';
     throw env.reject('EINVAL', rule, index);
   }

@@ -1,4 +1,5 @@
 import type { Env } from '../env.ts';
+import { rejectSilently } from '../explore/narrate.ts';
 import { constantString } from './constant-string.ts';
 
 /** Format strings that the verifier reads (Linux: check_bpf_snprintf_call, bpf_bprintf_prepare). */
@@ -10,7 +11,7 @@ export function checkSnprintf(env: Env): void {
   const size = env.reg(5).scalar;
   // Linux takes the known bits for the size.
   const { value } = size.tnum();
-  if (value % 8n !== 0n) throw env.reject('EINVAL', '');
+  if (value % 8n !== 0n) throw rejectSilently(env, 'EINVAL');
   const format = constantString(env, 3);
   if (format === undefined || checkFormat(format, Number(value) / 8)) return;
   throw env.reject('EINVAL', 'Invalid format string');

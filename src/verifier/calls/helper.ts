@@ -1,7 +1,8 @@
 import { helperName } from '../../isa/helper-names.ts';
 import type { Instruction } from '../../isa/instruction.ts';
+import { MAP_TYPES } from '../../object/map-types.ts';
 import type { ProgramType } from '../../object/program-types.ts';
-import type { Env } from '../env.ts';
+import { type Env, Rejection } from '../env.ts';
 import { markPrecise } from '../explore/precision.ts';
 import { forgetArguments } from '../explore/registers.ts';
 import { ARGUMENTS } from '../helpers/arguments.ts';
@@ -108,6 +109,12 @@ function checkMapWrite(env: Env, { changesMap }: HelperPrototype, { map }: CallM
 
 /** A tail call whose index is known is made a jump: the index must be the same on every path (Linux: record_func_key). */
 function noteTailCall(env: Env, { map }: CallMeta): void {
+  if (map !== undefined && map.type !== MAP_TYPES.prog_array) {
+    const problem = 'expected prog array map for tail call';
+    // Linux forgets to end the line.
+    env.log.write(problem);
+    throw new Rejection('EINVAL', problem, env.at);
+  }
   const { kind, scalar } = env.reg(3);
   if (kind === 'scalar' && scalar.isConst() && map !== undefined && scalar.uminNumber() < map.maxEntries)
     markPrecise(env, 3);

@@ -36,12 +36,10 @@ export function checkMemoryArgument(
       checkRegion(env, number, off, size, reg.map?.keySize ?? 0, false);
       return;
     case 'map_value':
-      if (reg.maybeNull) break;
       mayAccessMap(env, number, off, size, access);
       checkMapAccess(env, number, off, size, zeroAllowed);
       return;
     case 'mem':
-      if (reg.maybeNull) break;
       if (access === 'write' && reg.has(MEM_RDONLY)) throw readOnly(env, number);
       checkRegion(env, number, off, size, reg.of?.kind === 'mem' ? reg.of.size : 0, zeroAllowed);
       return;

@@ -1,8 +1,9 @@
+import type { ErrnoName } from '../../errors.ts';
 import { helperName } from '../../isa/helper-names.ts';
 import { type Instruction, slots } from '../../isa/instruction.ts';
 import { BPF_PSEUDO_KFUNC_CALL } from '../../isa/opcodes.ts';
 import { formatXlated } from '../../isa/xlated.ts';
-import type { Env } from '../env.ts';
+import { type Env, Rejection } from '../env.ts';
 import { frameText } from '../state/print.ts';
 
 /**
@@ -57,6 +58,13 @@ export function logInstruction(env: Env): void {
   }
   log.write(`${at}: ${formatXlated(env.insns, at, { callName: (insn) => callName(env, insn) })}\n`);
   log.printedInsnAt = log.position;
+}
+
+/** Linux refuses without a word: what its log ends with is the instruction. @returns what to throw. */
+export function rejectSilently(env: Env, code: ErrnoName): Rejection {
+  const { at } = env;
+  const line = `${at}: ${formatXlated(env.insns, at, { callName: (insn) => callName(env, insn) })}`;
+  return env.log.detailed ? new Rejection(code, line, at) : env.reject(code, line);
 }
 
 /** What level 2 begins with: the functions, and the registers that are live before each instruction. */

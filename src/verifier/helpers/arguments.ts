@@ -66,6 +66,8 @@ export const ARGUMENTS = {
   // Memory; its size is the next argument.
   mem: { base: 'mem', readOnly: true },
   mem_or_null: { base: 'mem', readOnly: true, nullable: true },
+  // Memory that the helper writes although its prototype does not say so.
+  mem_unmarked: { base: 'mem' },
   mem_write: { base: 'mem', writes: true },
   mem_write_or_null: { base: 'mem', writes: true, nullable: true },
   mem_uninit: { base: 'mem', uninit: true, writes: true },

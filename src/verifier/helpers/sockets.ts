@@ -186,7 +186,7 @@ export const SOCKET_HELPERS = [
   {
     id: 204,
     name: 'tcp_raw_gen_syncookie_ipv4',
-    args: ['iphdr', 'mem_write', 'size_or_zero'],
+    args: ['iphdr', 'mem_unmarked', 'size_or_zero'],
     returns: 'integer',
     gplOnly: true,
     packetAccess: true,
@@ -195,7 +195,7 @@ export const SOCKET_HELPERS = [
   {
     id: 205,
     name: 'tcp_raw_gen_syncookie_ipv6',
-    args: ['ipv6hdr', 'mem_write', 'size_or_zero'],
+    args: ['ipv6hdr', 'mem_unmarked', 'size_or_zero'],
     returns: 'integer',
     gplOnly: true,
     packetAccess: true,

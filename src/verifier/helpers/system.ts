@@ -220,7 +220,7 @@ export const SYSTEM_HELPERS = [
   {
     id: 179,
     name: 'kallsyms_lookup_name',
-    args: ['mem_write', 'size_or_zero', 'anything', 'u64_uninit'],
+    args: ['mem_unmarked', 'size_or_zero', 'anything', 'u64_uninit'],
     returns: 'integer',
     in: ['syscall'],
   },
