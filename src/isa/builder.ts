@@ -15,6 +15,7 @@ import type {
   AssembledUnit,
   Binding,
   CType,
+  DeclTag,
   ExternDeclaration,
   MapDeclaration,
   Prototype,
@@ -70,6 +71,7 @@ export class Builder {
   readonly externs: ExternDeclaration[] = [];
   license: string | undefined;
   types: string | undefined;
+  readonly declTags: DeclTag[] = [];
   private readonly sections = new Map<string, OpenSection>();
   private readonly labels = new Map<string, Label>();
   /** The line that gave each name its meaning: label, map or extern. */
@@ -271,6 +273,7 @@ export class Builder {
       name: this.name,
       license: this.license,
       types: this.types,
+      declTags: this.declTags,
       sections: [...this.sections.values()].flatMap((section) => close(section) ?? []),
       symbols: this.symbols(),
       maps: this.maps,

@@ -1,6 +1,6 @@
 /**
  * The assembler's directives: one table from name to handler, GNU as where it has one, and those BPF needs (`.map`,
- * `.var`, `.func`, `.extern`, `.license`, `.types`). docs/assembly.md describes each.
+ * `.var`, `.func`, `.decl_tag`, `.extern`, `.license`, `.types`). docs/assembly.md describes each.
  */
 
 import type { Builder } from './builder.ts';
@@ -52,6 +52,7 @@ const DIRECTIVES: Readonly<Record<string, Handler>> = {
   '.map': map,
   '.map_values': mapValues,
   '.extern': extern,
+  '.decl_tag': declTag,
   '.license': (at, builder) => {
     builder.license = at.expectString('the license as a string');
   },
@@ -348,3 +349,19 @@ function extern(at: Cursor, builder: Builder, line: number): void {
     builder.declareExtern({ ...declared, prototype: parsePrototype(at) });
   else builder.declareExtern({ ...declared, ctype: parseType(at, true) });
 }
+
+/** `.decl_tag FUNCTION, [PARAMETER,] "TEXT"`: what clang's attribute btf_decl_tag says of a function, or a parameter. */
+function declTag(at: Cursor, builder: Builder, line: number): void {
+  const symbol = at.expectName('a function');
+  at.expect(',');
+  if (at.peek().kind === 'string') {
+    builder.declTags.push({ symbol, text: at.expectString('a tag'), line });
+    return;
+  }
+  const parameter = at.integer(0, MAX_PARAMETER, 'a parameter, counted from 0');
+  at.expect(',');
+  builder.declTags.push({ symbol, parameter, text: at.expectString('a tag'), line });
+}
+
+/** Calls pass five. */
+const MAX_PARAMETER = 4;

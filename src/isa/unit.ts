@@ -132,12 +132,23 @@ export interface ExternDeclaration {
   readonly ctype?: CType;
 }
 
+/** A `.decl_tag`: what clang writes for `__attribute__((btf_decl_tag("text")))`. */
+export interface DeclTag {
+  /** A function of the unit. */
+  readonly symbol: string;
+  /** The parameter that it belongs to, counted from 0; absent for the function itself. */
+  readonly parameter?: number;
+  readonly text: string;
+  readonly line: number;
+}
+
 export interface AssembledUnit {
   /** The name `assemble` was given. */
   readonly name: string;
   readonly license?: string;
   /** C declarations of the types that the text names. */
   readonly types?: string;
+  readonly declTags: readonly DeclTag[];
   /** In the order in which the text first names them; sections without content are left out. */
   readonly sections: readonly AssembledSection[];
   readonly symbols: readonly AssembledSymbol[];

@@ -216,7 +216,13 @@ class UnitTypeBuilder {
 
   functions(): Map<AssembledSymbol, number> {
     const functions = this.#unit.symbols.filter(({ type }) => type === 'function');
-    return new Map(functions.map((symbol) => [symbol, this.#function(symbol)]));
+    const types = new Map(functions.map((symbol) => [symbol, this.#function(symbol)]));
+    for (const { symbol, parameter = -1, text, line } of this.#unit.declTags) {
+      const tagged = functions.find(({ name }) => name === symbol);
+      if (tagged === undefined) throw this.#refuse(line, `\`${symbol}\` is no function of this text`);
+      this.builder.declTag(text, types.get(tagged) as number, parameter);
+    }
+    return types;
   }
 
   #function({ name, section, binding, prototype }: AssembledSymbol): number {

@@ -258,3 +258,18 @@ test('llvm-objdump shows the instructions beside their source lines', { skip: no
   assert.match(shown, /<sum>:\n; sum\.bpfasm:22\n; +r1 = tail ll\n/);
   assert.match(shown, /; +r1 = \*\(s16 \*\)\(r1 \+ 0\)\n.*\tr1 = \*\(s16 \*\)\(r1 \+ 0x0\)\n/);
 });
+
+test('decl tags belong to functions and their parameters', () => {
+  const text = `.text
+.func f : s32 (u64 *a, u64 *b)
+  r0 = 0
+  exit
+.decl_tag f, "exception_callback:g"
+.decl_tag f, 1, "arg:nonnull"
+`;
+  const { btf } = parseObject(assembleObject(text), 'tags');
+  const f = btf?.idOf('f', 'func') ?? 0;
+  assert.deepEqual(btf?.declTags(f), ['exception_callback:g']);
+  assert.deepEqual(btf?.declTags(f, 1), ['arg:nonnull']);
+  assert.throws(() => assembleObject('.decl_tag nobody, "x"\n'), /`nobody` is no function/);
+});

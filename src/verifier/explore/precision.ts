@@ -292,7 +292,7 @@ function callBack(env: Env, at: number, after: number, wanted: Wanted): boolean 
     }
     return leaveCallee(wanted);
   }
-  if (env.callKind(insn) === 'callback' && at !== after - 1) return leaveCallback(wanted);
+  if (env.callKind(insn) === 'callback' && at !== after - 1) return leaveCallback(env, wanted);
   if (insn.src === BPF_PSEUDO_KFUNC_CALL && insn.imm === 0) return STUCK;
   wanted.dropReg(0);
   // An argument register that is still wanted has no source: a way that is not understood.
@@ -313,8 +313,12 @@ function leaveCallee(wanted: Wanted): boolean {
 }
 
 /** Backwards out of a callback: its arguments come from the helper, not from the caller. */
-function leaveCallback(wanted: Wanted): boolean {
-  wanted.regs[wanted.frame] &= ~ARGUMENTS;
+function leaveCallback(env: Env, wanted: Wanted): boolean {
+  const others = wanted.regs[wanted.frame] & ~ARGUMENTS;
+  // Linux gives up, where a load or tail call ended the callback.
+  if (others !== 0)
+    throw env.reject('EFAULT', `verifier bug: callback unexpected regs ${others.toString(16)}`);
+  wanted.regs[wanted.frame] = 0;
   return leaveCallee(wanted);
 }
 
