@@ -124,6 +124,16 @@ onLinux('bpf-arena run --kernel linux', () => {
     assert.equal(results[1].globals.list_sum, 4_999_950_000);
   });
 
+  it('test passes what annotated programs say of themselves', () => {
+    const results = ['embedded', 'linux'].map((kernel) => {
+      const { stdout, status } = cli('test', 'programs/arena_tests.bpf.o', '--kernel', kernel, '--json');
+      assert.equal(status, 0);
+      return JSON.parse(stdout);
+    });
+    assert.deepEqual(results[0], results[1]);
+    assert.equal(results[0].filter(({ ok }: { ok: boolean }) => ok).length, 9);
+  });
+
   it('verify and test say what Linux says', () => {
     const { stdout, status } = cli('verify', LIST, '--kernel', 'linux', '--json');
     const verdicts = JSON.parse(stdout).map(({ verdict }: { verdict: string }) => verdict);
@@ -131,6 +141,14 @@ onLinux('bpf-arena run --kernel linux', () => {
     const tests = JSON.parse(cli('test', LIST, '--kernel', 'linux', '--json').stdout);
     assert.ok(tests.every(({ ok }: { ok: boolean }) => ok));
   });
+});
+
+it('every annotation kind is tested by the programs that carry it', () => {
+  const { stdout, status } = cli('test', 'programs/arena_tests.bpf.o', 'programs/arena_tests_asm.bpf.o');
+  assert.equal(status, 0, stdout);
+  assert.match(stdout, /18 passed, 0 failed, 2 unsupported/);
+  assert.match(stdout, /privileged: accepted \(not covered: failure_unpriv\)/);
+  assert.match(stdout, /elsewhere: unsupported \(it is for ARM64\)/);
 });
 
 describe('wrong usage and unreadable input end with one line and exit status 2', () => {

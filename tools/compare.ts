@@ -13,6 +13,7 @@ import {
   type OpenedObject,
   open,
   type Plain,
+  VerifierError,
 } from '../src/index.ts';
 import { type LinuxKernel, linux, linuxUnavailable } from '../src/linux/index.ts';
 import { compileBpf, noClang } from '../test/clang.ts';
@@ -143,10 +144,31 @@ function compareArenas(name: string, ours: LoadedObject, theirs: LoadedObject): 
   return pages;
 }
 
+/** The verdict on each program alone, also on those that are not loaded with the others. @returns how many. */
+async function compareVerdicts(name: string, path: string, ours: Kernel, theirs: Kernel): Promise<number> {
+  const { programs } = await openAny(path);
+  for (const program of Object.keys(programs)) {
+    const [a, b] = [await verdictOf(path, program, ours), await verdictOf(path, program, theirs)];
+    if (a !== b) report(name, `verdict on ${program}`, a, b);
+  }
+  return Object.keys(programs).length;
+}
+
+async function verdictOf(path: string, program: string, kernel: Kernel): Promise<string> {
+  try {
+    await (await openAny(path)).verify(program, kernel);
+    return 'accepted';
+  } catch (error) {
+    if (!(error instanceof BpfError)) throw error;
+    return error instanceof VerifierError ? `${error.code}: ${error.problem}` : error.message;
+  }
+}
+
 async function compare(path: string): Promise<void> {
   const name = basename(path).replace(/(\.bpf)?\.o$/, '');
   using referee = linux();
   using kernel = embedded({ arenaGlobals: 'start', kconfig: await configuration(path, referee) });
+  const judged = await compareVerdicts(name, path, kernel, referee);
   const [ours, theirs] = [await start(path, kernel), await start(path, referee)];
   if (ours.loaded === undefined || theirs.loaded === undefined) {
     const [a, b] = [ours.refusal?.split(':')[0] ?? 'loaded', theirs.refusal?.split(':')[0] ?? 'loaded'];
@@ -168,7 +190,9 @@ async function compare(path: string): Promise<void> {
   }
   const pages = compareArenas(name, ours.loaded, theirs.loaded);
   const verdict = differences === before ? 'same   ' : 'DIFFERS';
-  console.log(`${verdict}  ${name}: ${programs.length} programs, ${pages} arena pages`);
+  console.log(
+    `${verdict}  ${name}: ${judged} verdicts, ${programs.length} programs run, ${pages} arena pages`,
+  );
   ours.loaded.close();
   theirs.loaded.close();
 }
@@ -183,6 +207,6 @@ if (reason !== undefined) {
   const paths = positionals.length > 0 ? positionals : found.filter((file) => OBJECTS.test(file));
   if (noClang) console.log(`not compared: C sources of the tests (${noClang})`);
   for (const path of paths) await compare(path);
-  console.log(`${paths.length} objects, ${compared} programs, ${differences} differences`);
+  console.log(`${paths.length} objects, ${compared} programs run, ${differences} differences`);
   if (differences > 0) process.exitCode = 1;
 }

@@ -57,9 +57,11 @@ export async function runTest(setting: TestSetting, path: string, name: string):
   object.programs[name].flags = found?.flags ?? 0;
   using kernel = await setting.kernel(found?.logLevel || LOG_LEVEL);
   const judged = await judge(object, name, kernel, found);
-  if (judged.verdict !== 'accepted' || !judged.ok) return { ...base, ...judged };
-  if (found !== undefined && found.retval === undefined) return { ...base, ...judged };
-  return { ...base, ...judged, ...(await run(setting, kernel, name, found)) };
+  const runs =
+    judged.verdict === 'accepted' && judged.ok && (found === undefined || found.retval !== undefined);
+  const result = { ...base, ...judged, ...(runs && (await run(setting, kernel, name, found))) };
+  const left = found?.notCovered ?? [];
+  return left.length > 0 ? { reason: `not covered: ${left.join(', ')}`, ...result } : result;
 }
 
 /** Why a test is not made here, or undefined. */

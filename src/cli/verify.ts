@@ -17,6 +17,8 @@ export interface Verdict {
   /** The verifier's own time where it tells, else that of loading; nanoseconds. */
   timeNs: number;
   log?: string;
+  /** Of a rejected program: what it means, in two or three sentences. */
+  explanation?: readonly string[];
 }
 
 interface VerifyFlags {
@@ -76,7 +78,8 @@ export async function verdictOn(
       errno: error.errno,
       message: error instanceof VerifierError ? error.problem : error.message,
       ...statistics(log ?? '', took()),
-      ...(log && { log }),
+      ...(log && logLevel > 0 && { log }),
+      ...(error instanceof VerifierError && { explanation: error.explanation }),
     };
   }
 }
@@ -90,8 +93,14 @@ function statistics(log: string, took: number): Pick<Verdict, 'insnsProcessed' |
 
 const STYLES = { accepted: 'green', rejected: 'red', unsupported: 'yellow' } as const;
 
-function printVerdict({ program, type, verdict, message, insnsProcessed, timeNs, log }: Verdict): void {
+function printVerdict(found: Verdict): void {
+  const { program, type, verdict, message, insnsProcessed, timeNs, log, explanation = [] } = found;
   const detail = message ?? `${insnsProcessed} instructions processed in ${duration(timeNs)}`;
   print(`${styled(STYLES[verdict], verdict.padEnd(11))} ${styled('bold', program)} (${type}): ${detail}`);
-  if (log) print(log.trimEnd().replace(/^/gm, '    '));
+  if (log) print(indented(log.trimEnd()));
+  if (explanation.length > 0) print(indented(explanation.join('\n')));
+}
+
+function indented(text: string): string {
+  return text.replace(/^/gm, '    ');
 }

@@ -20,7 +20,9 @@ export function embeddedFeatures(): Features {
     kernel: 'embedded',
     programTypes: [...RUNNABLE_PROGRAM_TYPES],
     mapTypes: [...SUPPORTED_MAP_TYPES],
-    helpers: RUNNABLE_HELPERS.map(({ id, name }) => ({ id, name: `bpf_${name}` })),
+    helpers: RUNNABLE_HELPERS.map(({ id, name }) => ({ id, name: `bpf_${name}` })).sort(
+      (a, b) => a.id - b.id,
+    ),
     kfuncs: [...RUNNABLE_KFUNCS],
   };
 }

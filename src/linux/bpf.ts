@@ -181,6 +181,8 @@ export function loadBtf(bytes: Uint8Array): Fd | LoggedAnswer {
   return answer.result >= 0 ? new Fd(answer.result, 'BTF') : answer;
 }
 
+const BPF_LOG_STATS = 4;
+
 /**
  * BPF_PROG_LOAD: without a log first, for that is faster; when it is refused, again with one.
  * @param logLevel what is wanted of a program that is accepted, too: 0 nothing, 1 and 2 as Linux has them; 4 adds
@@ -194,12 +196,18 @@ export function loadProgram(
     const { result } = bpf('prog_load', attributes);
     if (result >= 0) return { fd: new Fd(result, 'program'), result, log: '' };
   }
+  const first = loadWithLog(attributes, logLevel || 1);
+  // Statistics alone do not say where a program is wrong.
+  return first.fd === undefined && logLevel === BPF_LOG_STATS ? loadWithLog(attributes, logLevel | 1) : first;
+}
+
+function loadWithLog(attributes: Attributes<'prog_load'>, logLevel: number): ReturnType<typeof loadProgram> {
   const { result, log } = withLog((buffer) => {
     const answer = bpf('prog_load', {
       ...attributes,
       log_buf: buffer,
       log_size: buffer.length,
-      log_level: logLevel || 1,
+      log_level: logLevel,
     });
     return { result: answer.result, needed: answer.field('log_true_size') };
   });

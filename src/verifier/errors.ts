@@ -1,4 +1,5 @@
 import { BpfError, type ErrnoName } from '../errors.ts';
+import { explain } from './explain.ts';
 import type { ProgramToVerify } from './input.ts';
 
 /** How a verification ends that does not accept: the program is refused, or it cannot be judged here. */
@@ -15,6 +16,8 @@ export class VerifierError extends BpfError {
   readonly log: string;
   /** Instructions processed until it was found. */
   readonly insnsProcessed: number;
+  /** What it means: what is not proven, where, and what usually fixes it, in two or three sentences. */
+  readonly explanation: readonly string[];
 
   constructor(
     program: Pick<ProgramToVerify, 'name' | 'sourceAt'>,
@@ -30,6 +33,8 @@ export class VerifierError extends BpfError {
     this.problem = problem;
     this.log = log;
     this.insnsProcessed = insnsProcessed;
+    const source = insn === undefined ? undefined : program.sourceAt?.(insn);
+    this.explanation = explain({ problem, insn, source });
   }
 }
 

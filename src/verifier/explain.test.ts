@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { explain } from './explain.ts';
+import { topics, verdictsOf } from './testdata/cases.ts';
+
+describe('a rejection in plain sentences', () => {
+  const source = { file: 'list.bpf.c', line: 7, text: '\tsum += n->value;' };
+
+  it('says what is not proven, where, and what usually fixes it', () => {
+    const [what, where, fix] = explain({ problem: "R1 invalid mem access 'scalar'", insn: 3, source });
+    assert.equal(what, 'r1 is dereferenced, but to the verifier it is a number, not a pointer.');
+    assert.equal(where, 'It is found at list.bpf.c:7, `sum += n->value;`.');
+    assert.match(fix, /^An arena pointer must go through cast_kern\(\) first/);
+  });
+
+  it('names the instruction where there is no source line', () => {
+    const [, where] = explain({ problem: 'R3 !read_ok', insn: 12, source: undefined });
+    assert.equal(where, 'It is found at instruction 12.');
+  });
+
+  it('says nothing of a message that is not known but where it is', () => {
+    assert.deepEqual(explain({ problem: 'colourless green ideas', insn: undefined, source: undefined }), []);
+    assert.equal(explain({ problem: 'colourless green ideas', insn: 1, source }).length, 1);
+  });
+
+  it('is there for most of what Linux says to the test cases', () => {
+    const messages = new Set(
+      topics().flatMap((topic) => Object.values(verdictsOf(topic)).flatMap(({ message }) => message ?? [])),
+    );
+    const known = [...messages].filter((problem) => explain({ problem, insn: 1, source }).length === 3);
+    const unknown = [...messages].filter((problem) => !known.includes(problem));
+    assert.ok(known.length >= 0.7 * messages.size, `no words for: ${unknown.join('; ')}`);
+  });
+});
