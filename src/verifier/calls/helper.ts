@@ -82,7 +82,7 @@ function prototypeOf(env: Env, id: number): HelperPrototype {
   if (id < 0 || id > MAX_HELPER) throw env.reject('EINVAL', `invalid func unknown#${id}`);
   const row = helperFor(env.program.type ?? 'syscall', id);
   if (row === undefined) {
-    const title = `${name === undefined ? 'unspec' : `bpf_${name}`}#${id}`;
+    const title = `bpf_${name ?? 'unspec'}#${id}`;
     throw env.reject('EINVAL', `program of this type cannot use helper ${title}`);
   }
   if (row.gplOnly && !isGplCompatible(env.program.license)) {
