@@ -6,7 +6,7 @@ import type { HelperPrototype } from '../helpers/prototype.ts';
 import type { MapInfo } from '../input.ts';
 import { checkAlignment } from '../memory/alignment.ts';
 import { checkUnmoved } from '../memory/context-access.ts';
-import { dynptrOf, processDynptr } from '../memory/dynptr.ts';
+import { processDynptr, stackObjectSlot } from '../memory/dynptr.ts';
 import { matchKptr } from '../memory/kptr-access.ts';
 import { MEM_ALLOC, MEM_RCU, NON_OWN_REF, PTR_TRUSTED, type Reg, type RegKind } from '../state/reg.ts';
 import { isNull } from '../values.ts';
@@ -112,8 +112,9 @@ function noteRelease(env: Env, number: number, rule: ArgumentRule, meta: CallMet
   const reg = env.reg(number);
   if (rule.base === 'dynptr') {
     if (reg.kind !== 'fp') throw env.reject('EINVAL', 'cannot release unowned const bpf_dynptr');
-    if ((dynptrOf(env, reg)?.reg.refId ?? 0) === 0)
-      throw env.reject('EINVAL', `arg ${number} is an unacquired reference`);
+    const slot = stackObjectSlot(env, reg, 'dynptr', 2);
+    const held = typeof slot === 'number' ? env.state.frames[reg.frame].stack[slot]?.reg?.refId : undefined;
+    if (!held) throw env.reject('EINVAL', `arg ${number} is an unacquired reference`);
   } else if (reg.refId === 0 && !isNull(reg)) {
     throw env.reject('EINVAL', `R${number} must be referenced when passed to release function`);
   }
