@@ -2,7 +2,7 @@ import type { Env } from '../env.ts';
 import { markSlotPrecise } from '../explore/precision.ts';
 import type { MapInfo } from '../input.ts';
 import { isArrayType } from '../map-rules.ts';
-import { slotOf } from '../memory/stack-bounds.ts';
+import { byteOf, slotOf } from '../memory/stack-bounds.ts';
 import { SPILL, ZERO_BYTE } from '../state/slot.ts';
 
 /**
@@ -17,14 +17,18 @@ export function constantKey(env: Env, map: MapInfo, number: number): number | un
   const frame = env.state.frames[key.frame];
   const at = slotOf(off);
   const slot = frame.stack[at];
-  if (slot === undefined || (off % 8 !== 0 && off % 8 !== -4)) return undefined;
+  if (slot === undefined) return undefined;
   // Byte 7 is the lowest address of the slot; a key in its upper half begins with byte 3.
-  const first = off % 8 === 0 ? 7 : 3;
-  const four = (type: number) => [0, 1, 2, 3].every((i) => slot.byte(first - i) === type);
-  if (four(ZERO_BYTE)) return 0;
-  if (first !== 7 || !slot.isScalarSpill || !four(SPILL) || slot.byte(3) === SPILL) return undefined;
+  const first = byteOf(off);
+  const run = (type: number) => {
+    let bytes = 0;
+    while (bytes <= first && slot.byte(first - bytes) === type) bytes++;
+    return bytes;
+  };
+  if (run(ZERO_BYTE) >= map.keySize) return 0;
+  // Of a register that fills the slot the upper half alone will do: where the number is an index, that half is 0.
   const { reg } = slot;
-  if (reg === undefined || !reg.scalar.isConst()) return undefined;
+  if (!slot.isScalarSpill || run(SPILL) !== map.keySize || !reg?.scalar.isConst()) return undefined;
   markSlotPrecise(env, frame.number, at);
   return reg.scalar.uminNumber();
 }
