@@ -1,11 +1,12 @@
 import type { SourceLine } from '../object/link.ts';
+import { CALL_EXPLANATIONS } from './explain-calls.ts';
 
 /**
  * What a rejection means, in plain sentences: what is not proven, where in the source, and what usually fixes it. Linux's
  * words stay what people search for; this table stands beside them. The first pattern that fits is taken.
  */
 
-interface Explanation {
+export interface Explanation {
   readonly pattern: RegExp;
   /** What is not proven. `$1` and its like are the pattern's groups. */
   readonly why: string;
@@ -234,7 +235,7 @@ export function explain({ problem, insn, source }: Rejected): string[] {
       : insn !== undefined
         ? `at instruction ${insn}`
         : '';
-  for (const { pattern, why, fix } of EXPLANATIONS) {
+  for (const { pattern, why, fix } of [...CALL_EXPLANATIONS, ...EXPLANATIONS]) {
     const found = pattern.exec(problem);
     if (found === null) continue;
     const fill = (text: string) => text.replace(/\$(\d)/g, (_, group) => found[Number(group)] ?? '');
