@@ -64,8 +64,8 @@ function checkPointer(env: Env, meta: KfuncMeta, index: number): boolean {
   const number = index + 1;
   const reg = env.reg(number);
   const param = meta.proto.params[index];
-  const nullable = param.name.endsWith('__nullable');
-  if ((meta.trustedArgs || meta.has('KF_RCU')) && (isNull(reg) || reg.maybeNull) && !nullable)
+  const nullable = /__(nullable|opt)$/.test(param.name);
+  if ((isNull(reg) || reg.maybeNull) && !nullable)
     throw env.reject('EACCES', `Possibly NULL pointer passed to trusted arg${index}`);
   if (reg.refId !== 0) {
     if (meta.has('KF_RELEASE') && meta.refId !== 0) {
@@ -103,8 +103,8 @@ function noteMap(env: Env, meta: KfuncMeta, number: number): void {
   meta.mapUid = of.uid;
 }
 
+/** Every kfunc wants objects that live while it runs; some are content with what RCU keeps. */
 function checkTrust(env: Env, meta: KfuncMeta, number: number): void {
-  if (!meta.trustedArgs && !meta.has('KF_RCU')) return;
   const reg = env.reg(number);
   if (isTrusted(reg)) return;
   if (!meta.has('KF_RCU')) throw env.reject('EINVAL', `R${number} must be referenced or trusted`);

@@ -50,11 +50,6 @@ export class KfuncMeta {
     return (this.row.flags & KF[flag]) !== 0;
   }
 
-  /** Its arguments must be valid for as long as it runs: asked for, or because it gives one back. */
-  get trustedArgs(): boolean {
-    return this.has('KF_TRUSTED_ARGS') || this.has('KF_RELEASE');
-  }
-
   get isIterator(): boolean {
     return this.has('KF_ITER_NEW') || this.has('KF_ITER_NEXT') || this.has('KF_ITER_DESTROY');
   }

@@ -11,7 +11,7 @@ import { fromSignedRange } from '../scalar/scalar.ts';
 import { holdsReference, releaseReference } from '../state/references.ts';
 import { MAYBE_NULL, MEM_RCU, NOT_INIT, PTR_UNTRUSTED, UNKNOWN_SCALAR } from '../state/reg.ts';
 import { type CallbackShape, enterCallback } from './callbacks.ts';
-import { giveAway, inTreeCallback, nodeReg } from './graph.ts';
+import { asNonOwning, giveAway, inTreeCallback, nodeReg } from './graph.ts';
 import { checkKfuncArguments } from './kfunc-arguments.ts';
 import { KfuncMeta } from './kfunc-meta.ts';
 import { kfuncResult } from './kfunc-result.ts';
@@ -76,7 +76,7 @@ export function checkKfuncCall(env: Env, insn: Instruction): number {
       subprog: meta.subprog,
       map: meta.map,
       mapUid: meta.mapUid,
-      ...(shape === 'rbtree_add' && { node: nodeReg(env, meta.root) }),
+      ...(shape === 'rbtree_add' && { node: asNonOwning(env, nodeReg(env, meta.root)) }),
     });
   }
   changeRcu(env, meta);

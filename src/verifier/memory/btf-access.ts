@@ -79,7 +79,6 @@ function fieldAt(env: Env, reg: Reg, btf: Btf, start: number, off: number, size:
         continue;
       case 'other pointer':
         // Nothing is known of what it points to; a load through it is safe anyway.
-        if (local) return UNKNOWN_SCALAR;
         return pointer('mem', { flags: MEM_RDONLY | PTR_UNTRUSTED, of: { kind: 'mem', size: 0 } });
       case 'pointer': {
         if (local) return UNKNOWN_SCALAR;
