@@ -18,6 +18,8 @@ const VOID: BtfType = { kind: 'void', name: '' };
 export interface BtfField {
   readonly name: string;
   readonly type: number;
+  /** Of a bit field: bits. */
+  readonly bits?: number;
 }
 
 export class BtfBuilder implements TypeSource, StringSink {
@@ -133,16 +135,19 @@ export class BtfBuilder implements TypeSource, StringSink {
   ): number {
     const alignments = new Alignments(this);
     const members: BtfMember[] = [];
+    /** Bits that are taken: bit fields share bytes. */
     let end = 0;
     let alignment = 1;
-    for (const { name: member, type } of fields) {
+    for (const { name: member, type, bits } of fields) {
       const needed = alignments.of(type);
-      const offset = kind === 'union' ? 0 : alignUp(end, needed);
-      members.push({ name: member, type, bitOffset: offset * 8, bitfieldSize: 0 });
-      end = Math.max(end, offset + sizeOf(this, type));
+      const size = sizeOf(this, type);
+      const start =
+        kind === 'union' ? 0 : bits === undefined ? alignUp(end, needed * 8) : placeBits(end, bits, size * 8);
+      members.push({ name: member, type, bitOffset: start, bitfieldSize: bits ?? 0 });
+      end = Math.max(end, start + (bits ?? size * 8));
       alignment = Math.max(alignment, needed);
     }
-    this.set(id, { kind, name, size: alignUp(end, alignment), members });
+    this.set(id, { kind, name, size: alignUp(Math.ceil(end / 8), alignment), members });
     return id;
   }
 
@@ -220,6 +225,12 @@ function defaultEncoding(name: string): number {
   if (name === '_Bool' || name === 'bool') return BTF_INT_BOOL;
   // clang describes plain char as a signed integer, not as BTF_INT_CHAR.
   return name.includes('unsigned') ? 0 : BTF_INT_SIGNED;
+}
+
+/** Where a bit field begins: behind the one before, unless it would lie in two units of its type. */
+function placeBits(end: number, bits: number, unit: number): number {
+  const fits = Math.floor(end / unit) === Math.floor((end + bits - 1) / unit);
+  return fits ? end : alignUp(end, unit);
 }
 
 function alignUp(value: number, alignment: number): number {

@@ -23,6 +23,7 @@ const SAME = [
   'struct a {\n\tint (*fn)(long int, const char *);\n};',
   'struct a {\n\tconst volatile unsigned char *p;\n\tvoid *const q;\n};',
   'enum e {\n\tA = 0,\n\tB = 4,\n\tC = -1,\n};',
+  'struct a {\n\tunsigned char x: 4;\n\tunsigned char y: 4;\n\tunsigned char z: 2;\n\tshort int w;\n};',
   'typedef unsigned int u32;\ntypedef u32 *pointer;',
   'union u {\n\tlong long unsigned int a;\n\tchar b[8];\n};',
 ];
@@ -52,7 +53,7 @@ describe('C declarations as BTF', () => {
 
   for (const text of [
     'struct a { int x; ',
-    'struct a { int x:3; };',
+    'struct a { int x:99; };',
     'int x;',
     'foo y(void);',
     'struct a { struct b x; };',

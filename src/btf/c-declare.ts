@@ -6,7 +6,7 @@ import type { BtfParam } from './types.ts';
 /**
  * C declarations → BTF: structs, unions, enums, typedefs, variables' types and function prototypes, laid out as C lays
  * them out. The embedded kernel's types and kfuncs are written so, and the assembler's. What no BTF of ours needs is
- * refused: bit fields, packed or aligned types, initialisers.
+ * refused: packed or aligned types, initialisers.
  */
 
 /** Attributes by the macros that headers give them. A type tag stands between a type and its `*`. */
@@ -234,7 +234,9 @@ class Parser {
     do {
       const { name, type, params } = this.#declarator(base);
       if (params !== undefined) throw this.#refuse(`\`${name}\` is a function, which no struct has`);
-      fields.push({ name, type });
+      const bits = this.#accept(':') ? this.#number() : undefined;
+      if (bits !== undefined && !(bits > 0 && bits <= 64)) throw this.#refuse(`a bit field of ${bits} bits`);
+      fields.push({ name, type, ...(bits !== undefined && { bits }) });
       while (this.#peek() === '__contains') tags.push([this.#contains(), fields.length - 1]);
     } while (this.#accept(','));
     this.#expect(';');

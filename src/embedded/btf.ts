@@ -1,6 +1,7 @@
 import { type Btf, BtfBuilder, CTypes } from '../btf/index.ts';
 import { KFUNCS } from '../verifier/kfuncs.ts';
 import { KERNEL_TYPES } from './kernel-types.ts';
+import { PACKET_TYPES } from './packet-types.ts';
 
 /**
  * The type information of the embedded kernel, its `/sys/kernel/btf/vmlinux`: CO-RE relocations, kfunc declarations and
@@ -35,6 +36,7 @@ function build(): Btf {
   const builder = new BtfBuilder();
   const types = new CTypes(builder);
   types.declare(KERNEL_TYPES);
+  types.declare(PACKET_TYPES);
   for (const { prototype } of KFUNCS) {
     for (const { name, returns, params } of types.declare(prototype))
       builder.declTag('bpf_kfunc', builder.func(name, returns, params, 'static'));

@@ -181,7 +181,8 @@ struct task_struct {
 };
 
 struct in6_addr { union { __u8 u6_addr8[16]; __be16 u6_addr16[8]; __be32 u6_addr32[4]; } in6_u; };
-struct net;
+struct ns_common { unsigned int inum; };
+struct net { struct ns_common ns; int ifindex; };
 struct proto;
 struct socket;
 typedef struct { struct net *net; } possible_net_t;
@@ -214,7 +215,7 @@ struct sock {
 };
 struct request_sock { struct sock_common __req_common; struct sock *sk; };
 struct tcp_sock { struct sock sk; u32 snd_cwnd; u32 snd_ssthresh; u32 srtt_us; };
-struct net_device { char name[16]; unsigned int flags; unsigned int mtu; int ifindex; };
+struct net_device { char name[16]; unsigned int flags; unsigned int mtu; int ifindex; possible_net_t nd_net; };
 struct sk_buff {
   union { struct { struct sk_buff *next; struct sk_buff *prev; union { struct net_device *dev; unsigned long dev_scratch; }; }; struct rb_node rbnode; };
   struct sock *sk;
@@ -240,7 +241,7 @@ struct sk_buff {
   unsigned int truesize;
   refcount_t users;
 };
-struct skb_shared_info { __u8 flags; __u8 meta_len; __u8 nr_frags; __u8 tx_flags; unsigned short gso_size; unsigned short gso_segs; unsigned int gso_type; };
+struct skb_shared_info { __u8 flags; __u8 meta_len; __u8 nr_frags; __u8 tx_flags; unsigned short gso_size; unsigned short gso_segs; struct sk_buff *frag_list; unsigned int gso_type; };
 struct xdp_rxq_info { struct net_device *dev; u32 queue_index; u32 reg_state; };
 struct xdp_txq_info { struct net_device *dev; };
 struct xdp_buff {
@@ -254,8 +255,6 @@ struct xdp_buff {
   u32 flags;
 };
 struct xdp_md { __u32 data; __u32 data_end; __u32 data_meta; __u32 ingress_ifindex; __u32 rx_queue_index; __u32 egress_ifindex; };
-struct bpf_flow_keys;
-struct bpf_sock;
 struct __sk_buff {
   __u32 len;
   __u32 pkt_type;

@@ -221,6 +221,9 @@ KF_TRUSTED_ARGS int bpf_dynptr_from_skb_meta(struct __sk_buff *skb_, u64 flags, 
   xdp: `
 int bpf_dynptr_from_xdp(struct xdp_md *x, u64 flags, struct bpf_dynptr *ptr__uninit);
 int bpf_xdp_pull_data(struct xdp_md *x, u32 len);
+KF_TRUSTED_ARGS int bpf_xdp_metadata_rx_timestamp(const struct xdp_md *ctx, u64 *timestamp);
+KF_TRUSTED_ARGS int bpf_xdp_metadata_rx_hash(const struct xdp_md *ctx, u32 *hash, enum xdp_rss_hash_type *rss_type);
+KF_TRUSTED_ARGS int bpf_xdp_metadata_rx_vlan_tag(const struct xdp_md *ctx, __be16 *vlan_proto, u16 *vlan_tci);
 KF_RET_NULL KF_ACQUIRE struct xfrm_state *bpf_xdp_get_xfrm_state(struct xdp_md *ctx, struct bpf_xfrm_state_opts *opts, u32 opts__sz);
 KF_RELEASE void bpf_xdp_xfrm_state_release(struct xfrm_state *x);
 `,

@@ -33,6 +33,9 @@ function kfuncOf(env: Env, insn: Instruction): KfuncMeta {
   if (btf === undefined || proto === undefined)
     throw env.reject('EINVAL', `kernel btf_id ${insn.imm} is not a function`);
   const name = btf.nameOf(insn.imm);
+  // Programs cannot be bound to a device here.
+  if (name.startsWith('bpf_xdp_metadata_'))
+    throw env.reject('EINVAL', 'metadata kfuncs require device-bound program');
   const row = kfuncNamed(name);
   if (row === undefined || !mayCall(row, type))
     throw env.reject('EACCES', `calling kernel function ${name} is not allowed`);

@@ -46,16 +46,28 @@ export function accessBtf(env: Env, base: number, off: number, size: number, acc
   if (reg.has(MEM_PERCPU)) throw refuse(`access percpu memory: off=${off}`);
   if (access === 'write') {
     if (reg.has(PTR_UNTRUSTED)) throw env.reject('EACCES', 'only read is supported');
-    if (!local) throw refuseKernelWrite(env, name);
+    if (!local) {
+      checkKernelWrite(env, btf, id, off, size);
+      return UNKNOWN_SCALAR;
+    }
   }
   return fieldAt(env, reg, btf, id, off, size);
 }
 
-/** Some programs may write a few fields of a few types. */
-function refuseKernelWrite(env: Env, name: string): Error {
-  if (name.startsWith('nf_conn') || name === 'sock' || name === 'tcp_sock')
-    return env.unsupported(`which fields of struct ${name} may be written is not known here`);
-  return env.reject('EACCES', 'only read is supported');
+/** Programs that see packets may mark connections (Linux: nf_conntrack_btf_struct_access). */
+function checkKernelWrite(env: Env, btf: Btf, id: number, off: number, size: number): void {
+  const { type = 'syscall' } = env.program;
+  const connection = /^nf_conn(___init)?$/.test(btf.nameOf(id));
+  if (!connection || (type !== 'xdp' && type !== 'sched_cls' && type !== 'sched_act'))
+    throw env.reject('EACCES', 'only read is supported');
+  const conn = btf.type(btf.idOf('nf_conn', 'struct') ?? 0);
+  const mark = conn.kind === 'struct' ? conn.members.find((each) => each.name === 'mark') : undefined;
+  const at = (mark?.bitOffset ?? 0) / 8;
+  if (mark === undefined || off !== at)
+    throw env.reject('EACCES', `no write support to nf_conn at off ${off}`);
+  if (size <= 4) return;
+  const where = `off ${off} with size ${size} beyond the member of nf_conn ended at ${at + 4}`;
+  throw env.reject('EACCES', `write access at ${where}`);
 }
 
 /** What is there (Linux: btf_struct_access), and how far a pointer that is there can be trusted. */
