@@ -140,11 +140,15 @@ struct nsproxy;
 struct signal_struct { atomic_t live; int nr_threads; };
 struct bpf_local_storage;
 struct cred;
+struct thread_info { unsigned long flags; unsigned long syscall_work; u32 status; u32 cpu; };
 struct task_struct {
+  struct thread_info thread_info;
   unsigned int __state;
+  unsigned int saved_state;
   void *stack;
   refcount_t usage;
   unsigned int flags;
+  unsigned int ptrace;
   int on_cpu;
   int prio;
   int static_prio;
@@ -311,6 +315,8 @@ struct xfrm_state { refcount_t refcnt; };
 struct bpf_crypto_params { char type[14]; u8 reserved[2]; char algo[128]; u8 key[256]; u32 key_len; u32 authsize; };
 struct bpf_crypto_ctx { void *tfm; u32 siv_len; refcount_t usage; };
 struct bpf_key { void *key; bool has_ref; };
+/* Of no use to programs, but known: a program's own type of such a name is taken for the kernel's. */
+struct alarm { }; struct bucket { }; struct class { }; struct cpu { }; struct device { }; struct fd { }; struct hash { }; struct key { }; struct module { }; struct node { }; struct page { }; struct path { }; struct pid { }; struct port { }; struct range { }; struct region { }; struct request { }; struct sample { }; struct sem { }; struct semaphore { }; struct worker { }; struct zone { };
 struct kmem_cache { unsigned int size; unsigned int object_size; const char *name; };
 struct dma_buf { size_t size; const char *exp_name; const char *name; };
 struct prog_test_member1 { int a; };

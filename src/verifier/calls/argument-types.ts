@@ -55,6 +55,15 @@ const EXPECTED: Readonly<Record<Exclude<ArgumentBase, 'unchecked' | 'anything'>,
   dynptr: kinds('fp', 'dynptr'),
 };
 
+/** Flags of objects of the program's, and of per-CPU ones, that any argument of their kind takes. */
+const OBJECTS: readonly number[] = [
+  MEM_ALLOC,
+  MEM_ALLOC | MEM_PERCPU,
+  MEM_PERCPU,
+  MEM_PERCPU | MEM_RCU,
+  MEM_PERCPU | PTR_TRUSTED,
+];
+
 /** Refuses a register that the argument does not take. @param helper its name, `kptr_xchg`. */
 export function checkArgumentType(env: Env, number: number, rule: ArgumentRule, helper: string): void {
   if (rule.base === 'unchecked' || rule.base === 'anything') return;
@@ -73,7 +82,10 @@ export function checkArgumentType(env: Env, number: number, rule: ArgumentRule, 
     const problem = `bpf_${helper}() may write into memory pointed by R${number} type=${typeName(reg)}`;
     throw env.reject('EACCES', problem);
   }
-  if (reg.has(MEM_ALLOC | MEM_PERCPU)) return;
+  if (reg.has(MEM_ALLOC | MEM_PERCPU)) {
+    if (OBJECTS.includes(reg.flags)) return;
+    throw env.reject('EFAULT', 'verifier bug: invalid PTR_TO_BTF_ID register for type match');
+  }
   if (reg.maybeNull && (!rule.nullable || rule.release))
     throw env.reject('EACCES', `Possibly NULL pointer passed to helper arg${number}`);
   // What fits a kernel pointer depends on where it is put: see kptr.

@@ -114,7 +114,7 @@ export function nodeReg(env: Env, field: SpecialField | undefined): Reg {
 /** The pointer does not own its object, which the lock keeps where it is (Linux: ref_set_non_owning). */
 export function asNonOwning(env: Env, reg: Reg): Reg {
   if (!holdsLock(env))
-    throw env.reject('EFAULT', 'verifier internal error: ref_set_non_owning w/o active lock');
+    throw env.reject('EFAULT', 'verifier bug: ref_set_non_owning w/o active lock');
   const counted = recordOf(env, reg)?.has('refcount') === true;
   return reg.with({ flags: reg.flags | NON_OWN_REF | (counted ? MEM_RCU : 0) });
 }
@@ -122,7 +122,7 @@ export function asNonOwning(env: Env, reg: Reg): Reg {
 /** The program gives an object away, and keeps pointers to it while the lock is held. */
 export function giveAway(env: Env, refId: number): void {
   if (!holdsReference(env, refId))
-    throw env.reject('EFAULT', 'verifier internal error: ref state missing for ref_obj_id');
+    throw env.reject('EFAULT', 'verifier bug: ref state missing for ref_obj_id');
   env.eachReg((reg) =>
     reg.refId === refId && isAllocated(reg) ? asNonOwning(env, reg.with({ refId: 0 })) : reg,
   );

@@ -70,7 +70,7 @@ function checkPointer(env: Env, meta: KfuncMeta, index: number): boolean {
   if (reg.refId !== 0) {
     if (meta.has('KF_RELEASE') && meta.refId !== 0) {
       const found = `R${number} ${reg.refId} ${meta.refId}`;
-      throw env.reject('EFAULT', `verifier internal error: more than one arg with ref_obj_id ${found}`);
+      throw env.reject('EFAULT', `verifier bug: more than one arg with ref_obj_id ${found}`);
     }
     meta.refId = reg.refId;
     if (meta.has('KF_RELEASE')) meta.releaseRegister = number;
@@ -312,7 +312,7 @@ function checkRefcounted(env: Env, meta: KfuncMeta, index: number): void {
     throw env.reject('EINVAL', `arg#${index} is neither owning or non-owning ref`);
   if (!isNonOwning(reg) && reg.refId !== 0) meta.owningRef = true;
   const record = recordOf(env, reg);
-  if (record === undefined) throw env.reject('EFAULT', "verifier internal error: Couldn't find btf_record");
+  if (record === undefined) throw env.reject('EFAULT', "verifier bug: Couldn't find btf_record");
   if (!record.has('refcount'))
     throw env.reject('EINVAL', `arg#${index} doesn't point to a type with bpf_refcount field`);
   meta.argBtf = reg.of.btf;
