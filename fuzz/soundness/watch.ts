@@ -12,6 +12,7 @@ import { step } from '../../src/interpreter/interpreter.ts';
 import { FRAME_BYTES, MAX_FRAMES, Machine } from '../../src/interpreter/machine.ts';
 import { opcode } from '../../src/isa/opcodes.ts';
 import { PROGRAM_RULES } from '../../src/verifier/rules.ts';
+import { contains } from '../../src/verifier/scalar/scalar.ts';
 import type { Random } from '../generate.ts';
 import { Claims, type Places } from './claims.ts';
 
@@ -141,7 +142,7 @@ export class Watched implements Disposable {
     };
     try {
       for (let i = 0; i < MAX_STEPS && !machine.finished; i++) {
-        const wrong = this.#claims?.mismatch(machine, places);
+        const wrong = this.#claims?.mismatch(machine, places) ?? this.#wrongValue(machine);
         if (wrong !== undefined) return { insn: machine.pc, problem: wrong };
         const at = machine.pc;
         step(machine);
@@ -156,6 +157,19 @@ export class Watched implements Disposable {
     } finally {
       cpu.leave();
     }
+  }
+
+  /** A register outside of what the JIT is told of it. */
+  #wrongValue(machine: Machine): string | undefined {
+    const { verified } = this.#program;
+    for (let register = 0; register < 10; register++) {
+      const value = machine.wide[register];
+      const known = verified.valueBefore(machine.pc, register);
+      const [lo, hi] = [Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n))];
+      if (!contains(known, lo, hi))
+        return `R${register} is 0x${BigInt.asUintN(64, value).toString(16)}, outside of its static range`;
+    }
+    return undefined;
   }
 
   /** What the context's pointer fields give is made by the kernel, not loaded. @returns false for what is not known here. */

@@ -1,3 +1,4 @@
+import type { MapInfo } from './input.ts';
 import type { RegKind } from './state/reg.ts';
 
 /**
@@ -16,6 +17,10 @@ export interface InsnFact {
   stackOffset: number | undefined;
   /** The frame it reaches, counted from the accessing function: 0 its own. −1 when it differs. */
   frameDistance: number;
+  /** The map behind the pointer, when the same on all paths. */
+  map: MapInfo | undefined;
+  /** The address is a multiple of this power of two, counted from where the memory begins; 1 where nothing is known. */
+  alignment: number;
 }
 
 export class Facts {
@@ -23,8 +28,6 @@ export class Facts {
   readonly insns: (InsnFact | undefined)[];
   /** Deepest stack use in bytes, per subprogram. */
   readonly stackDepth: number[];
-  /** Registers that a subprogram's entry reads: a bit each, r1 is bit 1. */
-  readonly argsRead: number[];
   /** Of arithmetic: whether an operand was an arena pointer on some path (bit 0), and not on another (bit 1). */
   readonly #arithmetic: Uint8Array;
 
@@ -32,7 +35,6 @@ export class Facts {
     this.seen = new Uint8Array(slots);
     this.insns = new Array(slots);
     this.stackDepth = new Array(subprograms).fill(0);
-    this.argsRead = new Array(subprograms).fill(0);
     this.#arithmetic = new Uint8Array(slots);
   }
 
@@ -69,6 +71,8 @@ export class Facts {
         memory: undefined,
         stackOffset: undefined,
         frameDistance: 0,
+        map: undefined,
+        alignment: 1,
       };
       this.insns[insn] = fact;
     }

@@ -74,14 +74,23 @@ function attempt(program: ProgramToVerify): VerifiedProgram {
     throw new VerifierError(program, error.insn, error.message, error.code, env.log.text, env.processed);
   }
   conclude(env, start);
-  return new VerifiedProgram(SEAL, program, env.facts, env.log.text, env.processed);
+  return new VerifiedProgram(SEAL, program, env.facts, {
+    log: env.log.text,
+    insnsProcessed: env.processed,
+    argumentsOf: argumentCounts(program),
+  });
+}
+
+/** How many of r1 to r5 a helper or kfunc call of the program reads. */
+function argumentCounts({ kernelBtf, type = 'syscall' }: ProgramToVerify): (insn: Instruction) => number {
+  return (insn) =>
+    insn.src === BPF_PSEUDO_KFUNC_CALL ? kfuncArguments(kernelBtf, insn) : helperArguments(type, insn.imm);
 }
 
 function envOf(program: ProgramToVerify, rules: ProgramRules): Env {
   const { insns, subprograms, kernelBtf, type = 'syscall' } = program;
   const callKind = callKinds(kernelBtf);
-  const argumentsRead = (insn: Instruction) =>
-    insn.src === BPF_PSEUDO_KFUNC_CALL ? kfuncArguments(kernelBtf, insn) : helperArguments(type, insn.imm);
+  const argumentsRead = argumentCounts(program);
   const facts = new Facts(insns.length, subprograms.length);
   return new Env(program, rules, facts, {
     callKind,

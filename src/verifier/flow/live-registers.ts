@@ -10,8 +10,13 @@ import { successors } from './successors.ts';
 const ARGUMENTS = 0b111110;
 const CLOBBERED = 0b111111;
 
-/** Registers that an instruction reads, and those it writes, as bits. */
-function usesOf(insn: Instruction, argumentsOf: (insn: Instruction) => number): { use: number; def: number } {
+interface Uses {
+  readonly use: number;
+  readonly def: number;
+}
+
+/** Registers that an instruction reads, and those it writes, as bits. @param callee those that the called function reads. */
+function usesOf(insn: Instruction, argumentsOf: (insn: Instruction) => number, callee?: number): Uses {
   const row = opcode(insn.code);
   const dst = 1 << insn.dst;
   const src = 1 << insn.src;
@@ -43,6 +48,7 @@ function usesOf(insn: Instruction, argumentsOf: (insn: Instruction) => number): 
     case 'jump':
       return { use: row.source === 'X' ? dst | src : dst, def: 0 };
     case 'call': {
+      if (callee !== undefined) return { use: callee, def: CLOBBERED };
       const count = insn.src === BPF_PSEUDO_CALL ? 5 : argumentsOf(insn);
       return { use: ARGUMENTS & ((1 << (count + 1)) - 1), def: CLOBBERED };
     }
@@ -55,14 +61,16 @@ function usesOf(insn: Instruction, argumentsOf: (insn: Instruction) => number): 
 
 /**
  * @param argumentsOf how many of r1 to r5 a helper or kfunc call reads.
+ * @param calleeReads which of them the function reads that a call enters, as bits; all where that is not known.
  * @returns for each slot a bit for each register that is live before it.
  */
 export function liveRegisters(
   insns: readonly Instruction[],
   argumentsOf: (insn: Instruction) => number,
+  calleeReads: (insn: Instruction, at: number) => number | undefined = () => undefined,
 ): Uint16Array {
   const live = new Uint16Array(insns.length + 1);
-  const uses = insns.map((insn) => usesOf(insn, argumentsOf));
+  const uses = insns.map((insn, at) => usesOf(insn, argumentsOf, calleeReads(insn, at)));
   const starts: number[] = [];
   for (let at = 0; at < insns.length; at += slots(insns[at])) starts.push(at);
   const next = starts.map((at) => successors(insns, at));

@@ -1,7 +1,7 @@
 import type { AccessSize } from '../../isa/opcodes.ts';
 import type { Env } from '../env.ts';
 import type { Memory } from '../facts.ts';
-import { constantHalves, sext, truncate } from '../scalar/scalar.ts';
+import { alignedTo, constantHalves, type Scalar, sext, truncate } from '../scalar/scalar.ts';
 import { typeName } from '../state/print.ts';
 import {
   MAYBE_NULL,
@@ -145,15 +145,27 @@ function noteAccess(env: Env, reg: Reg, { off }: MemoryAccess): void {
   }
   const at = reg.kind === 'fp' && reg.scalar.isConst() ? off + reg.off + reg.scalar.sminNumber() : undefined;
   const distance = env.frame.number - reg.frame;
+  const map = reg.kind === 'map_value' ? reg.map : undefined;
+  const alignment = reg.kind === 'arena' ? 1 : knownAlignment(reg.scalar, reg.off + off);
   if (fact.memory === undefined) {
     fact.stackOffset = at;
     fact.frameDistance = distance;
+    fact.map = map;
+    fact.alignment = alignment;
   } else {
     if (fact.stackOffset !== at) fact.stackOffset = undefined;
     if (fact.frameDistance !== distance) fact.frameDistance = -1;
+    if (fact.map !== map) fact.map = undefined;
+    fact.alignment = Math.min(fact.alignment, alignment);
   }
   fact.kind = reg.kind;
   fact.memory = memory;
+}
+
+/** The largest power of two, up to 8, that surely divides the variable offset plus the fixed one. */
+function knownAlignment(variable: Scalar, fixed: number): number {
+  for (const size of [8, 4, 2]) if (alignedTo(variable, fixed, size)) return size;
+  return 1;
 }
 
 /** Kinds of pointer that an instruction which has met one goes through always (Linux: reg_type_mismatch_ok). */
