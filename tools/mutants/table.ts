@@ -1,0 +1,510 @@
+/**
+ * Deliberate bugs: each replaces a text that stands once in a file of src/verifier. A test must fail for every one of them,
+ * or a case is missing. When the code that a row names has changed, the row says so and is to be written anew.
+ */
+export interface Mutant {
+  /** What is wrong then. */
+  readonly name: string;
+  /** Below src/verifier. */
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+interface Area {
+  readonly area: string;
+  readonly mutants: readonly Mutant[];
+}
+
+const of = (file: string, ...rows: readonly (readonly [name: string, find: string, replace: string])[]) =>
+  rows.map(([name, find, replace]): Mutant => ({ name, file, find, replace }));
+
+const SCALARS: readonly Mutant[] = [
+  ...of(
+    'scalar/alu.ts',
+    [
+      '32-bit sums never wrap',
+      'if (low <= 0xffffffff && top > 0xffffffff) b.forgetUnsigned32();',
+      'if (false) b.forgetUnsigned32();',
+    ],
+    [
+      '64-bit sums never wrap',
+      'if (!lowWraps && topWraps) b.forgetUnsigned();',
+      'if (false) b.forgetUnsigned();',
+    ],
+    ['signed sums never overflow', '(a ^ sum) & (b ^ sum)) < 0', '(a ^ sum) & (b ^ sum)) > 0'],
+    [
+      'a difference takes the wrong end',
+      'const lowLo = sub(b.uminLo, b.uminHi, src.umaxLo, src.umaxHi);',
+      'const lowLo = sub(b.uminLo, b.uminHi, src.uminLo, src.uminHi);',
+    ],
+    [
+      '32-bit products never overflow',
+      'if (top > 0xffffffff) b.forgetUnsigned32();',
+      'if (top > 2 ** 40) b.forgetUnsigned32();',
+    ],
+    [
+      'an and has the larger bound',
+      'b.u32max = least32(dst.u32max, src.u32max)',
+      'b.u32max = most32(dst.u32max, src.u32max)',
+    ],
+    [
+      'an or has the smaller bound',
+      'compareUnsigned(dst.uminLo, dst.uminHi, src.uminLo, src.uminHi) > 0;',
+      'compareUnsigned(dst.uminLo, dst.uminHi, src.uminLo, src.uminHi) < 0;',
+    ],
+    [
+      'a left shift keeps bits that leave',
+      'if (b.u32max >>> 0 > 2 ** (31 - by)) b.forgetUnsigned32();',
+      'if (b.u32max >>> 0 > 2 ** (33 - by)) b.forgetUnsigned32();',
+    ],
+    [
+      'an arithmetic shift keeps the unsigned range',
+      '    b.forgetUnsigned();\n    b.forget32();\n    b.learnFromBits();\n  },\n} as const;',
+      '    b.forget32();\n    b.learnFromBits();\n  },\n} as const;',
+    ],
+    ['32-bit results keep the upper half', 'if (width === 32) bounds.zeroExtend();', ''],
+    [
+      'a shift by an unknown amount is one by its least',
+      'if (!known || src.umaxHi !== 0 || src.umaxLo >>> 0 !== by || by >= width) return undefined;',
+      'if (by >= width) return undefined;',
+    ],
+  ),
+  ...of(
+    'scalar/tnum.ts',
+    [
+      'carries of unknown bits are forgotten',
+      'const muLo = (sigmaLo ^ svLo) | a.maskLo | b.maskLo;',
+      'const muLo = a.maskLo | b.maskLo;',
+    ],
+    [
+      'a union believes one side',
+      'const muLo = (a.valueLo ^ b.valueLo) | a.maskLo | b.maskLo;',
+      'const muLo = a.maskLo | b.maskLo;',
+    ],
+    [
+      'a range of numbers shares one bit too many',
+      'const bits = bitLength(minLo ^ maxLo, minHi ^ maxHi);',
+      'const bits = bitLength(minLo ^ maxLo, minHi ^ maxHi) - 1;',
+    ],
+    [
+      'known bits are not compared',
+      'return (b.valueLo & ~a.maskLo) === a.valueLo && (b.valueHi & ~a.maskHi) === a.valueHi;',
+      'return true;',
+    ],
+  ),
+  ...of(
+    'scalar/scalar.ts',
+    [
+      'a sign-extended byte is its unsigned range',
+      'if (one >= 0 === other >= 0) return extendedRange(',
+      'return extendedRange(',
+    ],
+    [
+      'a truncated number keeps its range',
+      'bounds.uminLo = sameAbove ? scalar.uminLo & mask : 0;',
+      'bounds.uminLo = scalar.uminLo & mask;',
+    ],
+    [
+      'lesser ranges are within',
+      'compareUnsigned(old.umaxLo, old.umaxHi, cur.umaxLo, cur.umaxHi) >= 0 &&',
+      '',
+    ],
+    ['32-bit ranges need not be within', '      old.s32max >= cur.s32max &&\n', ''],
+  ),
+  ...of(
+    'scalar/compare.ts',
+    [
+      'a comparison with ≥ is decided as >',
+      'return minToMax >= 0 ? true : maxToMin < 0 ? false : undefined;',
+      'return minToMax >= 0 ? true : maxToMin <= 0 ? false : undefined;',
+    ],
+    [
+      'a bound from < is one too low',
+      "const strict = op === 'jlt' || op === 'jslt' ? 1 : 0;",
+      "const strict = op === 'jlt' || op === 'jslt' ? 2 : 0;",
+    ],
+    [
+      'a bound from < is one too high',
+      "const strict = op === 'jlt' || op === 'jslt' ? 1 : 0;",
+      'const strict = 0;',
+    ],
+    ['not below is not above', "jlt: 'jge',\n  jle: 'jgt',\n  jsgt", "jlt: 'jgt',\n  jle: 'jgt',\n  jsgt"],
+    [
+      '32-bit comparisons tell of the whole',
+      'if (width === 32) {\n    if (x.u32min',
+      'if (false) {\n    if (x.u32min',
+    ],
+    ['any bit of a mask that is set is all of them', 'if (!one) return;', ''],
+    [
+      'equality with a known low half decides',
+      'return a.t.valueLo === b.t.valueLo && (width === 32 || a.t.valueHi === b.t.valueHi);',
+      'return a.t.valueLo === b.t.valueLo;',
+    ],
+  ),
+  ...of(
+    'scalar/bounds.ts',
+    [
+      'zero extension keeps negative signed ranges',
+      'const positive = this.s32min >= 0 && this.s32max >= 0;',
+      'const positive = true;',
+    ],
+    [
+      'low halves tell of the whole where upper halves differ',
+      'if (this.uminHi === this.umaxHi) {',
+      'if (this.uminLo <= this.umaxLo) {',
+    ],
+  ),
+];
+
+const ARITHMETIC: readonly Mutant[] = [
+  ...of(
+    'explore/alu.ts',
+    ['a 32-bit move keeps the number', 'const same = fitsIn(reg.scalar, 4);', 'const same = true;'],
+    [
+      'a sign extension keeps its tie',
+      'const unchanged = scalar.umaxHi === 0 && scalar.umaxLo >>> 0 < 2 ** (bits - 1);',
+      'const unchanged = true;',
+    ],
+    [
+      'casts keep pointers',
+      'env.setReg(dst, imm === CAST_KERN ? ARENA_REG : UNKNOWN_SCALAR);',
+      'env.setReg(dst, imm === CAST_KERN ? ARENA_REG : env.reg(dst));',
+    ],
+    ['casts need no arena', 'if (arenaOf(env) === undefined) {', 'if (false) {'],
+    ['a divisor may be the immediate 0', "if (dividing && row.source === 'K' && imm === 0)", 'if (false)'],
+    [
+      'a tie outlives any addition',
+      'return scalarReg(result, old.precise);\n  return old.with',
+      'return old.withScalar(result);\n  return old.with',
+    ],
+    ['negative constants stay tied', 'operand.umaxHi === 0 && operand.umaxLo >= 0;', 'true;'],
+  ),
+  ...of(
+    'explore/pointer-alu.ts',
+    ['or-null pointers move', 'if (pointer.has(MAYBE_NULL)) throw', ''],
+    ['32-bit arithmetic moves pointers', 'if (row.width !== 64) {', 'if (false) {'],
+    [
+      'packet pointers keep their range when they move by an unknown number',
+      '? pointer.with({ scalar, id: env.newId(), range: 0 })',
+      '? pointer.with({ scalar })',
+    ],
+    ['offsets may be unbounded', 'if (min === -(2 ** 63)) {', 'if (false) {'],
+    ['offsets may be large', 'if (Math.abs(off) >= MAX_VARIABLE_OFFSET)', 'if (false)'],
+  ),
+  ...of(
+    'explore/linked.ts',
+    [
+      'a copy that was added to learns the wrong way',
+      'constant(reg.off - known.off)',
+      'constant(known.off - reg.off)',
+    ],
+    [
+      'more ties than the history holds',
+      'if (found.length === MAX_LINKED) return reg.with({ id: 0, off: 0 });',
+      'if (found.length === MAX_LINKED) return reg;',
+    ],
+  ),
+  ...of(
+    'explore/jump.ts',
+    [
+      'NULL checks resolve one copy only',
+      'if (!reg.maybeNull || reg.id !== id) return reg;',
+      'if (!reg.maybeNull || reg !== pointer) return reg;',
+    ],
+    [
+      'NULL checks resolve all pointers',
+      'if (!reg.maybeNull || reg.id !== id) return reg;',
+      'if (!reg.maybeNull) return reg;',
+    ],
+    [
+      'the wrong side is NULL',
+      "resolveNull(env.state, left, op === 'jne');",
+      "resolveNull(env.state, left, op === 'jeq');",
+    ],
+    ['a decided jump relies on nothing (left)', "if (left.kind === 'scalar') markPrecise(env, dst);", ''],
+    [
+      'a decided jump relies on nothing (right)',
+      "if (byReg && right.kind === 'scalar') markPrecise(env, src);",
+      '',
+    ],
+    [
+      '32-bit comparisons resolve pointers',
+      'if (width === 64) comparePointers(',
+      'if (width > 0) comparePointers(',
+    ],
+  ),
+  ...of(
+    'explore/packet-compare.ts',
+    ['packet ranges are one too long', 'const range = off + (oneMore ? 1 : 0);', 'const range = off + 1;'],
+    [
+      'the wrong side of a packet comparison is inside',
+      'jgt: { insideWhenTaken: false, oneMore: false },',
+      'jgt: { insideWhenTaken: true, oneMore: false },',
+    ],
+    [
+      'a range holds for pointers of another base',
+      'reg.kind === kind && reg.id === id && reg.range < range',
+      'reg.kind === kind && reg.range < range',
+    ],
+    [
+      'a packet may be longer than any',
+      'if (max > MAX_PACKET_OFFSET || max + off > MAX_PACKET_OFFSET) return;',
+      '',
+    ],
+  ),
+];
+
+const MEMORY: readonly Mutant[] = [
+  ...of(
+    'memory/region.ts',
+    ['a region has one byte more', 'at + size <= memSize;', 'at + size <= memSize + 1;'],
+    ['only the least offset counts', "check(max + off, 'max');", ''],
+    ['only the greatest offset counts', "check(lowest, 'min');", ''],
+    ['unbounded offsets are fine', 'if (max >= MAX_VARIABLE_OFFSET) {', 'if (false) {'],
+    ['packets are accessed before their start', 'if (reg.scalar.sminNumber() < 0) throw', ''],
+  ),
+  ...of('memory/map-access.ts', [
+    'read-only maps are written',
+    'if ((map.flags & forbidden) === 0) return;',
+    'return;',
+  ]),
+  ...of(
+    'memory/alignment.ts',
+    ['the stack is accessed misaligned', "if (!strict && reg.kind !== 'fp') return;", 'if (!strict) return;'],
+    [
+      'strict alignment is ignored',
+      '(env.program.flags ?? 0) & BPF_F_STRICT_ALIGNMENT',
+      '0 & BPF_F_STRICT_ALIGNMENT',
+    ],
+  ),
+  ...of(
+    'memory/context-access.ts',
+    ['a context moves', 'if (off !== 0)\n', 'if (false)\n'],
+    ['context accesses are misaligned', 'off % size !== 0', 'false'],
+  ),
+  ...of(
+    'memory/stack-bounds.ts',
+    ['a frame has 520 bytes', 'const below = min < -MAX_STACK ||', 'const below = min < -MAX_STACK - 8 ||'],
+    [
+      'the end of a stack access is not looked at',
+      'if (below || max + size > 0 || size < 0) {',
+      'if (below) {',
+    ],
+  ),
+  ...of(
+    'memory/stack.ts',
+    [
+      'pointers are spilled in part',
+      "if (size !== 8) throw env.reject('EACCES', 'invalid size of register spill');",
+      '',
+    ],
+    [
+      'pointers are filled in part',
+      "if (reg.kind !== 'scalar') throw env.reject('EACCES', 'invalid size of register fill');",
+      '',
+    ],
+    ['a narrow spill is tied to its register', 'fits ? tied : tied.withId(0)', 'tied'],
+    [
+      'a narrow fill is tied to its slot',
+      'if (!fitsIn(filled.scalar, size)) env.setReg(dst, filled.withId(0));',
+      '',
+    ],
+    [
+      'a store beside a spill keeps it',
+      'let bytes = withoutSpecial(slotAt(frame, slot).bytes);\n    for',
+      'let bytes = slotAt(frame, slot).bytes;\n    for',
+    ],
+    ['a store of zero relies on nothing', 'if (zero && value >= 0) markPrecise(env, value);', ''],
+    [
+      'a store at a variable offset keeps what was there',
+      'frame.stack[slot] = new StackSlot(\n      setByte(old.isSpill',
+      'if (old.isSpill) continue;\n    frame.stack[slot] = new StackSlot(\n      setByte(old.isSpill',
+    ],
+    [
+      'some zero bytes make a zero',
+      'env.setReg(dst, zeroes === to - from ? ZERO_SCALAR : UNKNOWN_SCALAR);',
+      'env.setReg(dst, zeroes > 0 ? ZERO_SCALAR : UNKNOWN_SCALAR);',
+    ],
+    ['stack pointers are handed to callers', "if (frame !== env.frame && reg.kind === 'fp')", 'if (false)'],
+    [
+      'what a helper writes stays spilled',
+      "if (access === 'write') frame.stack[at] = new StackSlot(withoutSpecial(slot.bytes), undefined);",
+      '',
+    ],
+  ),
+  ...of(
+    'memory/access.ts',
+    ['or-null pointers are dereferenced', 'if (reg.has(MAYBE_NULL)) throw refuse();', ''],
+    [
+      'one instruction reaches two memories',
+      'if (fact.memory !== undefined && mixes(fact.memory, memory)) {',
+      'if (false) {',
+    ],
+    ['loads of less than a word are whole', "if (result.kind !== 'scalar' || size === 8) return;", 'return;'],
+    ['read-only memory is written', "if (access === 'write' && readOnly)", 'if (false)'],
+    ['any program writes packets', "if (access === 'write' && !env.rules.writesPacket)", 'if (false)'],
+  ),
+];
+
+const CALLS: readonly Mutant[] = [
+  ...of(
+    'calls/subprogram.ts',
+    ['a ninth frame', 'if (state.depth + 1 >= MAX_FRAMES)', 'if (state.depth >= MAX_FRAMES)'],
+    ['stack pointers are returned', "if (result.kind === 'fp')", 'if (false)'],
+    [
+      'a call leaves r1 to r5',
+      'frame.regs[number] = caller.regs[number];\n  forgetArguments(env);',
+      'frame.regs[number] = caller.regs[number];',
+    ],
+  ),
+  ...of(
+    'calls/global-arguments.ts',
+    ['pointers are passed for numbers', "if (reg.kind !== 'scalar') throw", ''],
+    [
+      'NULL is passed where it may not be',
+      'if (!arg.nullable && (isNull(reg) || reg.maybeNull))',
+      'if (false)',
+    ],
+  ),
+  ...of('calls/constant-key.ts', [
+    'a key of the stack relies on nothing',
+    'markSlotPrecise(env, frame.number, at);',
+    '',
+  ]),
+  ...of(
+    'explore/atomic.ts',
+    ['any fetch on the arena', "if (target.kind === 'arena' && fetch &&", 'if (false &&'],
+    [
+      'atomics only read',
+      "checkAccess(env, { access: 'write', base: dst, off, size, value: -1, strict });",
+      '',
+    ],
+    ['atomics on the context', 'if (FORBIDDEN.includes(reg.kind))', 'if (false)'],
+  ),
+];
+
+const PRUNING: readonly Mutant[] = [
+  ...of(
+    'explore/equal.ts',
+    ['ids do not matter', 'ids.sameScalar(old.id, current.id);', 'true;'],
+    [
+      'precise scalars do not matter',
+      "if (!old.precise && exactness === 'relaxed') return true;",
+      "if (exactness === 'relaxed') return true;",
+    ],
+    [
+      'constants that were added do not matter',
+      'if ((old.id & ADD_CONST) !== 0 && old.off !== current.off) return false;',
+      '',
+    ],
+    ['packet ranges do not matter', '} else if (old.range > current.range) return false;', '}'],
+    [
+      'packet ids do not matter',
+      'return old.off === current.off && ids.same(old.id, current.id) && within(',
+      'return old.off === current.off && within(',
+    ],
+    ['call sites do not matter', 'if (a.callsite !== b.callsite ||', 'if ('],
+    ['held references do not matter', 'if (!sameHeld(old, current, ids)) return false;', ''],
+    [
+      'the stack does not matter',
+      'if (!slotsEqual(old.stack[i], current.stack[i], ids, exactness)) return false;',
+      '',
+    ],
+    ['zero bytes equal any', 'if (a !== b && a !== INVALID && a !== MISC) return false;', ''],
+  ),
+  ...of('explore/ids.ts', ['two ids play one part', 'if (this.#taken.has(current)) return false;', '']),
+  ...of(
+    'explore/precision.ts',
+    [
+      'a source operand is not followed back',
+      "if (row.source === 'X' && src !== BPF_REG_10) wanted.addReg(src);\n      break;\n    case 'load':",
+      "break;\n    case 'load':",
+    ],
+    ['a moved register is still wanted', "if (row.op === 'mov') wanted.dropReg(dst);", ''],
+    [
+      'spilled scalars are not followed back',
+      'if (entry !== undefined && entry.frame >= 0) wanted.addSlot(entry.slot, entry.frame);\n  return true;',
+      'return true;',
+    ],
+    [
+      'stored scalars are not followed back',
+      "wanted.dropSlot(entry.slot, entry.frame);\n        if (row.source === 'X') wanted.addReg(src);",
+      'wanted.dropSlot(entry.slot, entry.frame);',
+    ],
+    [
+      'linked scalars are not followed back',
+      'if (entry === undefined || entry.linked.length === 0) return;',
+      'return;',
+    ],
+    [
+      'what an equal state relied on is forgotten',
+      "if (reg.kind === 'scalar' && reg.precise) wanted.addReg(i, number);",
+      '',
+    ],
+  ),
+  ...of(
+    'explore/stack-liveness.ts',
+    [
+      'reads are not noted',
+      'if (slot < 32) before.readLow |= bit(slot);',
+      'if (slot > 32) before.readLow |= bit(slot);',
+    ],
+    [
+      'a partial write hides what was there',
+      'const written = slot < 32 ? frame.writtenLow : frame.writtenHigh;',
+      'const written = -1;',
+    ],
+  ),
+  ...of('explore/loops.ts', [
+    'back edges are not gone round again',
+    'else changed = propagatePrecision(env, equal, edge) || changed;',
+    '',
+  ]),
+  ...of(
+    'explore/prune.ts',
+    [
+      'an unfinished loop is compared as a finished one',
+      'const loop = isIncomplete(env, old);',
+      'const loop = false;',
+    ],
+    [
+      'loops that never end',
+      'const problem = `infinite loop detected',
+      'return false;\n    const problem = `infinite loop detected',
+    ],
+    [
+      'may_goto loops are pruned whatever changed',
+      "if (old.mayGotoDepth !== state.mayGotoDepth && statesEqual(env, old, state, 'ranges')) return true;",
+      "if (old.mayGotoDepth !== state.mayGotoDepth && statesEqual(env, old, state, 'relaxed')) return true;",
+    ],
+  ),
+  ...of(
+    'explore/widen.ts',
+    ['precise scalars are widened', 'if (before.precise || reg.precise) return reg;', ''],
+    ['nothing is widened', 'return same ? reg : scalarReg(UNKNOWN);', 'return reg;'],
+  ),
+  ...of('flow/points.ts', [
+    'may_goto without a checkpoint',
+    "if (kind === 'may_goto') checkpoint[at] = 1;",
+    '',
+  ]),
+  ...of('flow/live-registers.ts', [
+    'the address of a store is not live',
+    "return { use: row.source === 'X' ? dst | src : dst, def: 0 };\n    case 'atomic'",
+    "return { use: row.source === 'X' ? src : 0, def: 0 };\n    case 'atomic'",
+  ]),
+  ...of('explore/explore.ts', [
+    'a million instructions are not enough',
+    'export const MAX_PROCESSED = 1_000_000;',
+    'export const MAX_PROCESSED = 10_000;',
+  ]),
+];
+
+export const AREAS: readonly Area[] = [
+  { area: 'scalars', mutants: SCALARS },
+  { area: 'arithmetic and jumps', mutants: ARITHMETIC },
+  { area: 'memory', mutants: MEMORY },
+  { area: 'calls', mutants: CALLS },
+  { area: 'pruning and precision', mutants: PRUNING },
+];
