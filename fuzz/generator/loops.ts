@@ -60,10 +60,10 @@ function unknown(w: Writer): void {
   const n = w.number();
   w.say(
     `r5 = r${n}`,
-    `r5 &= ${random.pick([3, 15, w.mistake(10) ? 0xffff : 7])}`,
+    `r5 &= ${random.pick([3, 15, w.mistake(10) ? 127 : 7])}`,
     `${top}:`,
     `if r5 == 0 goto ${end}`,
-    `r5 -= ${random.pick([1, 1, 1, w.mistake(15) ? 2 : 1])}`,
+    'r5 -= 1',
     `goto ${top}`,
     `${end}:`,
   );
@@ -76,7 +76,8 @@ function endless(w: Writer): void {
   if (!w.mistake(30)) return;
   const top = w.label();
   w.rule('endless loop');
-  w.say(`${top}:`, `if ${comparison(w)} goto ${top}`);
+  // Two registers would be compared a million times: each round learns something.
+  w.say(`${top}:`, `if r${w.number()} ${w.random.pick(['==', '!=', '&'])} 5 goto ${top}`);
 }
 
 export const LOOP_KINDS: readonly Kind[] = [

@@ -6,7 +6,7 @@ import { subprogramTarget } from '../../src/isa/instruction.ts';
 import type { Env } from '../../src/verifier/env.ts';
 import { isGlobal, type ProgramToVerify } from '../../src/verifier/input.ts';
 import { contains, type Scalar, truncate } from '../../src/verifier/scalar/scalar.ts';
-import { ADD_CONST, regText } from '../../src/verifier/state/print.ts';
+import { ADD_CONST, ADD_CONST32, ADD_CONST64, regText } from '../../src/verifier/state/print.ts';
 import type { Reg } from '../../src/verifier/state/reg.ts';
 import { SPILL, ZERO_BYTE } from '../../src/verifier/state/slot.ts';
 import type { Frame, State } from '../../src/verifier/state/state.ts';
@@ -237,8 +237,12 @@ function packetHolds(claim: Reg, value: bigint, { packet }: Places, ties: Ties):
 /** Scalars of one id are equal, but for what was added to some of them. */
 function tied({ id, off }: Reg, value: bigint, ties: Ties): boolean {
   if (id === 0) return true;
-  const added = (id & ADD_CONST) !== 0 ? off : 0;
-  return together(`scalar ${id & ~ADD_CONST}`, BigInt.asUintN(64, value - BigInt(added)), ties);
+  const key = `scalar ${id & ~ADD_CONST}`;
+  // A sum of 32 bits tells of the low half, and ties those of its own kind only.
+  if ((id & ADD_CONST32) !== 0)
+    return together(`${key}, 32 bits`, BigInt.asUintN(32, value - BigInt(off)), ties);
+  const base = BigInt.asUintN(64, value - BigInt((id & ADD_CONST64) !== 0 ? off : 0));
+  return together(key, base, ties);
 }
 
 function together(key: string, value: bigint, ties: Ties): boolean {

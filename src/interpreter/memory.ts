@@ -12,7 +12,8 @@ import type { Machine } from './machine.ts';
 /**
  * Loads, stores and atomics (RFC 9669, section 5) on the two memories. Which one an instruction reaches the verifier
  * found out. An arena access may lie anywhere: where a page is absent a load gives 0, a store is dropped, and an atomic
- * changes neither memory nor register, as on Linux. An access to kernel memory is proven to be inside what the program
+ * changes neither memory nor register, as on Linux; but what the register keeps is cut to the size of the access, as the
+ * verifier says of what was loaded (on Linux it keeps all 64 bits, and the verifier is wrong). An access to kernel memory is proven to be inside what the program
  * owns; should that be wrong, it still cannot leave kernel memory, for its view knows its bounds.
  */
 
@@ -163,7 +164,10 @@ function atomic(size: AccessSize, locate: Locate): Handler {
     if (row.op === 'load_acquire') return loadAcquire(machine, pc, size, locate);
     const src = code.src[pc];
     const at = locate(machine, pc, code.dst[pc], size, row.op === 'store_release' ? 'store' : 'atomic');
-    if (at === ABSENT) return pc + 1;
+    if (at === ABSENT) {
+      if (row.fetch) keepLow(machine, row.imm === BPF_CMPXCHG ? 0 : src, size);
+      return pc + 1;
+    }
     const operand = BigInt.asUintN(8 * size, wide[src]);
     for (;;) {
       const old = readAtomic(machine.target, at, size);
@@ -182,9 +186,16 @@ function atomic(size: AccessSize, locate: Locate): Handler {
 }
 
 function loadAcquire(machine: Machine, pc: number, size: AccessSize, locate: Locate): number {
+  const dst = machine.code.dst[pc];
   const at = locate(machine, pc, machine.code.src[pc], size, 'load');
-  if (at !== ABSENT) machine.wide[machine.code.dst[pc]] = readAtomic(machine.target, at, size);
+  if (at === ABSENT) keepLow(machine, dst, size);
+  else machine.wide[dst] = readAtomic(machine.target, at, size);
   return pc + 1;
+}
+
+/** Nothing was loaded: the register keeps its low bytes. */
+function keepLow({ wide }: Machine, register: number, size: AccessSize): void {
+  wide[register] = BigInt.asUintN(8 * size, wide[register]);
 }
 
 /**
