@@ -1,10 +1,16 @@
 import type { Instruction } from '../../isa/instruction.ts';
-import { type AluOpcode, BPF_ADDR_SPACE_CAST, CAST_KERN, type NegOpcode } from '../../isa/opcodes.ts';
+import {
+  type AluOpcode,
+  BPF_ADDR_SPACE_CAST,
+  CAST_KERN,
+  type EndianOpcode,
+  type NegOpcode,
+} from '../../isa/opcodes.ts';
 import { arenaOf } from '../arena.ts';
 import type { Env } from '../env.ts';
 import { fitsIn } from '../memory/stack.ts';
 import { alu, neg } from '../scalar/alu.ts';
-import { constant, type Scalar, sext, sext32, UNKNOWN, zext32 } from '../scalar/scalar.ts';
+import { bswap, constant, type Scalar, sext, sext32, truncate, UNKNOWN, zext32 } from '../scalar/scalar.ts';
 import { ADD_CONST, ADD_CONST32, ADD_CONST64 } from '../state/print.ts';
 import { ARENA_REG, type Reg, scalarReg, UNKNOWN_SCALAR } from '../state/reg.ts';
 import { withScalarId } from '../values.ts';
@@ -94,11 +100,14 @@ export function checkNeg(env: Env, { dst }: Instruction, { width }: NegOpcode): 
   env.setReg(dst, reg.kind === 'scalar' ? scalarReg(neg(width, reg.scalar), reg.precise) : UNKNOWN_SCALAR);
 }
 
-/** Byte order: nothing is known of the result. */
-export function checkEndian(env: Env, { dst }: Instruction): void {
+/** Byte order, of a machine that is little-endian: `le` only truncates. */
+export function checkEndian(env: Env, { dst, imm }: Instruction, { op }: EndianOpcode): void {
   readReg(env, dst);
   writeReg(env, dst);
-  env.setReg(dst, UNKNOWN_SCALAR);
+  const reg = env.reg(dst);
+  if (reg.kind !== 'scalar') env.setReg(dst, UNKNOWN_SCALAR);
+  else if (op !== 'le') env.setReg(dst, scalarReg(bswap(reg.scalar, imm), reg.precise));
+  else if (imm !== 64) env.setReg(dst, scalarReg(truncate(reg.scalar, imm / 8), reg.precise));
 }
 
 /** Linux: adjust_reg_min_max_vals. */

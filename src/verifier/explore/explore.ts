@@ -83,7 +83,7 @@ function checkInstruction(env: Env, insn: Instruction): number {
       checkNeg(env, insn, row);
       return at + 1;
     case 'endian':
-      checkEndian(env, insn);
+      checkEndian(env, insn, row);
       return at + 1;
     case 'load': {
       readReg(env, insn.src);

@@ -61,7 +61,14 @@ export function checkAccess(env: Env, request: MemoryAccess): void {
   const result = env.reg(value);
   if (result.kind !== 'scalar' || size === 8) return;
   const scalar = request.signed ? sext(result.scalar, size * 8) : truncate(result.scalar, size);
-  env.setReg(value, result.withScalar(scalar));
+  // A number that its extension changes is no copy of the slot any more. (Linux keeps the tie, and is wrong about both then.)
+  const changed = request.signed && !isPositive(result.scalar, size * 8);
+  env.setReg(value, changed ? result.with({ scalar, id: 0, off: 0 }) : result.withScalar(scalar));
+}
+
+/** Whether a number has no sign to extend as one of so many bits. */
+function isPositive({ umaxLo, umaxHi }: Scalar, bits: number): boolean {
+  return umaxHi === 0 && umaxLo >>> 0 < 2 ** (bits - 1);
 }
 
 /** @param off the instruction's offset and the pointer's own. @returns what a load gives; undefined where it is done. */

@@ -1,6 +1,6 @@
 import { Bounds, INT_MAX, INT_MIN } from './bounds.ts';
 import { compareSigned, compareUnsigned, signedNumber, unsignedNumber } from './int64.ts';
-import { type Tnum, tnumAdd, tnumCast, tnumConst, tnumIn, tnumRange } from './tnum.ts';
+import { type Tnum, tnumAdd, tnumBswap, tnumCast, tnumConst, tnumIn, tnumRange } from './tnum.ts';
 
 /**
  * What is known of a 64-bit number: its bits and its ranges (Linux: var_off and the bounds of `struct bpf_reg_state`). A
@@ -170,6 +170,14 @@ export function truncate(scalar: Scalar, bytes: number): Scalar {
   bounds.sminLo = bounds.uminLo;
   bounds.smaxLo = bounds.umaxLo;
   if (bytes < 4) bounds.forget32();
+  bounds.sync();
+  return new Scalar(bounds);
+}
+
+/** The low `bits` bits (16, 32, 64) in the reverse order of their bytes: bits are followed, ranges are not (Linux: scalar_byte_swap). */
+export function bswap(scalar: Scalar, bits: number): Scalar {
+  const bounds = new Bounds();
+  bounds.t = tnumBswap(scalar.t, bits);
   bounds.sync();
   return new Scalar(bounds);
 }

@@ -129,6 +129,19 @@ export function tnumSar(a: Tnum, by: number, width: 32 | 64): Tnum {
   return new Tnum(vLo, vHi, mLo, high);
 }
 
+/** The low `bits` bits (16, 32, 64) in the reverse order of their bytes, zeroes above. */
+export function tnumBswap(a: Tnum, bits: number): Tnum {
+  if (bits === 64)
+    return new Tnum(reverse(a.valueHi), reverse(a.valueLo), reverse(a.maskHi), reverse(a.maskLo));
+  const by = 32 - bits;
+  return new Tnum((reverse(a.valueLo) >>> by) | 0, 0, (reverse(a.maskLo) >>> by) | 0, 0);
+}
+
+/** The four bytes of a word reversed. */
+function reverse(word: number): number {
+  return (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
+}
+
 /** The low 32 bits, zero-extended. */
 export function tnumLow(a: Tnum): Tnum {
   return new Tnum(a.valueLo, 0, a.maskLo, 0);
