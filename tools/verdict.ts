@@ -25,7 +25,7 @@ async function openKernel(name: KernelName, logLevel: number): Promise<Kernel & 
 /** Linux writes two states behind the reason of an endless loop, and one reason without a line's end. */
 function reasonOf({ problem, log }: VerifierError): string {
   return (
-    /^infinite loop detected at insn \d+/m.exec(log)?.[0] ?? problem.replace(/processed \d+ insns .*$/, '')
+    /infinite loop detected at insn \d+/.exec(log)?.[0] ?? problem.replace(/processed \d+ insns .*$/, '')
   );
 }
 

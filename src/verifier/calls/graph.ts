@@ -113,8 +113,7 @@ export function nodeReg(env: Env, field: SpecialField | undefined): Reg {
 
 /** The pointer does not own its object, which the lock keeps where it is (Linux: ref_set_non_owning). */
 export function asNonOwning(env: Env, reg: Reg): Reg {
-  if (!holdsLock(env))
-    throw env.reject('EFAULT', 'verifier bug: ref_set_non_owning w/o active lock');
+  if (!holdsLock(env)) throw env.reject('EFAULT', 'verifier bug: ref_set_non_owning w/o active lock');
   const counted = recordOf(env, reg)?.has('refcount') === true;
   return reg.with({ flags: reg.flags | NON_OWN_REF | (counted ? MEM_RCU : 0) });
 }

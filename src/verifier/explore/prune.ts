@@ -1,8 +1,9 @@
 import { opcode } from '../../isa/opcodes.ts';
 import { type Env, Rejection } from '../env.ts';
 import { isIteratorActive, iteratorsDiffer } from '../memory/iterator.ts';
+import { equal } from '../scalar/scalar.ts';
 import { frameText } from '../state/print.ts';
-import type { Reg } from '../state/reg.ts';
+import { type Reg, sameReferent } from '../state/reg.ts';
 import type { State } from '../state/state.ts';
 import { type Exactness, statesEqual } from './equal.ts';
 import { pushHistory } from './history.ts';
@@ -103,16 +104,26 @@ function allText(state: State): string {
   return frameText(state, state.frame, all, all);
 }
 
-/** A quick look before the long one (Linux: states_maybe_looping). */
+/** Whether no register of the function has changed, dead ones and ids included (Linux: states_maybe_looping). */
 function mayLoop(old: State, state: State): boolean {
   if (old.depth !== state.depth) return false;
   const a = old.frame.regs;
   const b = state.frame.regs;
-  return a.every((reg, i) => sameAtAGlance(reg, b[i]));
+  return a.every((reg, i) => isUnchanged(reg, b[i]));
 }
 
-function sameAtAGlance(a: Reg, b: Reg): boolean {
-  return a === b || (a.kind === b.kind && a.off === b.off && a.flags === b.flags);
+function isUnchanged(a: Reg, b: Reg): boolean {
+  return (
+    a === b ||
+    (a.kind === b.kind &&
+      a.off === b.off &&
+      a.flags === b.flags &&
+      a.id === b.id &&
+      a.refId === b.refId &&
+      a.range === b.range &&
+      sameReferent(a.of, b.of) &&
+      equal(a.scalar, b.scalar))
+  );
 }
 
 /** What the earlier state's paths relied on, this path's way relies on too. */
