@@ -254,8 +254,6 @@ function stepBack(
     case 'ld_abs':
     case 'ld_ind':
       if (wanted.hasReg(0)) return STUCK;
-      // It ended its function.
-      if (after !== at + 1) return enterCallee(wanted);
       break;
     case 'jump':
       if (row.source === 'X' && (wanted.hasReg(dst) || wanted.hasReg(src))) {
@@ -290,7 +288,7 @@ function callBack(env: Env, at: number, after: number, wanted: Wanted): boolean 
       wanted.dropReg(0);
       return true;
     }
-    return leaveCallee(wanted);
+    return leaveCallee(env, wanted);
   }
   if (env.callKind(insn) === 'callback' && at !== after - 1) return leaveCallback(env, wanted);
   if (insn.src === BPF_PSEUDO_KFUNC_CALL && insn.imm === 0) return STUCK;
@@ -302,10 +300,10 @@ function callBack(env: Env, at: number, after: number, wanted: Wanted): boolean 
 }
 
 /** Backwards out of a function that was called: into its caller. */
-function leaveCallee(wanted: Wanted): boolean {
+function leaveCallee(env: Env, wanted: Wanted): boolean {
   const { frame, regs } = wanted;
-  if ((regs[frame] & ~ARGUMENTS) !== 0 || (wanted.low[frame] | wanted.high[frame]) !== 0 || frame === 0)
-    return STUCK;
+  requireNothing(env, wanted, 'static subprog');
+  if (frame === 0) return STUCK;
   regs[frame - 1] |= regs[frame] & ARGUMENTS;
   regs[frame] = 0;
   wanted.frame--;
@@ -314,12 +312,24 @@ function leaveCallee(wanted: Wanted): boolean {
 
 /** Backwards out of a callback: its arguments come from the helper, not from the caller. */
 function leaveCallback(env: Env, wanted: Wanted): boolean {
-  const others = wanted.regs[wanted.frame] & ~ARGUMENTS;
-  // Linux gives up, where a load or tail call ended the callback.
-  if (others !== 0)
-    throw env.reject('EFAULT', `verifier bug: callback unexpected regs ${others.toString(16)}`);
+  requireNothing(env, wanted, 'callback');
+  if (wanted.frame === 0) return STUCK;
   wanted.regs[wanted.frame] = 0;
-  return leaveCallee(wanted);
+  wanted.frame--;
+  return true;
+}
+
+/**
+ * Where a function begins, nothing but its arguments can be wanted. Linux does not see that a load by BPF_ABS ended a
+ * function, wants there what its caller wanted, and refuses the program.
+ */
+function requireNothing(env: Env, { frame, regs, low, high }: Wanted, what: string): void {
+  const others = regs[frame] & ~ARGUMENTS;
+  if (others !== 0)
+    throw env.reject('EFAULT', `verifier bug: ${what} unexpected regs ${others.toString(16)}`);
+  if ((low[frame] | high[frame]) === 0) return;
+  const slots = (BigInt(high[frame] >>> 0) << 32n) | BigInt(low[frame] >>> 0);
+  throw env.reject('EFAULT', `verifier bug: ${what} leftover stack slots ${slots.toString(16)}`);
 }
 
 function enterCallee(wanted: Wanted): boolean {

@@ -71,7 +71,9 @@ export function checkIteratorArgument(
   const { stack } = env.state.frames[reg.frame];
   if (slot !== undefined && isUntrusted(stack[slot]))
     throw env.reject('EPROTO', `expected an RCU CS when using ${kfunc}`);
-  if (slot === undefined || !isInitialized(env, reg, slot, slots, type))
+  // At the frame's top Linux takes the iterator below it, and the call reads beyond the stack: refused here.
+  const top = reg.off + reg.scalar.sminNumber() >= 0;
+  if (slot === undefined || top || !isInitialized(env, reg, slot, slots, type))
     throw env.reject('EINVAL', `expected an initialized ${nameOf(type)} as ${arg}`);
   for (let i = 0; i < slots; i++) {
     markStackRead(env, reg.frame, slot - i);
@@ -89,7 +91,8 @@ function placeOf(env: Env, reg: Reg, slots: number): number | undefined {
     return undefined;
   }
   const off = reg.off + reg.scalar.sminNumber();
-  const slot = slotOf(off);
+  // Linux divides towards zero: the frame's top, which is no slot, counts as the first one, and the store there fails.
+  const slot = Math.trunc((-off - 1) / 8);
   if (off % 8 === 0 && slot + 1 >= slots) return slot;
   env.say(`cannot pass in iter at an offset=${off}`);
   return undefined;
