@@ -75,7 +75,7 @@ function meetsItself(env: Env, old: State, state: State): boolean {
   switch (env.callKind(insn)) {
     case 'iter_next':
       // An iterator that is not drained will be in the end.
-      return statesEqual(env, old, state, 'ranges') && isIteratorActive(state);
+      return isIteratorActive(state) && statesEqual(env, old, state, 'ranges');
     case 'callback':
       return statesEqual(env, old, state, 'ranges');
     default:
