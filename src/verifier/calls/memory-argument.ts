@@ -1,6 +1,8 @@
 import type { Env } from '../env.ts';
 import { markPrecise } from '../explore/precision.ts';
-import { type Access, checkAccess } from '../memory/access.ts';
+import type { Access } from '../memory/access.ts';
+import { accessBtf } from '../memory/btf-access.ts';
+import { accessContext } from '../memory/context-access.ts';
 import { checkMapAccess, mayAccessMap } from '../memory/map-access.ts';
 import { checkPacket, checkRegion } from '../memory/region.ts';
 import { checkStackRange } from '../memory/stack.ts';
@@ -47,12 +49,14 @@ export function checkMemoryArgument(
       checkStackRange(env, number, off, size, zeroAllowed, access, meta);
       return;
     case 'btf_id':
+      accessBtf(env, number, off, size, 'read');
+      return;
     case 'buf':
       throw env.unsupported(`R${number} points to a kernel object, which the call reads as memory`);
     case 'ctx':
       if (!env.rules.bareContext) break;
       if (size === 0 && zeroAllowed) return;
-      checkAccess(env, { access, base: number, off: size - 1, size: 1, value: -1 });
+      accessContext(env, number, off + size - 1, 1, access, false);
       return;
     default:
   }

@@ -298,11 +298,8 @@ export function fillStack(env: Env, number: number, size: number): void {
   const start = base.off + base.scalar.sminNumber();
   for (let off = start; off < start + size; off++) {
     const at = slotOf(off);
-    const { bytes, isSpill } = slotAt(frame, at);
+    const { bytes } = slotAt(frame, at);
     scratch(env, frame, at);
-    frame.stack[at] = new StackSlot(
-      setByte(isSpill ? withoutSpecial(bytes) : bytes, byteOf(off), MISC),
-      undefined,
-    );
+    frame.stack[at] = new StackSlot(setByte(withoutSpecial(bytes), byteOf(off), MISC), undefined);
   }
 }
