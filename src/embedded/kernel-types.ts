@@ -219,6 +219,38 @@ struct sock {
 };
 struct request_sock { struct sock_common __req_common; struct sock *sk; };
 struct tcp_sock { struct sock sk; u32 snd_cwnd; u32 snd_ssthresh; u32 srtt_us; };
+struct tcp6_sock { struct tcp_sock tcp; };
+struct inet_request_sock { struct request_sock req; };
+struct tcp_request_sock { struct inet_request_sock req; u32 rcv_isn; u32 snt_isn; };
+struct inet_timewait_sock { struct sock_common __tw_common; };
+struct tcp_timewait_sock { struct inet_timewait_sock tw_sk; u32 tw_rcv_wnd; u32 tw_rcv_nxt; u32 tw_snd_nxt; };
+struct udp_sock { struct sock sk; u16 len; };
+struct udp6_sock { struct udp_sock udp; };
+struct unix_sock { struct sock sk; };
+struct mptcp_sock { struct sock sk; u64 write_seq; u32 token; };
+struct pt_regs {
+  unsigned long r15;
+  unsigned long r14;
+  unsigned long r13;
+  unsigned long r12;
+  unsigned long bp;
+  unsigned long bx;
+  unsigned long r11;
+  unsigned long r10;
+  unsigned long r9;
+  unsigned long r8;
+  unsigned long ax;
+  unsigned long cx;
+  unsigned long dx;
+  unsigned long si;
+  unsigned long di;
+  unsigned long orig_ax;
+  unsigned long ip;
+  unsigned long cs;
+  unsigned long flags;
+  unsigned long sp;
+  unsigned long ss;
+};
 struct net_device { char name[16]; unsigned int flags; unsigned int mtu; int ifindex; possible_net_t nd_net; };
 struct sk_buff {
   union { struct { struct sk_buff *next; struct sk_buff *prev; union { struct net_device *dev; unsigned long dev_scratch; }; }; struct rb_node rbnode; };
