@@ -41,8 +41,12 @@ async function compare(bytes: Uint8Array, program: string, name: string): Promis
     verdicts++;
     return;
   }
-  const theirs = comparableLog(linux.log);
-  const ours = comparableLog(here.log);
+  // Where Linux refuses the object's BTF it knows no source lines.
+  const lines = /^; .* @ /m;
+  const both = lines.test(linux.log) && lines.test(here.log);
+  const comparable = (log: string) => comparableLog(log).filter((line) => both || !lines.test(line));
+  const theirs = comparable(linux.log);
+  const ours = comparable(here.log);
   const at = theirs.findIndex((line, index) => line !== ours[index]);
   if (at < 0 && theirs.length === ours.length) {
     same++;

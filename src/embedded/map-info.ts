@@ -33,7 +33,8 @@ export function mapInfo(
     keyType: typed ? keyType : 0,
     valueType: typed ? valueType : 0,
     contents,
-    inner: spec.inner && mapInfo(spec.inner, btf, kernelBtf),
+    // What stands for the maps inside has no name.
+    inner: spec.inner && mapInfo({ ...spec.inner, kernelName: '' }, btf, kernelBtf),
     fields: types?.fields,
   };
 }

@@ -6,7 +6,7 @@ import type { ComponentVisit } from './explore/loops.ts';
 import type { Facts } from './facts.ts';
 import type { Points } from './flow/points.ts';
 import type { MapInfo, ProgramFunction, ProgramToVerify } from './input.ts';
-import { Log } from './log.ts';
+import { Log, type LogMark } from './log.ts';
 import type { ProgramRules } from './rules.ts';
 import type { Reg } from './state/reg.ts';
 import { Frame, State } from './state/state.ts';
@@ -46,7 +46,7 @@ export interface Branch {
   readonly state: State;
   readonly insn: number;
   readonly previous: number;
-  readonly logPosition: number;
+  readonly logMark: LogMark;
 }
 
 /** What is known of control flow before exploration. */

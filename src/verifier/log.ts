@@ -9,6 +9,12 @@ export const LEVEL_1 = 1;
 export const LEVEL_2 = 2;
 export const LEVEL_STATS = 4;
 
+/** Where a log ended, and with what. */
+export interface LogMark {
+  readonly position: number;
+  readonly last: string;
+}
+
 export class Log {
   readonly level: number;
   #parts: string[] = [];
@@ -45,6 +51,21 @@ export class Log {
 
   cutTo(position: number): void {
     this.#parts.length = Math.min(this.#parts.length, position);
+  }
+
+  /** A place to come back to. */
+  mark(): LogMark {
+    return { position: this.position, last: this.#parts.at(-1) ?? '' };
+  }
+
+  /**
+   * Cuts the log back to a place. Where the last line there has got longer meanwhile, it ends without a newline, as in
+   * Linux, which counts characters.
+   */
+  cutToMark({ position, last }: LogMark): void {
+    this.cutTo(position);
+    if (position > 0 && this.#parts.length === position && this.#parts[position - 1] !== last)
+      this.#parts[position - 1] = last.replace(/\n$/, ' ');
   }
 
   /** Takes the last part back. */

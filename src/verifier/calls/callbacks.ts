@@ -107,6 +107,7 @@ export function enterCallback(env: Env, insn: Instruction, shape: CallbackShape,
       return;
     }
   }
+  env.scratchedRegs = -1;
   env.callbacks.add(meta.subprog);
   const { start } = env.subprograms[meta.subprog];
   const queued = pushBranch(env, start, env.at);

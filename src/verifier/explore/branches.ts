@@ -12,7 +12,7 @@ export function pushBranch(env: Env, insn: number, previous: number, from: State
   const state = from.copy();
   const { parent } = state;
   if (parent !== undefined) parent.branches++;
-  env.pending.push({ state, insn, previous, logPosition: env.log.position });
+  env.pending.push({ state, insn, previous, logMark: env.log.mark() });
   if (env.pending.length > MAX_PENDING)
     throw env.reject('E2BIG', `The sequence of ${MAX_PENDING + 1} jumps is too complex.`);
   return state;
@@ -23,7 +23,7 @@ export function pushAsync(env: Env, insn: number, frame: Frame, sleepable: boole
   const state = new State([frame]);
   state.sleepable = sleepable;
   state.firstInsn = insn;
-  env.pending.push({ state, insn, previous: env.at, logPosition: env.log.position });
+  env.pending.push({ state, insn, previous: env.at, logMark: env.log.mark() });
   if (env.pending.length > MAX_PENDING)
     throw env.reject('E2BIG', `The sequence of ${env.pending.length} jumps is too complex for async cb.`);
 }
@@ -37,7 +37,7 @@ export function popBranch(env: Env): boolean {
   env.fresh = true;
   env.at = branch.insn;
   env.previous = branch.previous;
-  if (!env.log.all) env.log.cutTo(branch.logPosition);
+  if (!env.log.all) env.log.cutToMark(branch.logMark);
   return true;
 }
 

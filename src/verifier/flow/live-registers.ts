@@ -9,6 +9,7 @@ import { successors } from './successors.ts';
 
 const ARGUMENTS = 0b111110;
 const CLOBBERED = 0b111111;
+const ALL = 0b1111111111;
 
 interface Uses {
   readonly use: number;
@@ -41,10 +42,10 @@ function usesOf(insn: Instruction, argumentsOf: (insn: Instruction) => number, c
     }
     case 'ld_imm64':
       return { use: 0, def: dst };
+    // Linux takes them for readers of everything.
     case 'ld_abs':
-      return { use: 1 << 6, def: CLOBBERED };
     case 'ld_ind':
-      return { use: (1 << 6) | src, def: CLOBBERED };
+      return { use: ALL, def: 0 };
     case 'jump':
       return { use: row.source === 'X' ? dst | src : dst, def: 0 };
     case 'call': {

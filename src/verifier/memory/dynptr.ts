@@ -100,6 +100,7 @@ export function processDynptr(env: Env, number: number, rule: DynptrRule, ref = 
   const slot = slotOf(reg.off + reg.scalar.sminNumber());
   markStackRead(env, reg.frame, slot);
   markStackRead(env, reg.frame, slot - 1);
+  env.scratchedSlots.add((reg.frame << 8) | slot);
 }
 
 /** Puts a dynptr where a register points to (Linux: mark_stack_slots_dynptr). */

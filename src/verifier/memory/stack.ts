@@ -184,13 +184,11 @@ function readFixed(env: Env, frame: Frame, off: number, size: number, dst: numbe
   let spilled = 1;
   while (spilled < 8 && slot.byte(7 - spilled) === SPILL) spilled++;
   if (size === 8 && spilled === 8) {
-    fill(env, frame, at, dst, true);
+    env.setReg(dst, reg);
   } else {
     if (reg.kind !== 'scalar') throw env.reject('EACCES', 'invalid size of register fill');
     if (size <= spilled && off % 8 === 0) {
-      fill(env, frame, at, dst, size === 4 && spilled === 4 && fitsIn(reg.scalar, 4));
-      const filled = env.reg(dst);
-      if (!fitsIn(filled.scalar, size)) env.setReg(dst, filled.withId(0));
+      env.setReg(dst, fitsIn(reg.scalar, size) ? reg : reg.withId(0));
     } else {
       const { spills, zeroes } = checkReadable(env, slot, off, size, true);
       if (spills === size && isNull(reg)) {
@@ -202,17 +200,6 @@ function readFixed(env: Env, frame: Frame, off: number, size: number, dst: numbe
     }
   }
   pushHistory(env, env.state, frame.number, at);
-}
-
-/** Copies a spilled register back, tied to its slot when it is a scalar. */
-function fill(env: Env, frame: Frame, at: number, dst: number, tie: boolean): void {
-  const slot = slotAt(frame, at);
-  let reg = slot.reg as Reg;
-  if (tie && reg.kind === 'scalar' && reg.id === 0 && !reg.scalar.isConst()) {
-    reg = reg.withId(env.newId());
-    frame.stack[at] = slot.withReg(reg);
-  }
-  env.setReg(dst, reg);
 }
 
 /** Whether all bytes may be read. @returns how many are of a spilled register, and how many zero. */

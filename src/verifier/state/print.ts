@@ -165,6 +165,8 @@ export function frameText(
     text += slotText(slot, i, frame.number);
   }
   if (state.held.length > 0) text += ` refs=${state.held.map(({ id }) => id).join(',')}`;
+  if (frame.role === 'callback') text += ' cb';
+  if (frame.role === 'async') text += ' async_cb';
   return text;
 }
 
@@ -185,9 +187,13 @@ function slotText(slot: StackSlot, index: number, frame: number): string {
   }
   if (top === DYNPTR && reg?.of?.kind === 'dynptr') {
     if (!reg.of.first) return '';
-    const id = reg.id !== 0 ? `id=${reg.id}` : '';
-    const ref = reg.refId !== 0 ? `${id ? ',' : ''}ref_id=${reg.refId}` : '';
-    return ` fp-${(index + 1) * 8}=dynptr_${reg.of.type}(${id}${ref})`;
+    const parts = [
+      ...(reg.id !== 0 ? [`id=${reg.id}`] : []),
+      ...(reg.refId !== 0 ? [`ref_id=${reg.refId}`] : []),
+      // Linux prints that it is the first of two slots under this name.
+      'dynptr_id=1',
+    ];
+    return ` fp-${(index + 1) * 8}=dynptr_${reg.of.type}(${parts.join(',')})`;
   }
   if (top === ITER && reg?.of?.kind === 'iter') {
     if (reg.refId === 0) return '';
