@@ -336,20 +336,21 @@ struct bpf_sock_tuple {
 };
 struct bpf_tcp_req_attrs { u32 rcv_tsval; u32 rcv_tsecr; u16 mss; u8 rcv_wscale; u8 snd_wscale; u8 ecn_ok; u8 wscale_ok; u8 sack_ok; u8 tstamp_ok; u8 usec_ts_ok; u8 reserved[3]; };
 struct bpf_ct_opts { s32 netns_id; s32 error; u8 l4proto; u8 dir; u16 ct_zone_id; u8 ct_zone_dir; u8 reserved[3]; };
-struct nf_conn { u32 timeout; unsigned long status; u32 mark; };
+struct nf_conn { u32 timeout; unsigned long status; struct nf_conn *master; u32 mark; };
 struct nf_conn___init { struct nf_conn ct; };
 union nf_inet_addr { __u32 all[4]; __be32 ip; __be32 ip6[4]; };
 enum nf_nat_manip_type { NF_NAT_MANIP_SRC, NF_NAT_MANIP_DST };
 enum xdp_rss_hash_type { XDP_RSS_TYPE_NONE };
 struct bpf_xfrm_state_opts { s32 error; s32 netns_id; u32 mark; u32 daddr[4]; __be32 spi; u8 proto; u16 family; };
-struct xfrm_state { refcount_t refcnt; };
+struct xfrm_state { possible_net_t xs_net; refcount_t refcnt; };
 
 struct bpf_crypto_params { char type[14]; u8 reserved[2]; char algo[128]; u8 key[256]; u32 key_len; u32 authsize; };
 struct bpf_crypto_ctx { void *tfm; u32 siv_len; refcount_t usage; };
 struct bpf_key { void *key; bool has_ref; };
 /* Of no use to programs, but known: a program's own type of such a name is taken for the kernel's. */
 struct alarm { }; struct bucket { }; struct class { }; struct cpu { }; struct device { }; struct fd { }; struct hash { }; struct key { }; struct module { }; struct node { }; struct page { }; struct path { }; struct pid { }; struct port { }; struct range { }; struct region { }; struct request { }; struct sample { }; struct sem { }; struct semaphore { }; struct worker { }; struct zone { };
-struct kmem_cache { unsigned int size; unsigned int object_size; const char *name; };
+struct kmem_cache_cpu;
+struct kmem_cache { struct kmem_cache_cpu __percpu *cpu_slab; unsigned int size; unsigned int object_size; const char *name; };
 struct dma_buf { size_t size; const char *exp_name; const char *name; };
 struct prog_test_member1 { int a; };
 struct prog_test_member { struct prog_test_member1 m; int c; };

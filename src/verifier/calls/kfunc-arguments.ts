@@ -90,6 +90,9 @@ function noteMap(env: Env, meta: KfuncMeta, number: number): void {
   const { map, of } = env.reg(number);
   if (map === undefined || of?.kind !== 'map')
     throw env.reject('EINVAL', `pointer in R${number} isn't map pointer`);
+  // Linux 6.18 looks into the fields of the second map, whether it has any or not, and crashes.
+  if (meta.map !== undefined && map.fields === undefined)
+    throw env.unsupported(`map '${map.name}' has no work queue, which Linux 6.18 does not survive`);
   if (meta.map !== undefined && map.fields?.has('wq', 'task_work')) {
     // Which lookup of an inner map each came from tells maps inside of maps apart.
     if (meta.map !== map || meta.mapUid !== of.uid) {

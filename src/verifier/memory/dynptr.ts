@@ -1,7 +1,14 @@
 import type { Env } from '../env.ts';
 import { markStackRead, markStackWritten } from '../explore/stack-liveness.ts';
 import { acquireReference, releaseReference } from '../state/references.ts';
-import { type DynptrType, pointer, type Referent, type Reg, UNKNOWN_SCALAR } from '../state/reg.ts';
+import {
+  type DynptrType,
+  MAYBE_NULL,
+  pointer,
+  type Referent,
+  type Reg,
+  UNKNOWN_SCALAR,
+} from '../state/reg.ts';
 import { allBytes, DYNPTR, StackSlot } from '../state/slot.ts';
 import type { Frame } from '../state/state.ts';
 import { writeStack } from './stack.ts';
@@ -141,8 +148,10 @@ export function destroyDynptr(env: Env, frame: Frame, slot: number): void {
   env.eachReg((reg) => (isSliceOf(reg, id) ? UNKNOWN_SCALAR : reg));
 }
 
-function isSliceOf({ kind, of }: Reg, id: number): boolean {
-  return kind === 'mem' && of?.kind === 'mem' && of.slice?.id === id;
+/** Slices of packets, and those that are only read, outlive the dynptr. */
+function isSliceOf({ kind, flags, of }: Reg, id: number): boolean {
+  if (kind !== 'mem' || of?.kind !== 'mem' || of.slice?.id !== id) return false;
+  return (flags & ~MAYBE_NULL) === 0 && !of.slice.packet;
 }
 
 /** Gives back what the dynptr at register `number` holds; slices and copies of it end (Linux: unmark_stack_slots_dynptr). */
