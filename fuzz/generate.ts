@@ -19,7 +19,13 @@ export interface GeneratedProgram {
   readonly text: string;
   /** What it does, one name a kind of statement. */
   readonly rules: ReadonlySet<string>;
+  /** BPF_F_* to load it with. */
+  readonly flags: number;
 }
+
+const BPF_F_STRICT_ALIGNMENT = 1 << 0;
+/** States are kept wherever they may be: pruning is tried more. */
+const BPF_F_TEST_STATE_FREQ = 1 << 3;
 
 const KINDS = [
   ...SCALAR_KINDS,
@@ -61,5 +67,14 @@ export function generate(random: Random): GeneratedProgram {
     '.map arena, type=arena, max_entries=4, map_flags=0x400, map_extra=0x700000000000',
     `.map values, type=${random.chance(50) ? 'array' : 'hash'}, key_size=4, value_size=${VALUE_SIZE}, max_entries=4`,
   ];
-  return { text: w.text(head), rules: w.rules };
+  let flags = 0;
+  if (random.chance(8)) {
+    flags |= BPF_F_STRICT_ALIGNMENT;
+    w.rule('strict alignment');
+  }
+  if (random.chance(30)) {
+    flags |= BPF_F_TEST_STATE_FREQ;
+    w.rule('states kept everywhere');
+  }
+  return { text: w.text(head), rules: w.rules, flags };
 }

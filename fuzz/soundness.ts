@@ -41,11 +41,11 @@ const totals = { watched: 0, runs: 0, steps: 0, bugs: 0 };
 const skipped = new Map<string, number>();
 
 async function tryProgram(seed: number): Promise<void> {
-  const { text } = generate(new Random(seed));
+  const { text, flags } = generate(new Random(seed));
   const bytes = assembleObject(text, 'fuzz');
   for (const mode of MODES) {
     try {
-      using watched = await Watched.open(bytes, mode);
+      using watched = await Watched.open(bytes, mode, flags);
       if (mode === 'claims') totals.watched++;
       for (let run = 0; run < runs; run++) {
         totals.runs++;

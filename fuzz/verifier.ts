@@ -68,10 +68,10 @@ process.once('SIGINT', () => {
 console.log(`seeds ${first} to ${first + count - 1}`);
 let tried = 0;
 for (let seed = first; seed < first + count && !stopped; seed++) {
-  const { text, rules: touched } = generate(new Random(seed));
+  const { text, rules: touched, flags } = generate(new Random(seed));
   const bytes = assembleObject(text, 'fuzz');
-  const linux = await verdictOf('linux', bytes, 'f');
-  const here = await verdictOf('embedded', bytes, 'f');
+  const linux = await verdictOf('linux', bytes, 'f', { flags });
+  const here = await verdictOf('embedded', bytes, 'f', { flags });
   tried++;
   slowest = Math.max(slowest, here.time);
   if (here.time > SLOW)

@@ -16,14 +16,14 @@ const USAGE = `usage: npm run record [-- TOPIC...]
 const GENERATED = 1_200;
 const GENERATED_FILE = new URL('../src/verifier/testdata/generated.json', import.meta.url);
 
-async function record(text: string): Promise<Expected> {
+async function record(text: string, flags: number): Promise<Expected> {
   let bytes: Uint8Array;
   try {
     bytes = assembleObject(text, 'case');
   } catch (error) {
     throw new Error(text, { cause: error });
   }
-  const { verdict, code, message } = await verdictOf('linux', bytes, 'f');
+  const { verdict, code, message } = await verdictOf('linux', bytes, 'f', { flags });
   if (verdict === 'error' || verdict === 'unsupported') throw new Error(`${message}:\n${text}`);
   return { verdict, ...(code && { code }), ...(message && { message }) };
 }
@@ -31,9 +31,9 @@ async function record(text: string): Promise<Expected> {
 async function recordTopic(topic: string): Promise<number> {
   const verdicts: Record<string, Expected> = {};
   const cases = casesOf(topic);
-  for (const { name, text } of cases) {
+  for (const { name, text, flags } of cases) {
     if (name in verdicts) throw new Error(`${topic}: two cases have the name '${name}'`);
-    verdicts[name] = await record(text);
+    verdicts[name] = await record(text, flags);
   }
   writeFileSync(verdictsFile(topic), `${JSON.stringify(verdicts, null, 2)}\n`);
   return cases.length;
@@ -41,8 +41,10 @@ async function recordTopic(topic: string): Promise<number> {
 
 async function recordGenerated(): Promise<number> {
   const rows: string[] = [];
-  for (let seed = 1; seed <= GENERATED; seed++)
-    rows.push(JSON.stringify({ seed, ...(await record(generate(new Random(seed)).text)) }));
+  for (let seed = 1; seed <= GENERATED; seed++) {
+    const { text, flags } = generate(new Random(seed));
+    rows.push(JSON.stringify({ seed, ...(await record(text, flags)) }));
+  }
   writeFileSync(GENERATED_FILE, `[\n${rows.join(',\n')}\n]\n`);
   return GENERATED;
 }

@@ -27,7 +27,7 @@ function counted(w: Writer, depth: number): void {
   w.rule(`${depth > 1 ? 'loop' : 'nested loop'} that counts ${down ? 'down' : 'up'}`);
   w.say(`${slot} = ${down ? count : 0}`, `${top}:`);
   w.maybe(() => w.statements(1, depth - 1));
-  w.say(`r0 = ${slot}`, `r0 ${down ? '-=' : '+='} ${w.mistake(3) ? 0 : 1}`, `${slot} = r0`);
+  w.say(`r0 = ${slot}`, `r0 ${down ? '-=' : '+='} ${w.mistake(1) ? 0 : 1}`, `${slot} = r0`);
   w.say(
     down
       ? `if r0 ${random.pick(['!=', '>', 's>'])} 0 goto ${top}`

@@ -110,12 +110,14 @@ export class Watched implements Disposable {
   }
 
   /** Verifies an object. Throws NotWatched. */
-  static async open(bytes: Uint8Array, mode: WatchMode): Promise<Watched> {
+  static async open(bytes: Uint8Array, mode: WatchMode, flags = 0): Promise<Watched> {
     const kernel = new EmbeddedKernel({ checked: true });
     const claims = mode === 'claims' ? new Claims() : undefined;
     kernel.observation = claims && { exactPruning: true, record: (env) => claims.record(env) };
+    const object = new OpenedObject(bytes, 'object');
+    object.programs.f.flags = flags;
     try {
-      return new Watched(kernel, await kernel.load(new OpenedObject(bytes, 'object')), claims);
+      return new Watched(kernel, await kernel.load(object), claims);
     } catch (error) {
       kernel.close();
       if (!(error instanceof BpfError)) throw error;

@@ -12,8 +12,8 @@ const generated: (Expected & { seed: number })[] = JSON.parse(
   readFileSync(new URL('testdata/generated.json', import.meta.url), 'utf8'),
 );
 
-async function check(text: string, { verdict, code, message }: Expected): Promise<void> {
-  const here = await verdictOf('embedded', assembleObject(text, 'case'), 'f');
+async function check(text: string, flags: number, { verdict, code, message }: Expected): Promise<void> {
+  const here = await verdictOf('embedded', assembleObject(text, 'case'), 'f', { flags });
   const found = { verdict: here.verdict, code: here.code, message: here.message };
   assert.deepEqual(found, { verdict, code, message }, text);
 }
@@ -21,11 +21,11 @@ async function check(text: string, { verdict, code, message }: Expected): Promis
 for (const topic of topics()) {
   describe(`${topic}, as Linux says`, () => {
     const verdicts = verdictsOf(topic);
-    for (const { name, text } of casesOf(topic)) {
+    for (const { name, text, flags } of casesOf(topic)) {
       const expected = verdicts[name];
       it(`${name}: ${expected?.message ?? 'accepted'}`, () => {
         assert.ok(expected, `no verdict is recorded: node tools/record-verdicts.ts ${topic}`);
-        return check(text, expected);
+        return check(text, flags, expected);
       });
     }
   });
@@ -35,7 +35,10 @@ describe('generated programs, as Linux says', () => {
   const groups = Map.groupBy(generated, ({ seed }) => Math.floor(seed / 100));
   for (const [group, cases] of groups) {
     it(`seeds from ${group * 100}`, async () => {
-      for (const { seed, ...expected } of cases) await check(generate(new Random(seed)).text, expected);
+      for (const { seed, ...expected } of cases) {
+        const { text, flags } = generate(new Random(seed));
+        await check(text, flags, expected);
+      }
     });
   }
 });

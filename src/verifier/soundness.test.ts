@@ -22,9 +22,9 @@ describe('soundness', () => {
     it(rule, async () => {
       let watchedPrograms = 0;
       for (let seed = 1; seed <= PROGRAMS; seed++) {
-        const { text } = generate(new Random(seed));
+        const { text, flags } = generate(new Random(seed));
         try {
-          using watched = await Watched.open(assembleObject(text, 'fuzz'), mode);
+          using watched = await Watched.open(assembleObject(text, 'fuzz'), mode, flags);
           watchedPrograms++;
           for (let run = 0; run < RUNS; run++) {
             const found = watched.run(new Random(1_000 * seed + run));

@@ -18,6 +18,8 @@ export interface VerdictCase {
   /** `rule: what it shows`. */
   readonly name: string;
   readonly text: string;
+  /** BPF_F_* to load it with. */
+  readonly flags: number;
 }
 
 const FOLDER = new URL('cases/', import.meta.url);
@@ -66,16 +68,18 @@ const SHORT: Readonly<Record<string, string>> = {
 
 /**
  * Reads cases: `# rule` begins a group; a line with a dot in front is a declaration that all cases of the file share;
- * `section | name | statements` is a case. Functions behind the first follow after `||`, as `name : prototype: statements`.
+ * `section | name | statements` is a case; `%flags N` loads those that follow with other BPF_F_* flags. Functions behind the first follow after `||`, as `name : prototype: statements`.
  */
 function readCases(file: string): VerdictCase[] {
   let rule = '';
+  let flags = 0;
   let declarations = DECLARATIONS;
   const short: Record<string, string> = { ...SHORT };
   const expand = (text: string) => text.replace(/\b[A-Z][A-Z0-9_]*\b/g, (word) => short[word] ?? word);
   const cases: VerdictCase[] = [];
   for (const line of file.split('\n')) {
     if (line.startsWith('# ')) rule = line.slice(2);
+    else if (line.startsWith('%flags ')) flags = Number(line.slice('%flags '.length));
     else if (line.startsWith('.')) declarations += `${line}\n`;
     else if (line.startsWith('@')) {
       const [word, ...text] = line.slice(1).split(' = ');
@@ -86,7 +90,7 @@ function readCases(file: string): VerdictCase[] {
       const after = functions.map((each) => `.section .text\n${each.replace(/^(.*?\)): /, '.func $1\n')}`);
       const statements = [body, ...after].join('\n').replaceAll('; ', '\n');
       const text = `${declarations}.section ${section.trim()}\n.func f : s32 (void *ctx)\n${statements}\n`;
-      cases.push({ name: `${rule}: ${name.trim()}`, text });
+      cases.push({ name: `${rule}: ${name.trim()}`, text, flags });
     }
   }
   return cases;
