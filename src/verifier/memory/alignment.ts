@@ -31,10 +31,10 @@ export function checkAlignment(env: Env, reg: Reg, off: number, size: number, st
   if (!strict && reg.kind !== 'fp') return;
   if (alignedTo(reg.scalar, (packet ? IP_ALIGN : 0) + reg.off + off, size)) return;
   const where = `${tnumText(reg.scalar)}+${reg.off}+${off} size ${size}`;
+  // One that may be NULL is of a type of its own.
+  const word = (reg.flags === 0 && WORDS[reg.kind]) || '';
   throw env.reject(
     'EACCES',
-    packet
-      ? `misaligned packet access off ${IP_ALIGN}+${where}`
-      : `misaligned ${WORDS[reg.kind] ?? ''}access off ${where}`,
+    packet ? `misaligned packet access off ${IP_ALIGN}+${where}` : `misaligned ${word}access off ${where}`,
   );
 }
