@@ -19,11 +19,11 @@ export function comparableLog(log: string): string[] {
 }
 
 /**
- * Going backwards for precision, which stack slots are live, loops that are entered and left, and what verification took
+ * Which stack slots are live, loops that are entered and left, and what verification took
  * are not told here; nor what Linux finds in prototypes that it does not hold against the program.
  */
 const LEFT_OUT =
-  /^(mark_precise: |verification time |stack depth |SCC |frame \d+: propagating |\(\d*(?:,\d+)*\) (?:frame|live)|arg#\d reference type\('UNKNOWN '\) size|R\d is not a scalar$)/;
+  /^(verification time |stack depth |SCC |\(\d*(?:,\d+)*\) (?:frame|live)|arg#\d reference type\('UNKNOWN '\) size|R\d is not a scalar$)/;
 
 const CHANGED: readonly (readonly [RegExp, string])[] = [
   // Linux prints where its map is in memory, and type ids of its own BTF.

@@ -5,6 +5,7 @@ import { markPrecise } from '../explore/precision.ts';
 import type { MapInfo } from '../input.ts';
 import { pointer, type Reg, UNKNOWN_SCALAR } from '../state/reg.ts';
 import type { Frame } from '../state/state.ts';
+import { isNull } from '../values.ts';
 import { checkDepth } from './subprogram.ts';
 
 /**
@@ -99,6 +100,8 @@ export function enterCallback(env: Env, insn: Instruction, shape: CallbackShape,
   }
   const caller = env.frame;
   if (shape === 'loop') {
+    // Linux makes a loop of its own of it where the flags are zero on all paths.
+    if (isNull(env.reg(4))) markPrecise(env, 4);
     // Its first argument decides whether there is another round.
     markPrecise(env, 1);
     if (caller.callbackDepth >= env.reg(1).scalar.umaxNumber()) {

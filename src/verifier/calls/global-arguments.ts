@@ -41,13 +41,12 @@ function argumentReg(env: Env, arg: GlobalArgument): Reg {
     case 'untrusted_mem':
       return pointer('mem', {
         flags: MEM_RDONLY | PTR_UNTRUSTED,
-        id: env.newId(),
         of: { kind: 'mem', size: 0 },
       });
     case 'mem':
       return pointer('mem', {
         flags: arg.nullable ? MAYBE_NULL : 0,
-        id: env.newId(),
+        id: arg.nullable ? env.newId() : 0,
         of: { kind: 'mem', size: arg.size },
       });
     case 'btf': {

@@ -50,7 +50,7 @@ export function exitComponent(env: Env, state: State): void {
     for (const edge of backEdges) {
       const { equal } = edge;
       if (equal === undefined) continue;
-      if (rounds > MAX_ROUNDS) markAllPrecise(edge);
+      if (rounds > MAX_ROUNDS) markAllPrecise(env, edge);
       else changed = propagatePrecision(env, equal, edge) || changed;
       changed = propagateReads(equal, edge) || changed;
     }

@@ -37,7 +37,7 @@ export function logState(env: Env): void {
   } else log.write(`${env.at}:${text}\n`);
 }
 
-function callName(env: Env, insn: Instruction): string | undefined {
+export function callName(env: Env, insn: Instruction): string | undefined {
   if (insn.src === BPF_PSEUDO_KFUNC_CALL) return env.program.kernelBtf?.nameOf(insn.imm);
   const name = helperName(insn.imm);
   return name === undefined ? undefined : `bpf_${name}`;
