@@ -90,7 +90,7 @@ export class Env {
   readonly clobbers: (insn: Instruction) => number;
   /** The function that makes the result when an exception leaves the program. */
   exceptionCallback: number | undefined;
-  /** Checkpoints by instruction. */
+  /** Checkpoints by instruction and by the call that led into the function: see {@link checkpointsAt}. */
   readonly explored = new Map<number, State[]>();
   readonly visits = new Map<string, ComponentVisit>();
   jumpsProcessed = 0;
@@ -128,6 +128,20 @@ export class Env {
   /** A number that no register has yet, for `id` and `refId`. */
   newId(): number {
     return ++this.#lastId;
+  }
+
+  /**
+   * The list of checkpoints at an instruction that a state may be compared with. States of other calls are kept apart, and
+   * count neither as visits nor as loops (Linux: explored_state).
+   */
+  checkpointsAt({ frame: { callsite } }: State, insn: number): State[] {
+    const key = insn + (callsite + 1) * this.insns.length;
+    let states = this.explored.get(key);
+    if (states === undefined) {
+      states = [];
+      this.explored.set(key, states);
+    }
+    return states;
   }
 
   newFrame(number: number, subprog: number, callsite: number): Frame {

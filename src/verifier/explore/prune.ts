@@ -33,7 +33,7 @@ export function isVisited(env: Env): boolean {
     force ||
     (env.jumpsProcessed - env.jumpsAtCheckpoint >= 2 && env.processed - env.processedAtCheckpoint >= 8);
   state.insn = at;
-  const states = env.explored.get(at) ?? [];
+  const states = env.checkpointsAt(state, at);
   let count = 0;
   for (const old of [...states]) {
     count++;
@@ -157,5 +157,4 @@ function addCheckpoint(env: Env, states: State[]): void {
   env.historyAt = -1;
   startMarks(state);
   states.unshift(kept);
-  env.explored.set(at, states);
 }

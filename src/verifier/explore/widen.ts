@@ -11,9 +11,9 @@ import { Ids } from './ids.ts';
 
 /** The newest checkpoint at `insn` that the path of `state` came through, in the same calls (Linux: find_prev_entry). */
 export function findEarlierVisit(env: Env, state: State, insn: number): State | undefined {
-  return env.explored
-    .get(insn)
-    ?.find((old) => old.branches > 0 && old.dfsDepth < state.dfsDepth && sameCalls(old, state));
+  return env
+    .checkpointsAt(state, insn)
+    .find((old) => old.branches > 0 && old.dfsDepth < state.dfsDepth && sameCalls(old, state));
 }
 
 /** Linux: widen_imprecise_scalars. */
