@@ -122,4 +122,96 @@ export const CALL_EXPLANATIONS: readonly Explanation[] = [
     why: 'the number in the call is no helper of this kernel',
     fix: 'the program was built for a newer kernel, or the instruction is damaged',
   },
+  {
+    pattern:
+      /^kernel function (\w+) args#(\d+) expected pointer to STRUCT (\w+) but R(\d+) has a pointer to STRUCT (\w+)/,
+    why: '$1 takes a pointer to struct $3, and r$4 points to struct $5',
+    fix: 'pass the object that the kfunc is for; a cast in C does not change what the verifier knows',
+  },
+  {
+    pattern: /^kernel func (\w+) is sleepable within|^sleepable helper (\w+)#\d+ in /,
+    why: 'what may sleep is called inside a region that does not allow it',
+    fix: 'leave the RCU, preemption or interrupt region first',
+  },
+  {
+    pattern: /kptr|doesn't point to kptr/,
+    why: 'a kernel pointer in a map is not used as one, or is not of the type that the map declares',
+    fix: 'read it by bpf_kptr_xchg() or, under RCU, by a whole load; store it by bpf_kptr_xchg() alone',
+  },
+  {
+    pattern: /has to have BTF in order to use|has no valid bpf_(\w+)|doesn't point to 'struct (\w+)'/,
+    why: 'no such field is at this place of the map value, as far as the map types say',
+    fix: 'declare the map with __type(value, struct …), and pass the address of the field itself',
+  },
+  {
+    pattern: /^tracing progs cannot use (\S+) yet|^socket filter progs cannot use (\S+) yet/,
+    why: 'programs of this type may not use maps whose values hold such fields',
+    fix: 'keep them in a map that this program does not name',
+  },
+  {
+    pattern: /^(?:timer|workqueue) pointer in R1/,
+    why: 'the timer or work queue lies in another map than the one that is passed',
+    fix: 'pass the map that the value was looked up in',
+  },
+  {
+    pattern: /^direct access to (bpf_\w+) is disallowed/,
+    why: "$1 is the kernel's, and programs may not load or store its bytes",
+    fix: 'use the kfuncs that belong to it',
+  },
+  {
+    pattern: /^(bpf_\w+) not found at offset=|^operation on (bpf_\w+) expects/,
+    why: 'no list, tree or node of the right kind is at this place of the object',
+    fix: 'pass the address of the field itself, and declare what a list or tree holds with __contains()',
+  },
+  {
+    pattern:
+      /^arg#(\d+) expected pointer to|^arg(\d+) expected pointer to|^pointer in R(\d+) isn't map pointer/,
+    why: 'an argument is a pointer of another kind than the call takes',
+    fix: 'pass what the prototype names',
+  },
+  {
+    pattern: /memory, len pair leads to invalid memory access/,
+    why: 'the memory that is passed is smaller than the size that is passed with it, or the size is not bounded',
+    fix: 'bound the size, and pass the size of the buffer itself',
+  },
+  {
+    pattern: /^R(\d+) (?:must be a known constant|is not a scalar)|^R(\d+) must have const size/,
+    why: 'r$1 must be a number here, one that is known when the program is loaded where the call says so',
+    fix: 'pass a constant',
+  },
+  {
+    pattern: /^Possibly NULL pointer passed to (?:trusted|helper) arg(\d+)/,
+    why: 'an argument may be NULL',
+    fix: 'compare it with NULL before the call',
+  },
+  {
+    pattern: /^cannot access ptr member (\w+) with|^access beyond (?:struct|the end of member)/,
+    why: 'the load does not fit a field of the structure',
+    fix: 'read fields whole, through BPF_CORE_READ() or a structure of the kernel it runs on',
+  },
+  {
+    pattern: /irq (?:flag|state)|enable preemption/,
+    why: 'interrupts or preemption are not put back as they were turned off',
+    fix: 'pair each save with one restore, in reverse order, on every path',
+  },
+  {
+    pattern: /exception c|bpf_throw/,
+    why: 'exceptions may not be used so',
+    fix: 'one exception callback a program, with one integer argument, called by nobody else, and no bpf_throw() in callbacks',
+  },
+  {
+    pattern: /^At async callback return/,
+    why: 'a callback that runs later must return 0',
+    fix: 'return 0 on every path',
+  },
+  {
+    pattern: /^invalid size of register (?:spill|fill)|^cannot spill pointers to stack/,
+    why: 'a pointer is stored or loaded in parts, or into the stack of a caller',
+    fix: 'store and load pointers whole, in 8 bytes that are aligned',
+  },
+  {
+    pattern: /^invalid shift|^div by zero/,
+    why: 'the arithmetic has no result: a shift wider than the register, or a division by the constant 0',
+    fix: 'correct the constant',
+  },
 ];
