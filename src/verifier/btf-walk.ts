@@ -21,6 +21,9 @@ export type Walked =
   | { readonly found: 'struct'; readonly id: number; readonly flags: number }
   | { readonly found: 'nothing'; readonly code: ErrnoName; readonly message: string };
 
+/** Linux: btf_name_by_offset. */
+const ANONYMOUS = '(anon)';
+
 const TAGS: Readonly<Record<string, number>> = { user: MEM_USER, percpu: MEM_PERCPU, rcu: MEM_RCU };
 
 /** An array's elements, however many dimensions it has. */
@@ -54,7 +57,7 @@ export function walkStruct(
   let flags = untrusted;
   again: for (;;) {
     const type = btf.type(id);
-    const { name } = type;
+    const name = type.name || ANONYMOUS;
     if (type.kind !== 'struct' && type.kind !== 'union')
       return refuse(`Type '${name}' is not a struct`, 'EINVAL');
     // One of a union's members was stored, and nobody knows which.
@@ -95,7 +98,7 @@ export function walkStruct(
       }
       if (inner.kind === 'ptr') {
         if (each !== size || off !== at) {
-          const where = `${member.name} with moff ${at} in struct ${name} with off ${off} size ${size}`;
+          const where = `${member.name || ANONYMOUS} with moff ${at} in struct ${name} with off ${off} size ${size}`;
           return refuse(`cannot access ptr member ${where}`);
         }
         const target = btf.resolve(inner.type);
@@ -106,7 +109,7 @@ export function walkStruct(
         return { found: 'pointer', id: target, flags: flags | tagged, field: member.name };
       }
       if (off + size > end && (flags & PTR_UNTRUSTED) === 0) {
-        const where = `${member.name} (mend:${end}) in struct ${name} with off ${off} size ${size}`;
+        const where = `${member.name || ANONYMOUS} (mend:${end}) in struct ${name} with off ${off} size ${size}`;
         return refuse(`access beyond the end of member ${where}`);
       }
       return { found: 'scalar' };

@@ -70,9 +70,9 @@ export class FieldRecord {
     return this.fields.find((field) => field.off === off && kinds.includes(field.kind));
   }
 
-  /** Where the field of a kind lies; −22 where there is none, as Linux's messages say. */
+  /** Where the last field of a kind lies; −22 where there is none, as Linux's messages say. */
   offsetOf(kind: FieldKind): number {
-    return this.fields.find((field) => field.kind === kind)?.off ?? -22;
+    return this.fields.findLast((field) => field.kind === kind)?.off ?? -22;
   }
 }
 

@@ -21,8 +21,8 @@ const BY_NAME = new Map<string, FieldKind>(
     .map(([kind, { name }]) => [name, kind as FieldKind]),
 );
 
-/** Kinds of which a type has one at most. */
-const SINGLE: readonly FieldKind[] = ['spin_lock', 'res_spin_lock', 'timer', 'wq', 'task_work', 'refcount'];
+/** Kinds of which a struct has one at most, those of structs inside of it not counted. */
+const SINGLE: readonly FieldKind[] = ['spin_lock', 'res_spin_lock', 'timer', 'wq', 'task_work'];
 /** Kinds that may be elements of an array. */
 const REPEATED: readonly FieldKind[] = [
   'kptr_unref',
@@ -67,7 +67,6 @@ export function readFields(
   }
   const record = new FieldRecord(fields);
   const locks = [record.has('spin_lock'), record.has('res_spin_lock')];
-  if (locks[0] && locks[1]) throw new FieldError('EINVAL');
   if (record.has('list_head', 'rb_root') && !locks[0] && !locks[1]) throw new FieldError('EINVAL');
   if (!record.has('refcount') && record.has('list_node') && record.has('rb_node'))
     throw new FieldError('EINVAL');
@@ -78,7 +77,6 @@ class Reader {
   readonly #btf: Btf;
   readonly #kinds: readonly FieldKind[];
   readonly #kernelBtf: Btf | undefined;
-  readonly #seen = new Set<FieldKind>();
 
   constructor(btf: Btf, kinds: readonly FieldKind[], kernelBtf: Btf | undefined) {
     this.#btf = btf;
@@ -91,9 +89,10 @@ class Reader {
     if (type.kind === 'struct') return this.#struct(id, type, 0);
     if (type.kind !== 'datasec') throw new FieldError('EINVAL');
     const found: SpecialField[] = [];
+    const seen = new Set<FieldKind>();
     for (const { type: variable, offset, size } of type.variables) {
       const each = this.#btf.type(variable);
-      if (each.kind === 'var') this.#one(found, variable, -1, each.type, offset, size, 0);
+      if (each.kind === 'var') this.#one(found, seen, variable, -1, each.type, offset, size, 0);
     }
     return found;
   }
@@ -101,13 +100,14 @@ class Reader {
   #struct(id: number, type: BtfType, level: number): SpecialField[] {
     const found: SpecialField[] = [];
     if (type.kind !== 'struct') return found;
+    const seen = new Set<FieldKind>();
     type.members.forEach((member, index) => {
       if (member.bitOffset % 8 !== 0) {
         // Valid C gives bit fields only; those are numbers.
         if (member.bitfieldSize === 0) throw new FieldError('EINVAL');
         return;
       }
-      this.#one(found, id, index, member.type, member.bitOffset / 8, 0, level);
+      this.#one(found, seen, id, index, member.type, member.bitOffset / 8, 0, level);
     });
     return found;
   }
@@ -115,6 +115,7 @@ class Reader {
   /** A member or variable of `owner` (Linux: btf_find_field_one). */
   #one(
     found: SpecialField[],
+    seen: Set<FieldKind>,
     owner: number,
     component: number,
     typeId: number,
@@ -133,7 +134,7 @@ class Reader {
     }
     if (count === 0) return;
     const type = this.#btf.type(id);
-    const kind = this.#kindOf(id, type);
+    const kind = this.#kindOf(id, type, seen);
     if (kind === undefined) {
       // Unions are not looked into.
       if (type.kind !== 'struct' || (expected !== 0 && expected !== type.size * count)) return;
@@ -148,12 +149,14 @@ class Reader {
     if (field !== undefined) this.#repeat(found, [field], count, size);
   }
 
-  #kindOf(id: number, type: BtfType): FieldKind | undefined {
+  #kindOf(id: number, type: BtfType, seen: Set<FieldKind>): FieldKind | undefined {
     const named = BY_NAME.get(type.name);
     if (named !== undefined && this.#kinds.includes(named)) {
       if (SINGLE.includes(named)) {
-        if (this.#seen.has(named)) throw new FieldError('E2BIG');
-        this.#seen.add(named);
+        const other = named === 'spin_lock' ? 'res_spin_lock' : 'spin_lock';
+        const locks = named === 'spin_lock' || named === 'res_spin_lock';
+        if (seen.has(named) || (locks && seen.has(other))) throw new FieldError('E2BIG');
+        seen.add(named);
       }
       return named;
     }

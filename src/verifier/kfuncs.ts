@@ -79,7 +79,7 @@ KF_ITER_DESTROY KF_SLEEPABLE void bpf_iter_kmem_cache_destroy(struct bpf_iter_km
 KF_ITER_NEW KF_SLEEPABLE int bpf_iter_dmabuf_new(struct bpf_iter_dmabuf *it);
 KF_ITER_NEXT KF_RET_NULL KF_SLEEPABLE struct dma_buf *bpf_iter_dmabuf_next(struct bpf_iter_dmabuf *it);
 KF_ITER_DESTROY KF_SLEEPABLE void bpf_iter_dmabuf_destroy(struct bpf_iter_dmabuf *it);
-KF_RET_NULL struct kmem_cache *bpf_get_kmem_cache(u64 addr);
+struct kmem_cache *bpf_get_kmem_cache(u64 addr);
 int bpf_dynptr_adjust(const struct bpf_dynptr *p, u32 start, u32 end);
 bool bpf_dynptr_is_null(const struct bpf_dynptr *p);
 bool bpf_dynptr_is_rdonly(const struct bpf_dynptr *p);

@@ -3,7 +3,7 @@ import { BPF_PSEUDO_KFUNC_CALL } from '../isa/opcodes.ts';
 import { callKinds } from './calls/call-kinds.ts';
 import { argumentRegs } from './calls/global-arguments.ts';
 import { helperArguments } from './calls/helper.ts';
-import { kfuncArguments } from './calls/kfunc.ts';
+import { checkDeviceKfuncs, kfuncArguments } from './calls/kfunc.ts';
 import { Env, Rejection, Unsupported } from './env.ts';
 import { UnsupportedProgram, VerifierError } from './errors.ts';
 import { explore, MAX_PROCESSED } from './explore/explore.ts';
@@ -64,6 +64,7 @@ function attempt(program: ProgramToVerify): VerifiedProgram {
       env.globalCalls.add(env.exceptionCallback);
     }
     checkAbnormalReturns(env);
+    checkDeviceKfuncs(env);
     checkMaps(env);
     exploreAll(env);
     checkStackDepth(env);
@@ -84,7 +85,9 @@ function attempt(program: ProgramToVerify): VerifiedProgram {
 /** How many of r1 to r5 a helper or kfunc call of the program reads. */
 function argumentCounts({ kernelBtf, type = 'syscall' }: ProgramToVerify): (insn: Instruction) => number {
   return (insn) =>
-    insn.src === BPF_PSEUDO_KFUNC_CALL ? kfuncArguments(kernelBtf, insn) : helperArguments(type, insn.imm);
+    insn.src === BPF_PSEUDO_KFUNC_CALL
+      ? kfuncArguments(kernelBtf, type, insn)
+      : helperArguments(type, insn.imm);
 }
 
 function envOf(program: ProgramToVerify, rules: ProgramRules): Env {

@@ -87,9 +87,14 @@ function checkPointer(env: Env, meta: KfuncMeta, index: number): boolean {
 }
 
 function noteMap(env: Env, meta: KfuncMeta, number: number): void {
-  const { map, of } = env.reg(number);
-  if (map === undefined || of?.kind !== 'map')
+  const reg = env.reg(number);
+  const { map, of } = reg;
+  if (map === undefined || of?.kind !== 'map') {
+    // Linux keeps what these know where others have their map; what they are is looked at later.
+    const passes = reg.kind === 'btf_id' || (of?.kind === 'mem' && of.size > 0);
+    if (passes && meta.map === undefined) return;
     throw env.reject('EINVAL', `pointer in R${number} isn't map pointer`);
+  }
   // Linux 6.18 looks into the fields of the second map, whether it has any or not, and crashes.
   if (meta.map !== undefined && map.fields === undefined)
     throw env.unsupported(`map '${map.name}' has no work queue, which Linux 6.18 does not survive`);

@@ -103,8 +103,9 @@ function newObject(env: Env, meta: KfuncMeta, percpu: boolean): Reg {
 }
 
 function readOnlyCast(env: Env, { btf, constant }: KfuncMeta): Reg {
-  const id = constant?.uminNumber() ?? 0;
-  if (id >= btf.count) throw env.reject('EINVAL', `Unknown type ID ${id} passed to kfunc bpf_rdonly_cast`);
+  const id = constant?.sminNumber() ?? 0;
+  if (id < 0 || id >= btf.count)
+    throw env.reject('EINVAL', `Unknown type ID ${id} passed to kfunc bpf_rdonly_cast`);
   const kind = btf.kindOf(id);
   if (kind === 'struct' || kind === 'union')
     return pointer('btf_id', { flags: PTR_UNTRUSTED, of: { kind: 'btf', btf, id } });

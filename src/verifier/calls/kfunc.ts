@@ -1,5 +1,7 @@
 import type { Btf, BtfFuncProto } from '../../btf/index.ts';
 import type { Instruction } from '../../isa/instruction.ts';
+import { BPF_PSEUDO_KFUNC_CALL, opcode } from '../../isa/opcodes.ts';
+import type { ProgramType } from '../../object/program-types.ts';
 import type { Env } from '../env.ts';
 import { pushBranch } from '../explore/branches.ts';
 import { forgetArguments } from '../explore/registers.ts';
@@ -33,18 +35,27 @@ function kfuncOf(env: Env, insn: Instruction): KfuncMeta {
   if (btf === undefined || proto === undefined)
     throw env.reject('EINVAL', `kernel btf_id ${insn.imm} is not a function`);
   const name = btf.nameOf(insn.imm);
-  // Programs cannot be bound to a device here.
-  if (name.startsWith('bpf_xdp_metadata_'))
-    throw env.reject('EINVAL', 'metadata kfuncs require device-bound program');
   const row = kfuncNamed(name);
   if (row === undefined || !mayCall(row, type))
     throw env.reject('EACCES', `calling kernel function ${name} is not allowed`);
   return new KfuncMeta(row, proto, btf);
 }
 
-/** How many of r1 to r5 a kfunc call reads. */
-export function kfuncArguments(btf: Btf | undefined, insn: Instruction): number {
+/** How many of r1 to r5 a kfunc call reads; all of them where it is none that the program may call. */
+export function kfuncArguments(btf: Btf | undefined, type: ProgramType, insn: Instruction): number {
+  const row = kfuncNamed(btf?.nameOf(insn.imm) ?? '');
+  if (row === undefined || !mayCall(row, type)) return 5;
   return prototypeOf(btf, insn.imm)?.params.length ?? 5;
+}
+
+/** Kfuncs of network devices need a program that is bound to one, which there is none of here (Linux: add_kfunc_call). */
+export function checkDeviceKfuncs(env: Env): void {
+  const { kernelBtf } = env.program;
+  env.insns.forEach((insn, index) => {
+    if (insn.src !== BPF_PSEUDO_KFUNC_CALL || opcode(insn.code)?.kind !== 'call') return;
+    if (/^bpf_xdp_metadata_/.test(kernelBtf?.nameOf(insn.imm) ?? ''))
+      throw env.reject('EINVAL', 'metadata kfuncs require device-bound program', index);
+  });
 }
 
 /** Functions that a kfunc calls back. */

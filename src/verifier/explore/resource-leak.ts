@@ -3,10 +3,9 @@ import { holdsLock } from '../regions.ts';
 
 /** What must be given back before the program may end here (Linux: check_resource_leak). */
 
-/** What else is open, in the order in which Linux looks. */
+/** What else is open, in the order in which Linux looks; locks come before objects. */
 function openRegion(env: Env): string | undefined {
   const { irqId, rcuLocks, preemptLocks } = env.state;
-  if (holdsLock(env)) return 'bpf_spin_lock-ed';
   if (irqId !== 0) return 'bpf_local_irq_save-ed';
   if (rcuLocks > 0) return 'bpf_rcu_read_lock-ed';
   return preemptLocks > 0 ? 'bpf_preempt_disable-ed' : undefined;
@@ -25,10 +24,12 @@ export function checkResourceLeak(
   { exception = false, regions = true }: { exception?: boolean; regions?: boolean } = {},
 ): void {
   const { held, depth } = env.state;
+  const inside = (region: string) => env.reject('EINVAL', `${what} cannot be used inside ${region} region`);
+  if (regions && holdsLock(env)) throw inside('bpf_spin_lock-ed');
   const lingering = exception || depth === 0 ? held.filter(({ type }) => type === 'ptr') : [];
   for (const { id, insn } of lingering) env.say(`Unreleased reference id=${id} alloc_insn=${insn}`);
   if (lingering.length > 0) throw env.reject('EINVAL', `${what} would lead to reference leak`);
   if (!regions) return;
   const region = openRegion(env);
-  if (region !== undefined) throw env.reject('EINVAL', `${what} cannot be used inside ${region} region`);
+  if (region !== undefined) throw inside(region);
 }
