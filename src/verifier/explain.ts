@@ -7,7 +7,16 @@ import { EXPLANATIONS } from './explanations.ts';
  * words stay what people search for; these stand beside them.
  */
 
-export /** A rejection, as far as explaining it goes. */
+/** What a message means. The first pattern that fits is taken: special ones stand before general ones. */
+export interface Explanation {
+  readonly pattern: RegExp;
+  /** What is not proven. `$1` and its like are the pattern's groups. */
+  readonly why: string;
+  /** What usually helps. */
+  readonly fix: string;
+}
+
+/** A rejection, as far as explaining it goes. */
 export interface Rejected {
   /** The verifier's last line. */
   readonly problem: string;

@@ -1,13 +1,6 @@
-/** Linux's messages, and what they mean. The first pattern that fits is taken: special ones stand before general ones. */
+import type { Explanation } from './explain.ts';
 
-export interface Explanation {
-  readonly pattern: RegExp;
-  /** What is not proven. `$1` and its like are the pattern's groups. */
-  readonly why: string;
-  /** What usually helps. */
-  readonly fix: string;
-}
-
+/** What rejections mean, by Linux's messages: see explain.ts. */
 export const EXPLANATIONS: readonly Explanation[] = [
   {
     pattern: /^R(\d+) invalid mem access 'scalar'$/,
