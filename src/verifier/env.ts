@@ -53,6 +53,7 @@ export interface Branch {
 export interface Flow {
   readonly points: Points;
   readonly components: Int32Array;
+  readonly loops: Int32Array;
   readonly live: Uint16Array;
   readonly callKind: CallKindOf;
   /** What a helper or kfunc call leaves unusable of r0 to r5, as bits, by its prototype. */
@@ -84,6 +85,8 @@ export class Env {
   /** Special places, loops, and live registers of the program, found before exploration. */
   readonly points: Points;
   readonly components: Int32Array;
+  /** Components, and calls that call back. */
+  readonly loops: Int32Array;
   readonly live: Uint16Array;
   /** What an instruction calls. */
   readonly callKind: CallKindOf;
@@ -118,6 +121,7 @@ export class Env {
     this.facts = facts;
     this.points = flow.points;
     this.components = flow.components;
+    this.loops = flow.loops;
     this.live = flow.live;
     this.callKind = flow.callKind;
     this.clobbers = flow.clobbers;

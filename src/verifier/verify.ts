@@ -10,7 +10,8 @@ import { explore, MAX_PROCESSED } from './explore/explore.ts';
 import { logProgram } from './explore/narrate.ts';
 import { Facts } from './facts.ts';
 import { checkAbnormalReturns } from './flow/abnormal-return.ts';
-import { findComponents } from './flow/components.ts';
+import { findComponents, findLoops } from './flow/components.ts';
+import { checkDeadFunctions } from './flow/dead-functions.ts';
 import { findExceptionCallback } from './flow/exceptions.ts';
 import { withoutFastcalls } from './flow/fastcall.ts';
 import { liveRegisters } from './flow/live-registers.ts';
@@ -68,6 +69,7 @@ function attempt(program: ProgramToVerify): VerifiedProgram {
     checkMaps(env);
     exploreAll(env);
     checkStackDepth(env);
+    checkDeadFunctions(env);
   } catch (error) {
     if (error instanceof Unsupported) throw new UnsupportedProgram(program, error.insn, error.message);
     if (!(error instanceof Rejection)) throw error;
@@ -93,12 +95,14 @@ function argumentCounts({ kernelBtf, type = 'syscall' }: ProgramToVerify): (insn
 function envOf(program: ProgramToVerify, rules: ProgramRules): Env {
   const { insns, subprograms, kernelBtf, type = 'syscall' } = program;
   const callKind = callKinds(kernelBtf);
+  const components = findComponents(insns);
   const argumentsRead = argumentCounts(program);
   const facts = new Facts(insns.length, subprograms.length);
   return new Env(program, rules, facts, {
     callKind,
     points: findPoints(insns, callKind),
-    components: findComponents(insns, callKind),
+    components,
+    loops: findLoops(insns, components, callKind),
     live: liveRegisters(insns, argumentsRead),
     clobbers: (insn) => {
       const all = (1 << (argumentsRead(insn) + 1)) - 1;

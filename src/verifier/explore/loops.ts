@@ -21,7 +21,7 @@ function keyOf(env: Env, state: State): string | undefined {
   let key = '';
   for (let i = 0; i <= state.depth; i++) {
     const insn = i === state.depth ? state.insn : state.frames[i + 1].callsite;
-    const component = env.components[insn] ?? 0;
+    const component = env.loops[insn] ?? 0;
     if (component !== 0) return `${key}#${component}`;
     key += `${insn},`;
   }
@@ -41,6 +41,7 @@ export function enterComponent(env: Env, state: State): void {
 export function exitComponent(env: Env, state: State): void {
   const key = keyOf(env, state);
   const visit = key === undefined ? undefined : env.visits.get(key);
+  if (visit === undefined) requireVisit(env, state);
   if (visit === undefined || visit.entry !== state) return;
   visit.entry = undefined;
   const { backEdges } = visit;
@@ -57,6 +58,20 @@ export function exitComponent(env: Env, state: State): void {
     if (rounds++ > MAX_ROUNDS) break;
   }
   visit.backEdges = [];
+}
+
+/** Linux refuses programs of which a path ends inside a loop before it made a checkpoint there: by an exception. */
+function requireVisit(env: Env, state: State): void {
+  const calls: number[] = [];
+  for (let i = 0; i <= state.depth; i++) {
+    const insn = i === state.depth ? state.insn : state.frames[i + 1].callsite;
+    const component = env.components[insn] ?? 0;
+    if (component !== 0) {
+      const chain = [...calls, component].join(',');
+      throw env.reject('EFAULT', `verifier bug: scc exit: no visit info for call chain (${chain})`);
+    }
+    calls.push(insn);
+  }
 }
 
 /** A path ends here because its state equals a checkpoint whose loop is not finished. */

@@ -9,7 +9,7 @@ import { successors } from './successors.ts';
  *
  * @returns for each slot the number of its component, from 1 on; 0 where nothing repeats.
  */
-export function findComponents(insns: readonly Instruction[], callKind: CallKindOf): Int32Array {
+export function findComponents(insns: readonly Instruction[]): Int32Array {
   const size = insns.length;
   const component = new Int32Array(size);
   const order = new Int32Array(size);
@@ -51,9 +51,7 @@ export function findComponents(insns: readonly Instruction[], callKind: CallKind
       const parent = path.at(-1);
       if (parent !== undefined) low[parent.at] = Math.min(low[parent.at], low[at]);
       if (low[at] !== order[at]) continue;
-      // A call that calls back is a loop by itself.
-      const several =
-        members[members.length - 1] !== at || to.includes(at) || callKind(insns[at]) === 'callback';
+      const several = members[members.length - 1] !== at || to.includes(at);
       if (several) components++;
       for (let member = -1; member !== at; ) {
         member = members.pop() as number;
@@ -63,4 +61,20 @@ export function findComponents(insns: readonly Instruction[], callKind: CallKind
     }
   }
   return component;
+}
+
+/**
+ * The same with a component for each call that calls back and is in no other: it is a loop by itself, which Linux numbers
+ * since 6.19 only.
+ */
+export function findLoops(
+  insns: readonly Instruction[],
+  components: Int32Array,
+  callKind: CallKindOf,
+): Int32Array {
+  const loops = components.slice();
+  let count = components.reduce((most, each) => Math.max(most, each), 0);
+  for (let at = 0; at < insns.length; at += slots(insns[at]))
+    if (loops[at] === 0 && callKind(insns[at]) === 'callback') loops[at] = ++count;
+  return loops;
 }
