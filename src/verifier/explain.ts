@@ -1,5 +1,6 @@
 import type { SourceLine } from '../object/link.ts';
 import { CALL_EXPLANATIONS } from './explain-calls.ts';
+import { FLOW_EXPLANATIONS } from './explain-flow.ts';
 import { EXPLANATIONS } from './explanations.ts';
 
 /**
@@ -33,7 +34,7 @@ export function explain({ problem, insn, source }: Rejected): string[] {
       : insn !== undefined
         ? `at instruction ${insn}`
         : '';
-  for (const { pattern, why, fix } of [...CALL_EXPLANATIONS, ...EXPLANATIONS]) {
+  for (const { pattern, why, fix } of [...FLOW_EXPLANATIONS, ...CALL_EXPLANATIONS, ...EXPLANATIONS]) {
     const found = pattern.exec(problem);
     if (found === null) continue;
     const fill = (text: string) => text.replace(/\$(\d)/g, (_, group) => found[Number(group)] ?? '');
