@@ -119,7 +119,9 @@ export function returnToo(env: Env, result: Reg, packetChanged = false): number 
   pushBranch(env, env.at + 1, env.at);
   if (packetChanged) forgetPacketPointers(env);
   env.setReg(0, result);
-  return leaveSubprogram(env);
+  const next = leaveSubprogram(env);
+  env.scratchedRegs |= 1;
+  return next;
 }
 
 /** The helper looks at what its callback returns. */

@@ -26,7 +26,7 @@ export function logState(env: Env): void {
     env.state,
     frame,
     (index) => (env.scratchedRegs & (1 << index)) !== 0,
-    (slot) => env.scratchedRegs === -1 || env.scratchedSlots.has((frame.number << 8) | slot),
+    (slot) => env.scratchedRegs === -1 || isScratched(env, slot),
   );
   env.scratchedRegs = 0;
   env.scratchedSlots.clear();
@@ -37,9 +37,14 @@ export function logState(env: Env): void {
   } else log.write(`${env.at}:${text}\n`);
 }
 
+/** Linux notes the slot, not whose frame it is in: a store into a caller's shows the callee's. */
+function isScratched({ scratchedSlots, state }: Env, slot: number): boolean {
+  return state.frames.some((_, number) => scratchedSlots.has((number << 8) | slot));
+}
+
 export function callName(env: Env, insn: Instruction): string | undefined {
   if (insn.src === BPF_PSEUDO_KFUNC_CALL) return env.program.kernelBtf?.nameOf(insn.imm);
-  const name = helperName(insn.imm);
+  const name = insn.imm === 0 ? 'unspec' : helperName(insn.imm);
   return name === undefined ? undefined : `bpf_${name}`;
 }
 

@@ -62,7 +62,7 @@ export const SYSTEM_HELPERS = [
   {
     id: 67,
     name: 'get_stack',
-    args: ['ctx', 'mem', 'size_or_zero', 'anything'],
+    args: ['ctx', 'mem_uninit', 'size_or_zero', 'anything'],
     returns: 'integer',
     gplOnly: true,
     in: ['syscall', 'raw_tracepoint'],

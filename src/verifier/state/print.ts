@@ -63,7 +63,7 @@ export function regText(reg: Reg, frame: number): string {
     if (of.map.name !== '') parts.push(`map=${of.map.name}`);
     parts.push(`ks=${of.map.keySize}`, `vs=${of.map.valueSize}`);
   }
-  if (reg.off !== 0) parts.push(`off=${reg.off}`);
+  if (reg.off !== 0) parts.push(`off=${number(BigInt(reg.off))}`);
   if (kind === 'pkt' || kind === 'pkt_meta')
     parts.push(`r=${unsignedNumber(BigInt.asUintN(64, BigInt(reg.range)))}`);
   if (kind === 'mem' && of?.kind === 'mem') parts.push(`sz=${of.size}`);
@@ -164,7 +164,9 @@ export function frameText(
     if (slot === undefined || !wantsSlot(i)) continue;
     text += slotText(slot, i, frame.number);
   }
-  if (state.held.length > 0) text += ` refs=${state.held.map(({ id }) => id).join(',')}`;
+  const held = state.held.map(({ id }) => id).filter((id) => id !== 0);
+  // Locks in global variables have no id; where one was taken first, Linux lists none.
+  if (held.length > 0 && state.held[0].id !== 0) text += ` refs=${held.join(',')}`;
   if (frame.role === 'callback') text += ' cb';
   if (frame.role === 'async') text += ' async_cb';
   return text;
