@@ -67,6 +67,7 @@ export function readFields(
   }
   const record = new FieldRecord(fields);
   const locks = [record.has('spin_lock'), record.has('res_spin_lock')];
+  if (locks[0] && locks[1]) throw new FieldError('EINVAL');
   if (record.has('list_head', 'rb_root') && !locks[0] && !locks[1]) throw new FieldError('EINVAL');
   if (!record.has('refcount') && record.has('list_node') && record.has('rb_node'))
     throw new FieldError('EINVAL');
@@ -153,9 +154,7 @@ class Reader {
     const named = BY_NAME.get(type.name);
     if (named !== undefined && this.#kinds.includes(named)) {
       if (SINGLE.includes(named)) {
-        const other = named === 'spin_lock' ? 'res_spin_lock' : 'spin_lock';
-        const locks = named === 'spin_lock' || named === 'res_spin_lock';
-        if (seen.has(named) || (locks && seen.has(other))) throw new FieldError('E2BIG');
+        if (seen.has(named)) throw new FieldError('E2BIG');
         seen.add(named);
       }
       return named;

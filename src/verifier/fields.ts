@@ -141,13 +141,10 @@ function readStructs(btf: Btf, kernelBtf: Btf | undefined): Structs {
   return { records, problem: undefined };
 }
 
-const OBJECT_FIELDS: readonly string[] = [
-  'spin_lock',
-  'res_spin_lock',
-  ...GRAPH_ROOTS,
-  ...GRAPH_NODES,
-  'refcount',
-].map((kind) => FIELD_KINDS[kind as FieldKind].name);
+/** Members by which a struct is found to be special; a bpf_res_spin_lock alone does not make it so (Linux: alloc_obj_fields). */
+const OBJECT_FIELDS: readonly string[] = ['spin_lock', ...GRAPH_ROOTS, ...GRAPH_NODES, 'refcount'].map(
+  (kind) => FIELD_KINDS[kind as FieldKind].name,
+);
 
 function isSpecial(btf: Btf, id: number): boolean {
   if (btf.kindOf(id) === 'struct') return OBJECT_FIELDS.includes(btf.nameOf(id));
