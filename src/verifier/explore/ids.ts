@@ -1,17 +1,18 @@
 /** Ids of an earlier state, and those that play their part in the current one (Linux: struct bpf_idmap). */
 export class Ids {
-  readonly #pairs = new Map<number, number>();
-  readonly #taken = new Set<number>();
+  /** Pairs, by place. They are few, and most comparisons end before the first. */
+  readonly #old: number[] = [];
+  readonly #current: number[] = [];
   #fresh = 0;
 
   same(old: number, current: number): boolean {
     if ((old !== 0) !== (current !== 0)) return false;
     if (old === 0) return true;
-    const known = this.#pairs.get(old);
-    if (known !== undefined) return known === current;
-    if (this.#taken.has(current)) return false;
-    this.#pairs.set(old, current);
-    this.#taken.add(current);
+    const known = this.#old.indexOf(old);
+    if (known >= 0) return this.#current[known] === current;
+    if (this.#current.includes(current)) return false;
+    this.#old.push(old);
+    this.#current.push(current);
     return true;
   }
 

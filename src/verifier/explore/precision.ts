@@ -12,27 +12,27 @@ import { Wanted } from './wanted.ts';
  * register to those it was computed from, and in each checkpoint on the way they are marked precise.
  */
 
+/** One walk is over before the next begins. */
+const WANTED = new Wanted();
+
 /** The current value of a scalar register decides something: make it precise on the way here. */
 export function markPrecise(env: Env, reg: number): void {
   if (env.reg(reg).kind !== 'scalar') return;
-  const wanted = new Wanted();
-  wanted.frame = env.state.depth;
+  const wanted = WANTED.reset(env.state.depth);
   wanted.addReg(reg);
   walkBack(env, env.state, wanted);
 }
 
 /** The same for a scalar on the stack. */
 export function markSlotPrecise(env: Env, frame: number, slot: number): void {
-  const wanted = new Wanted();
-  wanted.frame = env.state.depth;
+  const wanted = WANTED.reset(env.state.depth);
   wanted.addSlot(slot, frame);
   walkBack(env, env.state, wanted);
 }
 
 /** What is precise in a checkpoint must be so in a state that was found equal to it. @returns whether that was new. */
 export function propagatePrecision(env: Env, old: State, current: State): boolean {
-  const wanted = new Wanted();
-  wanted.frame = old.depth;
+  const wanted = WANTED.reset(old.depth);
   old.frames.forEach((frame, number) => {
     frame.regs.forEach((reg, i) => {
       if (reg.kind === 'scalar' && reg.precise) wanted.addReg(i, number);

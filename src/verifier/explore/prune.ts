@@ -35,7 +35,8 @@ export function isVisited(env: Env): boolean {
   state.insn = at;
   const states = env.checkpointsAt(state, at);
   let count = 0;
-  for (const old of [...states]) {
+  for (let i = 0; i < states.length; i++) {
+    const old = states[i];
     count++;
     if (old.branches > 0) {
       const found = meetsItself(env, old, state);
@@ -55,7 +56,7 @@ export function isVisited(env: Env): boolean {
     if (add) old.misses++;
     // A state that never helps only costs time.
     const patience = checkpoint[at] === 1 && old.branches > 0 ? 64 : 3;
-    if (old.misses > old.hits * patience + patience) states.splice(states.indexOf(old), 1);
+    if (old.misses > old.hits * patience + patience) states.splice(i--, 1);
   }
   if (count > env.maxStatesPerInsn) env.maxStatesPerInsn = count;
   if (add) addCheckpoint(env, states);

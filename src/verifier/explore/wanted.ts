@@ -9,6 +9,15 @@ export class Wanted {
   readonly low = new Int32Array(8);
   readonly high = new Int32Array(8);
 
+  /** Nothing is wanted, from a frame on down. */
+  reset(frame: number): this {
+    this.frame = frame;
+    this.regs.fill(0);
+    this.low.fill(0);
+    this.high.fill(0);
+    return this;
+  }
+
   get empty(): boolean {
     for (let i = 0; i <= this.frame; i++) if ((this.regs[i] | this.low[i] | this.high[i]) !== 0) return false;
     return true;

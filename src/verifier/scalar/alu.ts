@@ -1,10 +1,11 @@
 import type { AluOp, Width } from '../../isa/opcodes.ts';
-import { type Bounds, INT_MAX, INT_MIN } from './bounds.ts';
+import { Bounds, INT_MAX, INT_MIN } from './bounds.ts';
 import {
   add,
   compareSigned,
   compareUnsigned,
   high,
+  mul,
   sar,
   shl,
   shr,
@@ -12,7 +13,7 @@ import {
   sub,
   unsignedNumber,
 } from './int64.ts';
-import { boundsOf, Scalar, UNKNOWN, ZERO } from './scalar.ts';
+import { boundsOf, constantHalves, Scalar, UNKNOWN, ZERO } from './scalar.ts';
 import {
   tnumAdd,
   tnumAnd,
@@ -35,7 +36,8 @@ export type ScalarOp = Exclude<AluOp, 'mov'>;
 
 /** dst = dst op src. A shift by an unknown or too large amount, a division and a modulo give a number of which nothing is known. */
 export function alu(op: ScalarOp, width: Width, dst: Scalar, src: Scalar): Scalar {
-  const bounds = boundsOf(dst);
+  if (dst.isConst() && src.isConst()) return constantResult(op, width, dst, src);
+  const bounds = boundsOf(dst, SCRATCH);
   switch (op) {
     case 'add':
       add32(bounds, src);
@@ -79,6 +81,60 @@ export function alu(op: ScalarOp, width: Width, dst: Scalar, src: Scalar): Scala
   if (width === 32) bounds.zeroExtend();
   bounds.sync();
   return new Scalar(bounds);
+}
+
+/** Nothing of it is kept behind an operation. */
+const SCRATCH = new Bounds();
+
+/** Two known numbers need no ranges; what is not computed here leaves nothing known either. */
+function constantResult(op: ScalarOp, width: Width, { t: a }: Scalar, src: Scalar): Scalar {
+  const { t: b } = src;
+  let lo: number;
+  let hi: number;
+  switch (op) {
+    case 'add':
+      lo = add(a.valueLo, a.valueHi, b.valueLo, b.valueHi);
+      hi = high;
+      break;
+    case 'sub':
+      lo = sub(a.valueLo, a.valueHi, b.valueLo, b.valueHi);
+      hi = high;
+      break;
+    case 'mul':
+      lo = mul(a.valueLo, a.valueHi, b.valueLo, b.valueHi);
+      hi = high;
+      break;
+    case 'and':
+      lo = a.valueLo & b.valueLo;
+      hi = a.valueHi & b.valueHi;
+      break;
+    case 'or':
+      lo = a.valueLo | b.valueLo;
+      hi = a.valueHi | b.valueHi;
+      break;
+    case 'xor':
+      lo = a.valueLo ^ b.valueLo;
+      hi = a.valueHi ^ b.valueHi;
+      break;
+    case 'lsh':
+    case 'rsh':
+    case 'arsh': {
+      const by = shiftOf(src, width);
+      if (by === undefined) return UNKNOWN;
+      if (width === 32) {
+        lo = op === 'lsh' ? a.valueLo << by : op === 'rsh' ? (a.valueLo >>> by) | 0 : a.valueLo >> by;
+        hi = 0;
+      } else {
+        const shift = op === 'lsh' ? shl : op === 'rsh' ? shr : sar;
+        lo = shift(a.valueLo, a.valueHi, by);
+        hi = high;
+      }
+      break;
+    }
+    default:
+      return UNKNOWN;
+  }
+  return constantHalves(lo, width === 32 ? 0 : hi);
 }
 
 /** dst = −dst. */

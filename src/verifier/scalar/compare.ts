@@ -1,5 +1,5 @@
 import type { JumpOp, Width } from '../../isa/opcodes.ts';
-import type { Bounds } from './bounds.ts';
+import { Bounds } from './bounds.ts';
 import { add, compareSigned, compareUnsigned, high, sub } from './int64.ts';
 import { boundsOf, constantHalves, Scalar } from './scalar.ts';
 import {
@@ -149,9 +149,13 @@ export function refine(
   return refineHolding(holds, width, a, b, same);
 }
 
+/** Nothing of them is kept behind a comparison. */
+const LEFT = new Bounds();
+const RIGHT = new Bounds();
+
 function refineHolding(op: JumpOp | 'jclear', width: Width, a: Scalar, b: Scalar, same: boolean): Refined {
-  const x = boundsOf(a);
-  const y = same ? x : boundsOf(b);
+  const x = boundsOf(a, LEFT);
+  const y = same ? x : boundsOf(b, RIGHT);
   switch (op) {
     case 'jeq':
       meet(width, x, y);

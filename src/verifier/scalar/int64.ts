@@ -17,6 +17,20 @@ export function sub(aLo: number, aHi: number, bLo: number, bHi: number): number 
   return (aLo - bLo) | 0;
 }
 
+/** The low 64 bits of a product. */
+export function mul(aLo: number, aHi: number, bLo: number, bHi: number): number {
+  const a0 = aLo & 0xffff;
+  const a1 = aLo >>> 16;
+  const b0 = bLo & 0xffff;
+  const b1 = bLo >>> 16;
+  const low = a0 * b0;
+  const middle = a1 * b0 + (low >>> 16);
+  const other = a0 * b1 + (middle % 0x10000);
+  const carry = a1 * b1 + Math.floor(middle / 0x10000) + Math.floor(other / 0x10000);
+  high = (carry + Math.imul(aHi, bLo) + Math.imul(aLo, bHi)) | 0;
+  return Math.imul(aLo, bLo);
+}
+
 /** Shifts left by 0 to 63. */
 export function shl(lo: number, hi: number, by: number): number {
   if (by === 0) {

@@ -88,9 +88,8 @@ function wide(lo: number, hi: number): bigint {
   return (BigInt(hi) << 32n) | BigInt(lo >>> 0);
 }
 
-/** A mutable copy. */
-export function boundsOf(scalar: Scalar): Bounds {
-  const bounds = new Bounds();
+/** A mutable copy. @param bounds where it goes: callers that keep nothing of it bring their own. */
+export function boundsOf(scalar: Scalar, bounds = new Bounds()): Bounds {
   bounds.t = scalar.t;
   bounds.uminLo = scalar.uminLo;
   bounds.uminHi = scalar.uminHi;
@@ -109,8 +108,11 @@ export function boundsOf(scalar: Scalar): Bounds {
 
 export const UNKNOWN = new Scalar(new Bounds());
 
+/** Where scalars are made. Scalars copy what they need of it, so that it serves again. */
+const SCRATCH = new Bounds();
+
 export function constantHalves(lo: number, hi: number): Scalar {
-  const bounds = new Bounds();
+  const bounds = SCRATCH;
   bounds.t = tnumConst(lo, hi);
   bounds.uminLo = bounds.umaxLo = bounds.sminLo = bounds.smaxLo = lo;
   bounds.uminHi = bounds.umaxHi = bounds.sminHi = bounds.smaxHi = hi;
@@ -151,7 +153,7 @@ export function fromSignedRange(min: number, max: number): Scalar {
 /** The low half, zero-extended. */
 export function zext32(scalar: Scalar): Scalar {
   if (scalar.umaxHi === 0) return scalar;
-  const bounds = boundsOf(scalar);
+  const bounds = boundsOf(scalar, SCRATCH);
   bounds.zeroExtend();
   bounds.sync();
   return new Scalar(bounds);
@@ -160,7 +162,7 @@ export function zext32(scalar: Scalar): Scalar {
 /** The low `bytes` bytes, zero-extended (Linux: coerce_reg_to_size). */
 export function truncate(scalar: Scalar, bytes: number): Scalar {
   if (bytes === 8) return scalar;
-  const bounds = boundsOf(scalar);
+  const bounds = boundsOf(scalar, SCRATCH);
   const mask = bytes === 4 ? -1 : (1 << (8 * bytes)) - 1;
   bounds.t = tnumCast(scalar.t, bytes);
   const sameAbove = scalar.uminHi === scalar.umaxHi && (scalar.uminLo & ~mask) === (scalar.umaxLo & ~mask);
