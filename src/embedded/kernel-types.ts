@@ -218,16 +218,27 @@ struct sock {
   u16 sk_gso_max_segs;
 };
 struct request_sock { struct sock_common __req_common; struct sock *sk; };
-struct tcp_sock { struct sock sk; u32 snd_cwnd; u32 snd_ssthresh; u32 srtt_us; };
+struct inet_sock { struct sock sk; __be32 inet_saddr; __be16 inet_sport; };
+struct inet_connection_sock { struct inet_sock icsk_inet; __u32 icsk_rto; __u8 icsk_retransmits; };
+struct tcp_sock {
+  struct inet_connection_sock inet_conn;
+  u32 lsndtime;
+  u32 snd_nxt;
+  u32 snd_una;
+  u32 snd_cwnd;
+  u32 snd_ssthresh;
+  u32 srtt_us;
+  u32 rcv_nxt;
+};
 struct tcp6_sock { struct tcp_sock tcp; };
 struct inet_request_sock { struct request_sock req; };
 struct tcp_request_sock { struct inet_request_sock req; u32 rcv_isn; u32 snt_isn; };
 struct inet_timewait_sock { struct sock_common __tw_common; };
 struct tcp_timewait_sock { struct inet_timewait_sock tw_sk; u32 tw_rcv_wnd; u32 tw_rcv_nxt; u32 tw_snd_nxt; };
-struct udp_sock { struct sock sk; u16 len; };
+struct udp_sock { struct inet_sock inet; u16 len; };
 struct udp6_sock { struct udp_sock udp; };
 struct unix_sock { struct sock sk; };
-struct mptcp_sock { struct sock sk; u64 write_seq; u32 token; };
+struct mptcp_sock { struct inet_connection_sock sk; u64 write_seq; u32 token; };
 struct pt_regs {
   unsigned long r15;
   unsigned long r14;
@@ -341,8 +352,10 @@ struct nf_conn___init { struct nf_conn ct; };
 union nf_inet_addr { __u32 all[4]; __be32 ip; __be32 ip6[4]; };
 enum nf_nat_manip_type { NF_NAT_MANIP_SRC, NF_NAT_MANIP_DST };
 enum xdp_rss_hash_type { XDP_RSS_TYPE_NONE };
-struct bpf_xfrm_state_opts { s32 error; s32 netns_id; u32 mark; u32 daddr[4]; __be32 spi; u8 proto; u16 family; };
-struct xfrm_state { possible_net_t xs_net; refcount_t refcnt; };
+typedef union { __be32 a4; __be32 a6[4]; struct in6_addr in6; } xfrm_address_t;
+struct bpf_xfrm_state_opts { s32 error; s32 netns_id; u32 mark; xfrm_address_t daddr; __be32 spi; u8 proto; u16 family; };
+struct xfrm_replay_state_esn { unsigned int bmp_len; __u32 oseq; __u32 seq; __u32 replay_window; };
+struct xfrm_state { possible_net_t xs_net; refcount_t refcnt; struct xfrm_replay_state_esn *replay_esn; };
 
 struct bpf_crypto_params { char type[14]; u8 reserved[2]; char algo[128]; u8 key[256]; u32 key_len; u32 authsize; };
 struct bpf_crypto_ctx { void *tfm; u32 siv_len; refcount_t usage; };

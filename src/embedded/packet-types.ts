@@ -243,4 +243,27 @@ struct icmp6hdr {
   __sum16 icmp6_cksum;
   union { __be32 un_data32[1]; __be16 un_data16[2]; __u8 un_data8[4]; } icmp6_dataun;
 };
+struct sockaddr_in6 {
+  unsigned short sin6_family;
+  __be16 sin6_port;
+  __be32 sin6_flowinfo;
+  struct in6_addr sin6_addr;
+  __u32 sin6_scope_id;
+};
+struct vxlan_metadata { u32 gbp; };
+struct geneve_opt { __be16 opt_class; u8 type; u8 length : 5; u8 r3 : 1; u8 r2 : 1; u8 r1 : 1; u8 opt_data[0]; };
+struct erspan_md2 {
+  __be32 timestamp;
+  __be16 sgt;
+  __u8 hwid_upper : 2;
+  __u8 ft : 5;
+  __u8 p : 1;
+  __u8 o : 1;
+  __u8 gra : 2;
+  __u8 dir : 1;
+  __u8 hwid : 4;
+};
+struct erspan_metadata { int version; union { __be32 index; struct erspan_md2 md2; } u; };
+struct ip_esp_hdr { __be32 spi; __be32 seq_no; __u8 enc_data[0]; };
+struct bpf_xfrm_state { __u32 reqid; __u32 spi; __u16 family; __u16 ext; union { __u32 remote_ipv4; __u32 remote_ipv6[4]; }; };
 `;
