@@ -1,31 +1,10 @@
 import type { AluOp, Width } from '../../isa/opcodes.ts';
 import { Bounds, INT_MAX, INT_MIN } from './bounds.ts';
-import {
-  add,
-  compareSigned,
-  compareUnsigned,
-  high,
-  mul,
-  sar,
-  shl,
-  shr,
-  signedNumber,
-  sub,
-  unsignedNumber,
-} from './int64.ts';
-import { boundsOf, constantHalves, Scalar, UNKNOWN, ZERO } from './scalar.ts';
-import {
-  tnumAdd,
-  tnumAnd,
-  tnumLow,
-  tnumMul,
-  tnumOr,
-  tnumSar,
-  tnumShl,
-  tnumShr,
-  tnumSub,
-  tnumXor,
-} from './tnum.ts';
+import { constantResult } from './fold.ts';
+import { add, compareSigned, compareUnsigned, high, signedNumber, sub, unsignedNumber } from './int64.ts';
+import { boundsOf, Scalar, UNKNOWN, ZERO } from './scalar.ts';
+import { SHIFTS_32, SHIFTS_64, shiftOf } from './shifts.ts';
+import { tnumAdd, tnumAnd, tnumMul, tnumOr, tnumSub, tnumXor } from './tnum.ts';
 
 /**
  * Arithmetic on what is known of two numbers, as precise as Linux 6.18 (adjust_scalar_min_max_vals): the ranges of both
@@ -86,68 +65,9 @@ export function alu(op: ScalarOp, width: Width, dst: Scalar, src: Scalar): Scala
 /** Nothing of it is kept behind an operation. */
 const SCRATCH = new Bounds();
 
-/** Two known numbers need no ranges; what is not computed here leaves nothing known either. */
-function constantResult(op: ScalarOp, width: Width, { t: a }: Scalar, src: Scalar): Scalar {
-  const { t: b } = src;
-  let lo: number;
-  let hi: number;
-  switch (op) {
-    case 'add':
-      lo = add(a.valueLo, a.valueHi, b.valueLo, b.valueHi);
-      hi = high;
-      break;
-    case 'sub':
-      lo = sub(a.valueLo, a.valueHi, b.valueLo, b.valueHi);
-      hi = high;
-      break;
-    case 'mul':
-      lo = mul(a.valueLo, a.valueHi, b.valueLo, b.valueHi);
-      hi = high;
-      break;
-    case 'and':
-      lo = a.valueLo & b.valueLo;
-      hi = a.valueHi & b.valueHi;
-      break;
-    case 'or':
-      lo = a.valueLo | b.valueLo;
-      hi = a.valueHi | b.valueHi;
-      break;
-    case 'xor':
-      lo = a.valueLo ^ b.valueLo;
-      hi = a.valueHi ^ b.valueHi;
-      break;
-    case 'lsh':
-    case 'rsh':
-    case 'arsh': {
-      const by = shiftOf(src, width);
-      if (by === undefined) return UNKNOWN;
-      if (width === 32) {
-        lo = op === 'lsh' ? a.valueLo << by : op === 'rsh' ? (a.valueLo >>> by) | 0 : a.valueLo >> by;
-        hi = 0;
-      } else {
-        const shift = op === 'lsh' ? shl : op === 'rsh' ? shr : sar;
-        lo = shift(a.valueLo, a.valueHi, by);
-        hi = high;
-      }
-      break;
-    }
-    default:
-      return UNKNOWN;
-  }
-  return constantHalves(lo, width === 32 ? 0 : hi);
-}
-
 /** dst = −dst. */
 export function neg(width: Width, dst: Scalar): Scalar {
   return alu('sub', width, ZERO, dst);
-}
-
-/** The known amount of a shift, when it is below the width. */
-function shiftOf(src: Scalar, width: Width): number | undefined {
-  const known = width === 32 ? src.t.maskLo === 0 : src.isConst();
-  const by = src.uminLo >>> 0;
-  if (!known || src.umaxHi !== 0 || src.umaxLo >>> 0 !== by || by >= width) return undefined;
-  return by;
 }
 
 function add32(b: Bounds, src: Scalar): void {
@@ -333,13 +253,6 @@ function bitwise(b: Bounds, dst: Scalar, src: Scalar, op: 'and' | 'or' | 'xor'):
       b.s32max = b.u32max;
     } else b.forgetSigned32();
   }
-  if (dst.isConst() && src.isConst()) {
-    setUnsigned(b, valueLo, valueHi, valueLo, valueHi);
-    b.sminLo = b.smaxLo = valueLo;
-    b.sminHi = b.smaxHi = valueHi;
-    b.u32min = b.u32max = b.s32min = b.s32max = valueLo;
-    return;
-  }
   setUnsigned(b, valueLo, valueHi, valueLo | maskLo, valueHi | maskHi);
   if (op === 'and') {
     const first = compareUnsigned(dst.umaxLo, dst.umaxHi, src.umaxLo, src.umaxHi) < 0;
@@ -360,82 +273,3 @@ function bitwise(b: Bounds, dst: Scalar, src: Scalar, op: 'and' | 'or' | 'xor'):
 
 const least32 = (a: number, b: number) => (a >>> 0 < b >>> 0 ? a : b);
 const most32 = (a: number, b: number) => (a >>> 0 > b >>> 0 ? a : b);
-
-function shiftLeft32(b: Bounds, by: number): void {
-  b.forgetSigned32();
-  // A bit that may leave at the top leaves nothing known.
-  if (b.u32max >>> 0 > 2 ** (31 - by)) b.forgetUnsigned32();
-  else {
-    b.u32min <<= by;
-    b.u32max <<= by;
-  }
-}
-
-const SHIFTS_32 = {
-  lsh(b: Bounds, by: number): void {
-    shiftLeft32(b, by);
-    b.t = tnumLow(tnumShl(tnumLow(b.t), by));
-    b.forget64();
-    b.learnFromBits32();
-  },
-  rsh(b: Bounds, by: number): void {
-    b.forgetSigned32();
-    b.t = tnumShr(tnumLow(b.t), by);
-    b.u32min = (b.u32min >>> by) | 0;
-    b.u32max = (b.u32max >>> by) | 0;
-    b.forget64();
-    b.learnFromBits32();
-  },
-  arsh(b: Bounds, by: number): void {
-    b.s32min >>= by;
-    b.s32max >>= by;
-    b.t = tnumSar(tnumLow(b.t), by, 32);
-    b.forgetUnsigned32();
-    b.forget64();
-    b.learnFromBits32();
-  },
-} as const;
-
-const SHIFTS_64 = {
-  lsh(b: Bounds, by: number): void {
-    b.forgetSigned();
-    if (by === 32) {
-      // Compilers extend the sign by << 32 and s>> 32: the low half's sign becomes that of the whole.
-      b.smaxLo = b.sminLo = 0;
-      b.smaxHi = b.s32max;
-      b.sminHi = b.s32min;
-    }
-    const limitLo = shl(1, 0, 63 - by);
-    if (compareUnsigned(b.umaxLo, b.umaxHi, limitLo, high) > 0) b.forgetUnsigned();
-    else {
-      b.uminLo = shl(b.uminLo, b.uminHi, by);
-      b.uminHi = high;
-      b.umaxLo = shl(b.umaxLo, b.umaxHi, by);
-      b.umaxHi = high;
-    }
-    if (by > 31) b.forget32();
-    else shiftLeft32(b, by);
-    b.t = tnumShl(b.t, by);
-    b.learnFromBits();
-  },
-  rsh(b: Bounds, by: number): void {
-    b.forgetSigned();
-    b.t = tnumShr(b.t, by);
-    b.uminLo = shr(b.uminLo, b.uminHi, by);
-    b.uminHi = high;
-    b.umaxLo = shr(b.umaxLo, b.umaxHi, by);
-    b.umaxHi = high;
-    b.forget32();
-    b.learnFromBits();
-  },
-  arsh(b: Bounds, by: number): void {
-    b.sminLo = sar(b.sminLo, b.sminHi, by);
-    b.sminHi = high;
-    b.smaxLo = sar(b.smaxLo, b.smaxHi, by);
-    b.smaxHi = high;
-    b.t = tnumSar(b.t, by, 64);
-    b.forgetUnsigned();
-    b.forget32();
-    b.learnFromBits();
-  },
-} as const;
