@@ -22,9 +22,9 @@ export function checkDeadFunctions(env: Env): void {
     if (callee !== undefined && isDead(callee)) taken.push(callee.start);
   }
   const places = new Set(subprograms.filter((each) => !isDead(each)).map(({ start }) => moved(runs, start)));
-  // What ends the program where nothing handles an exception is a function behind all others.
-  if (throws && env.exceptionCallback === undefined) places.add(moved(runs, insns.length));
-  if (places.size <= 1) return;
+  // What ends the program where nothing handles an exception is a function, too; what pointed at its place moves on.
+  const ender = throws && env.exceptionCallback === undefined ? 1 : 0;
+  if (places.size + ender <= 1) return;
   const lost = taken.map((start) => moved(runs, start)).find((place) => !places.has(place));
   if (lost === undefined) return;
   throw env.reject('EFAULT', `verifier bug: No program to jit at insn ${lost} (subprog < 0)`, undefined);
