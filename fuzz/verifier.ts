@@ -4,13 +4,15 @@ import { assembleObject } from '../src/object/write.ts';
 import { type Verdict, verdictOf } from '../tools/verdict.ts';
 import { generate, Random } from './generate.ts';
 import { KNOWN_DIFFERENCES } from './known-differences.ts';
+import { generateObjects } from './objects.ts';
 
 /**
  * `npm run fuzz:verifier -- --count N --seed S`: random programs go to both verifiers. What is accepted here and refused
  * by Linux is a bug; what is refused here and accepted there is precision lost. Root on Linux.
  */
 
-const USAGE = `usage: npm run fuzz:verifier -- [--count N] [--seed S] [--save DIR]
+const USAGE = `usage: npm run fuzz:verifier -- [--objects] [--count N] [--seed S] [--save DIR]
+  --objects   programs about objects, locks and other regions, instead of numbers and memory
   --count N   programs to try (1000)
   --seed S    the first program's seed; program i has seed S + i (1)
   --save DIR  writes the programs on which the verifiers differ`;
@@ -20,6 +22,7 @@ const { values } = parseArgs({
     count: { type: 'string', default: '1000' },
     seed: { type: 'string', default: '1' },
     save: { type: 'string' },
+    objects: { type: 'boolean', default: false },
     help: { type: 'boolean' },
   },
 });
@@ -68,7 +71,7 @@ process.once('SIGINT', () => {
 console.log(`seeds ${first} to ${first + count - 1}`);
 let tried = 0;
 for (let seed = first; seed < first + count && !stopped; seed++) {
-  const { text, rules: touched, flags } = generate(new Random(seed));
+  const { text, rules: touched, flags } = (values.objects ? generateObjects : generate)(new Random(seed));
   const bytes = assembleObject(text, 'fuzz');
   const linux = await verdictOf('linux', bytes, 'f', { flags });
   const here = await verdictOf('embedded', bytes, 'f', { flags });

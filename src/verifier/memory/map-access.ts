@@ -43,14 +43,14 @@ export function checkMapAccess(
   for (const field of fields) {
     const at = field.off;
     if (scalar.sminNumber() + off >= at + field.size || at >= scalar.umaxNumber() + off + size) continue;
-    const refuse = (problem: string) => env.reject('EACCES', problem);
-    if (!KPTRS.includes(field.kind))
-      throw refuse(`${FIELD_KINDS[field.kind].name} cannot be accessed directly by load/store`);
-    if (!direct) throw refuse('kptr cannot be accessed indirectly by helper');
-    if (!scalar.isConst()) throw refuse('kptr access cannot have variable offset');
+    const { name } = FIELD_KINDS[field.kind];
+    const refuse = (problem: string) => env.reject('EACCES', `${name} ${problem}`);
+    if (!KPTRS.includes(field.kind)) throw refuse('cannot be accessed directly by load/store');
+    if (!direct) throw refuse('cannot be accessed indirectly by helper');
+    if (!scalar.isConst()) throw refuse('access cannot have variable offset');
     const start = off + scalar.sminNumber();
-    if (at !== start) throw refuse(`kptr access misaligned expected=${at} off=${start}`);
-    if (size !== 8) throw refuse('kptr access size must be BPF_DW');
+    if (at !== start) throw refuse(`access misaligned expected=${at} off=${start}`);
+    if (size !== 8) throw refuse('access size must be BPF_DW');
     return field;
   }
   return undefined;
