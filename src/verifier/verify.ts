@@ -32,10 +32,13 @@ import { State } from './state/state.ts';
  * each register, and last the stack of call chains. Verdicts, messages and errnos are Linux's.
  */
 
+/** Instructions that are gone through again for the log. What took longer is told by its reason alone. */
+const MAX_REPEATED = 200_000;
+
 /**
  * Verifies a program. Throws {@link VerifierError} with Linux's wording when it must not run (of several faults Linux's
- * first) and a log of level 1 at least; {@link UnsupportedProgram} when it uses what this verifier does not know: neither
- * accepted nor refused.
+ * first), with a log of level 1 at least where that did not take too long; {@link UnsupportedProgram} when it uses what
+ * this verifier does not know: neither accepted nor refused.
  */
 export function verify(program: ProgramToVerify): VerifiedProgram {
   const { logLevel = 0 } = program;
@@ -44,7 +47,8 @@ export function verify(program: ProgramToVerify): VerifiedProgram {
     return attempt(program);
   } catch (error) {
     // The way to the fault is written down the second time: programs are seldom refused.
-    if (error instanceof VerifierError) attempt({ ...program, logLevel: logLevel | LEVEL_1 });
+    if (error instanceof VerifierError && error.insnsProcessed <= MAX_REPEATED)
+      attempt({ ...program, logLevel: logLevel | LEVEL_1 });
     throw error;
   }
 }
