@@ -2,6 +2,7 @@ import { ARENA_KINDS } from './generator/arena.ts';
 import { CALL_KINDS } from './generator/calls.ts';
 import { LOOP_KINDS } from './generator/loops.ts';
 import { MAP_KINDS } from './generator/maps.ts';
+import { OBJECT_KINDS } from './generator/objects.ts';
 import { PACKET_KINDS } from './generator/packets.ts';
 import { SCALAR_KINDS } from './generator/scalars.ts';
 import { STACK_KINDS } from './generator/stack.ts';
@@ -35,6 +36,7 @@ const KINDS = [
   ...PACKET_KINDS,
   ...CALL_KINDS,
   ...LOOP_KINDS,
+  ...OBJECT_KINDS,
 ];
 
 const SECTION_WEIGHTS: readonly Section[] = [

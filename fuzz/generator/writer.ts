@@ -73,6 +73,7 @@ export class Writer {
 
   /** A register that holds a number; rarely one that may hold nothing. */
   number(): number {
+    if (this.numbers.size === 0) this.numbers.add(7);
     const numbers = [...this.numbers];
     return this.mistake(1) ? this.random.pick([1, 2, 3, 4, 5]) : this.random.pick(numbers);
   }

@@ -172,13 +172,11 @@ const ARITHMETIC: readonly Mutant[] = [
       'env.setReg(dst, imm === CAST_KERN ? ARENA_REG : env.reg(dst));',
     ],
     ['casts need no arena', 'if (arenaOf(env) === undefined) {', 'if (false) {'],
-    ['a divisor may be the immediate 0', "if (dividing && row.source === 'K' && imm === 0)", 'if (false)'],
     [
       'a tie outlives any addition',
       'return scalarReg(result, old.precise);\n  return old.with',
       'return old.withScalar(result);\n  return old.with',
     ],
-    ['negative constants stay tied', 'operand.umaxHi === 0 && operand.umaxLo >= 0;', 'true;'],
   ),
   ...of(
     'explore/pointer-alu.ts',
@@ -207,11 +205,6 @@ const ARITHMETIC: readonly Mutant[] = [
   ),
   ...of(
     'explore/jump.ts',
-    [
-      'NULL checks resolve one copy only',
-      'if (!reg.maybeNull || reg.id !== id) return reg;',
-      'if (!reg.maybeNull || reg !== pointer) return reg;',
-    ],
     [
       'NULL checks resolve all pointers',
       'if (!reg.maybeNull || reg.id !== id) return reg;',
@@ -413,7 +406,6 @@ const PRUNING: readonly Mutant[] = [
     ],
     ['zero bytes equal any', 'if (a !== b && a !== INVALID && a !== MISC) return false;', ''],
   ),
-  ...of('explore/ids.ts', ['two ids play one part', 'if (this.#taken.has(current)) return false;', '']),
   ...of(
     'explore/precision.ts',
     [
@@ -421,7 +413,6 @@ const PRUNING: readonly Mutant[] = [
       "if (row.source === 'X' && src !== BPF_REG_10) wanted.addReg(src);\n      break;\n    case 'load':",
       "break;\n    case 'load':",
     ],
-    ['a moved register is still wanted', "if (row.op === 'mov') wanted.dropReg(dst);", ''],
     [
       'spilled scalars are not followed back',
       'if (entry !== undefined && entry.frame >= 0) wanted.addSlot(entry.slot, entry.frame);\n  return true;',
@@ -501,10 +492,114 @@ const PRUNING: readonly Mutant[] = [
   ]),
 ];
 
+const OBJECTS: readonly Mutant[] = [
+  ...of(
+    'state/references.ts',
+    ['a reference is given back twice', 'if (!holdsReference(env, id)) throw', 'if (false) throw'],
+    ['pointers outlive their object', 'env.eachReg((reg) => (reg.refId === id ? UNKNOWN_SCALAR : reg));', ''],
+    [
+      'a reference stays held',
+      'env.state.held = env.state.held.filter((held) => held.type !==',
+      'void env.state.held.filter((held) => held.type !==',
+    ],
+    ['nodes outlive their lock', 'env.eachReg((reg) => (reg.has(NON_OWN_REF) ? UNKNOWN_SCALAR : reg));', ''],
+  ),
+  ...of(
+    'explore/resource-leak.ts',
+    ['objects are leaked', 'if (lingering.length > 0) throw', 'if (false) throw'],
+    ['a lock is leaked', "if (holdsLock(env)) return 'bpf_spin_lock-ed';", ''],
+    ['a read section is leaked', "if (rcuLocks > 0) return 'bpf_rcu_read_lock-ed';", ''],
+    [
+      'preemption stays off',
+      "return preemptLocks > 0 ? 'bpf_preempt_disable-ed' : undefined;",
+      'return undefined;',
+    ],
+    ['interrupts stay off', "if (irqId !== 0) return 'bpf_local_irq_save-ed';", ''],
+  ),
+  ...of(
+    'regions.ts',
+    ['programs sleep in read sections', "if (state.rcuLocks > 0) return 'rcu_read_lock region';", ''],
+    [
+      'programs sleep with preemption off',
+      "if (state.preemptLocks > 0) return 'non-preemptible region';",
+      '',
+    ],
+    ['anything is called under a lock', 'if (!holdsLock(env)) return;', 'return;'],
+  ),
+  ...of(
+    'memory/dynptr.ts',
+    ['a dynptr may begin anywhere', 'if (off % 8 !== 0 || slot + 1 < slots) {', 'if (slot + 1 < slots) {'],
+    [
+      'the second half of a dynptr is one',
+      "of?.kind !== 'dynptr' || !of.first) return undefined;",
+      "of?.kind !== 'dynptr') return undefined;",
+    ],
+    ['dynptrs of any type', 'if (rule.dynptr !== undefined && found.of.type !== rule.dynptr)', 'if (false)'],
+    [
+      'a referenced dynptr is overwritten',
+      "if (dynptr?.of?.kind === 'dynptr' && isCounted(dynptr.of.type))",
+      'if (false)',
+    ],
+    ['slices outlive their dynptr', 'env.eachReg((reg) => (isSliceOf(reg, id) ? UNKNOWN_SCALAR : reg));', ''],
+    ['ring buffer dynptrs hold nothing', "return type === 'ringbuf';", 'return false;'],
+  ),
+  ...of(
+    'memory/iterator.ts',
+    [
+      'an iterator is made over another',
+      'if (slot === undefined || overlaps(env, reg, slot, slots))',
+      'if (slot === undefined)',
+    ],
+    ['iterators of another type', 'if (of.btf !== type.btf || of.id !== type.id) return false;', ''],
+    ['a destroyed iterator holds still', 'releaseReference(env, frame.stack[slot]?.reg?.refId ?? 0);', ''],
+    [
+      'an iterator never drains',
+      "changeIterator(state.frames[frame], slot, (of) => ({ ...of, state: 'drained' }));",
+      '',
+    ],
+    ['what an iterator gives is never NULL', 'env.setReg(0, ZERO_SCALAR);', 'void ZERO_SCALAR;'],
+    [
+      'rounds of an iterator are not widened',
+      'if (earlier !== undefined) widenAgainst(earlier, queued);',
+      '',
+    ],
+  ),
+  ...of(
+    'calls/callbacks.ts',
+    [
+      'a callback runs once at most',
+      'const queued = pushBranch(env, start, env.at);',
+      'if (caller.callbackDepth > 0) return;\n  const queued = pushBranch(env, start, env.at);',
+    ],
+    [
+      'callbacks return anything',
+      'const RETURNS = [0, 1] as const;',
+      'const RETURNS = [-1000, 1000] as const;',
+    ],
+    ['any map is walked', 'if (!WALKABLE.includes(meta.map?.type ?? 0))', 'if (false)'],
+    ['the number of rounds is not relied upon', 'markPrecise(env, 1);', ''],
+  ),
+  ...of(
+    'explore/prune.ts',
+    [
+      'a drained iterator meets an active one',
+      "return statesEqual(env, old, state, 'ranges') && isIteratorActive(state);",
+      "return statesEqual(env, old, state, 'ranges');",
+    ],
+    ['iterators do not tell rounds apart', '!iteratorsDiffer(old, state) &&', ''],
+  ),
+  ...of('explore/equal.ts', [
+    'objects on the stack do not matter',
+    'return old.bytes === current.bytes && sameObject(old.reg, current.reg, ids);',
+    'return old.bytes === current.bytes;',
+  ]),
+];
+
 export const AREAS: readonly Area[] = [
   { area: 'scalars', mutants: SCALARS },
   { area: 'arithmetic and jumps', mutants: ARITHMETIC },
   { area: 'memory', mutants: MEMORY },
   { area: 'calls', mutants: CALLS },
   { area: 'pruning and precision', mutants: PRUNING },
+  { area: 'objects and regions', mutants: OBJECTS },
 ];
