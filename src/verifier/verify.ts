@@ -17,7 +17,7 @@ import { withoutFastcalls } from './flow/fastcall.ts';
 import { liveRegisters } from './flow/live-registers.ts';
 import { findPoints } from './flow/points.ts';
 import { checkStackDepth } from './flow/stack-depth.ts';
-import { checkStructure } from './flow/structure.ts';
+import { checkReachability, checkStructure } from './flow/structure.ts';
 import { helperFor } from './helpers.ts';
 import type { ProgramToVerify } from './input.ts';
 import { LEVEL_1, LEVEL_2, LEVEL_STATS } from './log.ts';
@@ -71,6 +71,7 @@ function attempt(program: ProgramToVerify): VerifiedProgram {
     checkAbnormalReturns(env);
     checkDeviceKfuncs(env);
     checkMaps(env);
+    checkReachability(program);
     exploreAll(env);
     checkStackDepth(env);
     checkDeadFunctions(env);

@@ -14,6 +14,7 @@ import { bswap, constant, type Scalar, sext, sext32, truncate, UNKNOWN, zext32 }
 import { ADD_CONST, ADD_CONST32, ADD_CONST64 } from '../state/print.ts';
 import { ARENA_REG, type Reg, scalarReg, UNKNOWN_SCALAR } from '../state/reg.ts';
 import { withScalarId } from '../values.ts';
+import { forkSign } from './fork.ts';
 import { addToPointer } from './pointer-alu.ts';
 import { markPrecise } from './precision.ts';
 import { readReg, writeReg } from './registers.ts';
@@ -135,8 +136,10 @@ function adjust(env: Env, insn: Instruction, row: AluOpcode): void {
     addToPointer(env, insn, row, old, operand, false);
   } else {
     const { op } = row as { op: Exclude<AluOpcode['op'], 'mov'> };
-    const result = alu(op, row.width, old.scalar, operand.scalar);
-    env.setReg(dst, linked(row, old, operand.scalar, row.source === 'X' && dst === src, result));
+    const masks = (op === 'and' || op === 'or') && operand.scalar.isConst();
+    const value = masks ? forkSign(env, dst, old) : old;
+    const result = alu(op, row.width, value.scalar, operand.scalar);
+    env.setReg(dst, linked(row, value, operand.scalar, row.source === 'X' && dst === src, result));
   }
 }
 

@@ -19,7 +19,11 @@ export function checkStructure(program: ProgramToVerify): void {
     // Other faults only matter where a path leads: see explore.
     if (problem !== undefined && ALWAYS.test(problem)) throw new VerifierError(program, index, problem);
   }
-  for (const { start, end } of subprograms) checkReach(program, start, end);
+}
+
+/** What is judged once the maps are known: every instruction is reached (Linux: check_cfg). */
+export function checkReachability(program: ProgramToVerify): void {
+  for (const { start, end } of program.subprograms) checkReach(program, start, end);
 }
 
 /** Calls go to functions of the program, and to kfuncs only under a licence that allows it. */

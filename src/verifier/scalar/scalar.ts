@@ -1,6 +1,15 @@
 import { Bounds, INT_MAX, INT_MIN } from './bounds.ts';
 import { compareSigned, compareUnsigned, signedNumber, unsignedNumber } from './int64.ts';
-import { type Tnum, tnumAdd, tnumBswap, tnumCast, tnumConst, tnumIn, tnumRange } from './tnum.ts';
+import {
+  type Tnum,
+  tnumAdd,
+  tnumBswap,
+  tnumCast,
+  tnumConst,
+  tnumIn,
+  tnumRange,
+  tnumWithLow,
+} from './tnum.ts';
 
 /**
  * What is known of a 64-bit number: its bits and its ranges (Linux: var_off and the bounds of `struct bpf_reg_state`). A
@@ -147,6 +156,14 @@ export function fromSignedRange(min: number, max: number): Scalar {
   bounds.smaxLo = max | 0;
   bounds.smaxHi = Math.floor(max / 2 ** 32) | 0;
   bounds.sync();
+  return new Scalar(bounds);
+}
+
+/** The number with a low half that is known; what is known of the whole stays (Linux: __mark_reg32_known). */
+export function withLowHalf(scalar: Scalar, low: number): Scalar {
+  const bounds = boundsOf(scalar);
+  bounds.t = tnumWithLow(scalar.t, tnumConst(low, 0));
+  bounds.u32min = bounds.u32max = bounds.s32min = bounds.s32max = low;
   return new Scalar(bounds);
 }
 
