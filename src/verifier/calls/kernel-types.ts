@@ -1,31 +1,21 @@
-import type { Btf } from '../../btf/index.ts';
+import { matchesStruct } from '../btf-walk.ts';
 import type { Env } from '../env.ts';
+import { MEM_ALLOC } from '../state/reg.ts';
 
-/** Pointers to the kernel's structures as arguments of helpers (Linux: btf_struct_ids_match). */
+/** Pointers to the kernel's structures as arguments of helpers. */
 
-/** Refuses register `number`, a pointer to a kernel type, unless it points to one of this name. */
+/**
+ * Refuses register `number`, a pointer to a kernel type, unless it points to a structure of this name, or into one at whose
+ * place such a one lies. @param strict it must be that one.
+ */
 export function matchesKernelType(env: Env, number: number, name: string, strict: boolean): void {
-  const { of, off } = env.reg(number);
-  if (of?.kind !== 'btf') throw env.unsupported(`R${number} points to a kernel type that is not known`);
+  const reg = env.reg(number);
+  const { kernelBtf } = env.program;
+  const id = kernelBtf?.idOf(name, 'struct');
+  const { of } = reg;
+  if (kernelBtf === undefined || id === undefined || of?.kind !== 'btf')
+    throw env.unsupported(`R${number} points to a kernel type that is not known, or struct ${name} is not`);
+  if (matchesStruct(of, reg.off, { btf: kernelBtf, id }, strict, !reg.has(MEM_ALLOC))) return;
   const type = of.btf.nameOf(of.id);
-  if (off === 0 && type === name) return;
-  if (!strict && holdsAt(of.btf, of.id, off, name)) return;
   throw env.reject('EACCES', `R${number} is of type ${type} but ${name} is expected`);
-}
-
-/** Whether a structure has one of this name at an offset in bytes, at any depth. */
-function holdsAt(btf: Btf, id: number, off: number, name: string): boolean {
-  const resolved = btf.resolve(id);
-  const type = btf.type(resolved);
-  if (off === 0 && btf.nameOf(resolved) === name && (type.kind === 'struct' || type.kind === 'union'))
-    return true;
-  if (type.kind !== 'struct') return false;
-  for (const member of type.members) {
-    const at = member.bitOffset / 8;
-    if (!Number.isInteger(at) || off < at) continue;
-    const inner = btf.resolve(member.type);
-    if (btf.type(inner).kind !== 'struct' || off >= at + btf.sizeOf(inner)) continue;
-    if (holdsAt(btf, inner, off - at, name)) return true;
-  }
-  return false;
 }
