@@ -363,7 +363,8 @@ struct bpf_key { void *key; bool has_ref; };
 /* Of no use to programs, but known: a program's own type of such a name is taken for the kernel's. */
 struct alarm { }; struct bucket { }; struct class { }; struct cpu { }; struct device { }; struct fd { }; struct hash { }; struct key { }; struct module { }; struct node { }; struct page { }; struct path { }; struct pid { }; struct port { }; struct range { }; struct region { }; struct request { }; struct sample { }; struct sem { }; struct semaphore { }; struct worker { }; struct zone { };
 struct kmem_cache_cpu;
-struct kmem_cache { struct kmem_cache_cpu __percpu *cpu_slab; unsigned int size; unsigned int object_size; const char *name; };
+struct slub_percpu_sheaves;
+struct kmem_cache { struct kmem_cache_cpu __percpu *cpu_slab; struct slub_percpu_sheaves __percpu *cpu_sheaves; unsigned int flags; unsigned long min_partial; unsigned int size; unsigned int object_size; const char *name; };
 struct dma_buf { size_t size; const char *exp_name; const char *name; };
 struct prog_test_member1 { int a; };
 struct prog_test_member { struct prog_test_member1 m; int c; };

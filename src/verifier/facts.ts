@@ -41,6 +41,9 @@ export class Facts {
   /** Bytes of context that the program reaches (Linux: max_ctx_offset): a run needs as many. */
   contextBytes = 0;
 
+  /** Loads through pointers to kernel objects: Linux makes them safe by probing, wherever the pointer leads. */
+  readonly probes = new Set<number>();
+
   noteContext(end: number): void {
     if (end > this.contextBytes) this.contextBytes = end;
   }

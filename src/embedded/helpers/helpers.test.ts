@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { parseObject } from '../../object/object.ts';
+import { assembleObject } from '../../object/write.ts';
 import { UnsupportedProgram, VerifierError } from '../../verifier/errors.ts';
+import { EmbeddedKernel } from '../kernel.ts';
 import { TestKernel } from '../testdata/harness.ts';
 
 /** The helpers that maps do not need, and which arguments the verifier takes. */
@@ -78,6 +81,19 @@ describe('where and when a program runs', () => {
 });
 
 describe('a map', () => {
+  it('is not followed into the kernel: that is judged, and not run', async () => {
+    using kernel = new EmbeddedKernel();
+    const text = `.license "GPL"
+.map values, type=array, key_size=4, value_size=8, max_entries=1
+.section syscall
+.func f : s32 (void *ctx)
+r1 = values ll
+r1 = *(u64 *)(r1 + 48)
+r0 = *(u32 *)(r1 + 72)
+exit`;
+    await assert.rejects(kernel.load(parseObject(assembleObject(text))), { code: 'EOPNOTSUPP' });
+  });
+
   it('has fields that programs may read', () => {
     using test = new TestKernel([{ type: 2, valueSize: 12, maxEntries: 2 }]);
     assert.equal(test.run('r1 = MAP 0; r0 = *(u32 *)(r1 + 72); exit').r0, 12n);

@@ -92,8 +92,8 @@ function reachMemory(env: Env, reg: Reg, request: MemoryAccess, off: number): Re
       const readOnly = reg.has(MEM_RDONLY);
       if (access === 'write' && readOnly)
         throw env.reject('EACCES', `R${base} cannot write into ${typeName(reg)}`);
-      if (!(readOnly && reg.has(PTR_UNTRUSTED)))
-        checkRegion(env, base, off, size, reg.of?.kind === 'mem' ? reg.of.size : 0, false);
+      if (readOnly && reg.has(PTR_UNTRUSTED)) env.facts.probes.add(env.at);
+      else checkRegion(env, base, off, size, reg.of?.kind === 'mem' ? reg.of.size : 0, false);
       return UNKNOWN_SCALAR;
     }
     case 'ctx':
@@ -111,6 +111,7 @@ function reachMemory(env: Env, reg: Reg, request: MemoryAccess, off: number): Re
     case 'map_ptr':
       return accessMapPointer(env, base, off, size, access);
     case 'btf_id':
+      env.facts.probes.add(env.at);
       return accessBtf(env, base, off, size, access);
     case 'arena':
       return UNKNOWN_SCALAR;
