@@ -1,5 +1,5 @@
 import { BpfError, type ErrnoName } from '../errors.ts';
-import { explain } from './explain.ts';
+import { explain } from './explain/explain.ts';
 import type { ProgramToVerify } from './input.ts';
 
 /** How a verification ends that does not accept: the program is refused, or it cannot be judged here. */

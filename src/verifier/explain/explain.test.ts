@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { topics, verdictsOf } from '../testdata/cases.ts';
 import { explain } from './explain.ts';
-import { topics, verdictsOf } from './testdata/cases.ts';
 
 describe('a rejection in plain sentences', () => {
   const source = { file: 'list.bpf.c', line: 7, text: '\tsum += n->value;' };

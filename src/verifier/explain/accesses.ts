@@ -1,7 +1,7 @@
 import type { Explanation } from './explain.ts';
 
-/** What rejections mean, by Linux's messages: see explain.ts. */
-export const EXPLANATIONS: readonly Explanation[] = [
+/** What rejections of accesses, arithmetic and structure mean, and what is left of others: see explain.ts. */
+export const ACCESS_EXPLANATIONS: readonly Explanation[] = [
   {
     pattern: /^R(\d+) invalid mem access 'scalar'$/,
     why: 'r$1 is dereferenced, but to the verifier it is a number, not a pointer',

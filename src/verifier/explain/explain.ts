@@ -1,7 +1,7 @@
-import type { SourceLine } from '../object/link.ts';
-import { CALL_EXPLANATIONS } from './explain-calls.ts';
-import { FLOW_EXPLANATIONS } from './explain-flow.ts';
-import { EXPLANATIONS } from './explanations.ts';
+import type { SourceLine } from '../../object/link.ts';
+import { ACCESS_EXPLANATIONS } from './accesses.ts';
+import { CALL_EXPLANATIONS } from './calls.ts';
+import { FLOW_EXPLANATIONS } from './flow.ts';
 
 /**
  * What a rejection means, in plain sentences: what is not proven, where in the source, and what usually fixes it. Linux's
@@ -34,7 +34,7 @@ export function explain({ problem, insn, source }: Rejected): string[] {
       : insn !== undefined
         ? `at instruction ${insn}`
         : '';
-  for (const { pattern, why, fix } of [...FLOW_EXPLANATIONS, ...CALL_EXPLANATIONS, ...EXPLANATIONS]) {
+  for (const { pattern, why, fix } of [...FLOW_EXPLANATIONS, ...CALL_EXPLANATIONS, ...ACCESS_EXPLANATIONS]) {
     const found = pattern.exec(problem);
     if (found === null) continue;
     const fill = (text: string) => text.replace(/\$(\d)/g, (_, group) => found[Number(group)] ?? '');
