@@ -77,7 +77,9 @@ using referee =
 const table: Record<string, Row> = {};
 for (const file of readdirSync(PROGRAMS).filter((name) => name.endsWith('.bpf.o'))) {
   const bytes = readFileSync(new URL(file, PROGRAMS));
-  for (const program of Object.keys(new OpenedObject(bytes, file).programs)) {
+  // Programs that are there to be refused are left out of a load.
+  const programs = Object.values(new OpenedObject(bytes, file).programs).filter(({ autoload }) => autoload);
+  for (const { name: program } of programs) {
     if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${file} ${program}`);
     table[`${file.replace('.bpf.o', '')} ${program}`] = await compare(bytes, program, here, referee);
   }
