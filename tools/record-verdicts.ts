@@ -14,6 +14,7 @@ const USAGE = `usage: npm run record [-- TOPIC...]
   TOPIC  a file of src/verifier/testdata/cases without its ending, or generated; all by default`;
 
 const GENERATED = 1_200;
+const LINE_WIDTH = 110;
 const GENERATED_FILE = new URL('../src/verifier/testdata/generated.json', import.meta.url);
 
 async function record(text: string, flags: number): Promise<Expected> {
@@ -39,11 +40,18 @@ async function recordTopic(topic: string): Promise<number> {
   return cases.length;
 }
 
+/** A row as the formatter wants it: in a line where it fits. */
+function formatted(row: object): string {
+  const fields = Object.entries(row).map(([key, value]) => `"${key}": ${JSON.stringify(value)}`);
+  const line = `  { ${fields.join(', ')} }`;
+  return line.length < LINE_WIDTH ? line : `  {\n    ${fields.join(',\n    ')}\n  }`;
+}
+
 async function recordGenerated(): Promise<number> {
   const rows: string[] = [];
   for (let seed = 1; seed <= GENERATED; seed++) {
     const { text, flags } = generate(new Random(seed));
-    rows.push(JSON.stringify({ seed, ...(await record(text, flags)) }));
+    rows.push(formatted({ seed, ...(await record(text, flags)) }));
   }
   writeFileSync(GENERATED_FILE, `[\n${rows.join(',\n')}\n]\n`);
   return GENERATED;
