@@ -18,7 +18,7 @@ export function withScalarId(env: Env, number: number): Reg {
   const reg = env.reg(number);
   if (reg.kind !== 'scalar' || reg.scalar.isConst()) return reg;
   // A register that is another's plus a constant cannot stand for it.
-  const base = (reg.id & ADD_CONST) !== 0 ? reg.with({ id: 0, off: 0 }) : reg;
+  const base = (reg.id & ADD_CONST) !== 0 ? reg.untied() : reg;
   const tied = base.id === 0 ? base.withId(env.newId()) : base;
   env.frame.regs[number] = tied;
   return tied;

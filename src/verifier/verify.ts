@@ -33,7 +33,7 @@ import { State } from './state/state.ts';
  */
 
 /** Instructions that are gone through again for the log. What took longer is told by its reason alone. */
-const MAX_REPEATED = 200_000;
+const MAX_REPEATED = 50_000;
 
 /**
  * Verifies a program. Throws {@link VerifierError} with Linux's wording when it must not run (of several faults Linux's

@@ -73,7 +73,7 @@ function moveRegister(env: Env, insn: Instruction, { width }: AluOpcode): void {
     return;
   }
   const same = fitsIn(reg.scalar, 4);
-  const value = same ? withScalarId(env, src) : reg.with({ id: 0, off: 0 });
+  const value = same ? withScalarId(env, src) : reg.untied();
   env.setReg(dst, value.withScalar(zext32(value.scalar)));
 }
 
@@ -81,7 +81,7 @@ function moveRegister(env: Env, insn: Instruction, { width }: AluOpcode): void {
 function extended(env: Env, src: number, bits: number, width: 32 | 64): Reg {
   const { scalar } = env.reg(src);
   const unchanged = scalar.umaxHi === 0 && scalar.umaxLo >>> 0 < 2 ** (bits - 1);
-  const reg = unchanged ? withScalarId(env, src) : env.reg(src).with({ id: 0, off: 0 });
+  const reg = unchanged ? withScalarId(env, src) : env.reg(src).untied();
   return reg.withScalar(width === 64 ? sext(reg.scalar, bits) : sext32(reg.scalar, bits));
 }
 

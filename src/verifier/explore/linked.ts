@@ -21,7 +21,7 @@ export function collectLinked(env: Env, state: State, id: number, found: number[
   const wanted = id & ~ADD_CONST;
   const take = (reg: Reg, link: number): Reg => {
     if (reg.kind !== 'scalar' || baseId(reg) !== wanted || reg.id === 0 || found.includes(link)) return reg;
-    if (found.length === MAX_LINKED) return reg.with({ id: 0, off: 0 });
+    if (found.length === MAX_LINKED) return reg.untied();
     found.push(link);
     return reg;
   };

@@ -86,7 +86,7 @@ function writeFixed(env: Env, frame: Frame, off: number, size: number, value: nu
     const fits = fitsIn(reg.scalar, size);
     // What is learnt of the register later holds for the slot too, and the other way round.
     const tied = fits ? withScalarId(env, value) : reg;
-    spill(frame, slot, fits ? tied : tied.withId(0), size);
+    spill(frame, slot, fits ? tied : tied.untied(), size);
     pushHistory(env, env.state, frame.number, slot);
   } else if (reg === undefined && aligned && isImmediateStore(env)) {
     spill(frame, slot, scalarReg(constant(env.insns[env.at].imm)), size);
@@ -188,7 +188,7 @@ function readFixed(env: Env, frame: Frame, off: number, size: number, dst: numbe
   } else {
     if (reg.kind !== 'scalar') throw env.reject('EACCES', 'invalid size of register fill');
     if (size <= spilled && off % 8 === 0) {
-      env.setReg(dst, fitsIn(reg.scalar, size) ? reg : reg.withId(0));
+      env.setReg(dst, fitsIn(reg.scalar, size) ? reg : reg.untied());
     } else {
       const { spills, zeroes } = checkReadable(env, slot, off, size, true);
       if (spills === size && isNull(reg)) {

@@ -152,6 +152,11 @@ export class Reg {
     return new Reg(kind, flags, off, scalar, id, refId, frame, range, of, precise);
   }
 
+  /** A scalar that is tied to no other: what was added to one is of no meaning then (Linux: clear_scalar_id). */
+  untied(): Reg {
+    return this.with({ id: 0, off: 0 });
+  }
+
   withPrecise(precise: boolean): Reg {
     if (precise === this.precise) return this;
     const { kind, flags, off, scalar, id, refId, frame, range, of } = this;
