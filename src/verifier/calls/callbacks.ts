@@ -136,6 +136,7 @@ function enterLater(env: Env, shape: CallbackShape, meta: CallbackMeta): void {
   argumentsOf(env, shape, meta, env.frame).forEach((reg, index) => {
     callee.regs[index + 1] = reg;
   });
+  env.scratchedRegs = -1;
   env.callbacks.add(meta.subprog);
   env.asyncCallbacks.add(meta.subprog);
   pushAsync(env, start, callee, shape !== 'timer');

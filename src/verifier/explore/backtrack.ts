@@ -8,7 +8,7 @@ import {
 } from '../../isa/opcodes.ts';
 import type { Env } from '../env.ts';
 import { isGlobal } from '../input.ts';
-import type { HistoryEntry } from '../state/state.ts';
+import { type HistoryEntry, STACK_DST, STACK_SRC } from '../state/state.ts';
 import type { Wanted } from './wanted.ts';
 
 /**
@@ -73,8 +73,9 @@ export function stepBack(
       break;
     case 'jump':
       if (row.source === 'X' && (wanted.hasReg(dst) || wanted.hasReg(src))) {
-        wanted.addReg(dst);
-        if (src !== BPF_REG_10) wanted.addReg(src);
+        const stack = entry?.stackRegs ?? 0;
+        if ((stack & STACK_DST) === 0) wanted.addReg(dst);
+        if ((stack & STACK_SRC) === 0) wanted.addReg(src);
       }
       break;
     case 'call':

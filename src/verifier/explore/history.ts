@@ -8,8 +8,12 @@ import type { HistoryEntry, State } from '../state/state.ts';
 
 const NONE: readonly number[] = [];
 
-/** Notes that the path passed here; with a stack access or linked registers, what they were. */
-export function pushHistory(env: Env, state: State, frame = -1, slot = -1, linked = NONE): void {
+/** What an entry may hold besides the place. */
+type Noted = Partial<Omit<HistoryEntry, 'insn' | 'previous'>>;
+
+/** Notes that the path passed here; with what a stack access reached, or what a comparison compared. */
+export function pushHistory(env: Env, state: State, noted: Noted = {}): void {
+  const { frame = -1, slot = -1, linked = NONE, stackRegs = 0 } = noted;
   const { history } = state;
   const last = history.at(-1);
   // An instruction that was noted already gains what is new (Linux: cur_hist_ent).
@@ -20,10 +24,11 @@ export function pushHistory(env: Env, state: State, frame = -1, slot = -1, linke
       frame: frame >= 0 ? frame : last.frame,
       slot: frame >= 0 ? slot : last.slot,
       linked: linked.length > 0 ? linked : last.linked,
+      stackRegs: last.stackRegs | stackRegs,
     };
     return;
   }
-  history.push({ insn: env.at, previous: env.previous, frame, slot, linked } satisfies HistoryEntry);
+  history.push({ insn: env.at, previous: env.previous, frame, slot, linked, stackRegs });
   env.historyAt = history.length;
 }
 

@@ -5,7 +5,7 @@ import { mayHoldLock } from '../record-of.ts';
 import { branchTaken, refine } from '../scalar/compare.ts';
 import { constant } from '../scalar/scalar.ts';
 import { MAYBE_NULL, type Reg, type RegKind, scalarReg, ZERO_SCALAR } from '../state/reg.ts';
-import type { State } from '../state/state.ts';
+import { STACK_DST, STACK_SRC, type State } from '../state/state.ts';
 import { isNotNull } from '../values.ts';
 import { pushBranch } from './branches.ts';
 import { pushHistory } from './history.ts';
@@ -28,6 +28,8 @@ export function checkJump(env: Env, insn: Instruction, row: JumpOpcode): boolean
   readReg(env, dst);
   const left = env.reg(dst);
   const right = byReg ? env.reg(src) : scalarReg(constant(imm));
+  const stackRegs = (left.kind === 'fp' ? STACK_DST : 0) | (right.kind === 'fp' ? STACK_SRC : 0);
+  if (stackRegs !== 0) pushHistory(env, env.state, { stackRegs });
   const taken = decided(op, row, left, right);
   if (taken !== undefined) {
     if (left.kind === 'scalar') markPrecise(env, dst);
@@ -37,7 +39,7 @@ export function checkJump(env: Env, insn: Instruction, row: JumpOpcode): boolean
   const links: number[] = [];
   if (byReg && right.kind === 'scalar' && right.id !== 0) collectLinked(env, env.state, right.id, links);
   if (left.kind === 'scalar' && left.id !== 0) collectLinked(env, env.state, left.id, links);
-  if (links.length > 1) pushHistory(env, env.state, -1, -1, links);
+  if (links.length > 1) pushHistory(env, env.state, { linked: links });
   const other = pushBranch(env, env.at + insn.off + 1, env.at);
   const sides = [
     { state: env.state, jumps: false },

@@ -87,16 +87,16 @@ function writeFixed(env: Env, frame: Frame, off: number, size: number, value: nu
     // What is learnt of the register later holds for the slot too, and the other way round.
     const tied = fits ? withScalarId(env, value) : reg;
     spill(frame, slot, fits ? tied : tied.untied(), size);
-    pushHistory(env, env.state, frame.number, slot);
+    pushHistory(env, env.state, { frame: frame.number, slot });
   } else if (reg === undefined && aligned && isImmediateStore(env)) {
     spill(frame, slot, scalarReg(constant(env.insns[env.at].imm)), size);
-    pushHistory(env, env.state, frame.number, slot);
+    pushHistory(env, env.state, { frame: frame.number, slot });
   } else if (reg !== undefined && reg.kind !== 'scalar') {
     if (size !== 8) throw env.reject('EACCES', 'invalid size of register spill');
     if (frame !== env.frame && reg.kind === 'fp')
       throw env.reject('EINVAL', 'cannot spill pointers to stack into stack frame of the caller');
     spill(frame, slot, reg, size);
-    pushHistory(env, env.state, frame.number, slot);
+    pushHistory(env, env.state, { frame: frame.number, slot });
   } else {
     const zero = storesZero(env, reg);
     // The bytes will be taken for zeroes: the register must be exactly that on every path.
@@ -199,7 +199,7 @@ function readFixed(env: Env, frame: Frame, off: number, size: number, dst: numbe
       }
     }
   }
-  pushHistory(env, env.state, frame.number, at);
+  pushHistory(env, env.state, { frame: frame.number, slot: at });
 }
 
 /** Whether all bytes may be read. @returns how many are of a spilled register, and how many zero. */

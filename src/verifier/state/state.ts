@@ -26,7 +26,13 @@ export interface HistoryEntry {
   readonly slot: number;
   /** Registers and slots (frame << 8 | index, slots from 16 on) whose range followed from an equal scalar; empty mostly. */
   readonly linked: readonly number[];
+  /** Of a comparison: which of its registers points to a stack, {@link STACK_DST} and {@link STACK_SRC}. */
+  readonly stackRegs: number;
 }
+
+/** A register that points to a stack is known as it is (Linux: INSN_F_DST_REG_STACK, INSN_F_SRC_REG_STACK). */
+export const STACK_DST = 1;
+export const STACK_SRC = 2;
 
 /**
  * How a function was entered (Linux: in_callback_fn and its neighbours): by a call, by a helper that calls back, later and on
