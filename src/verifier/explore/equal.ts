@@ -53,6 +53,9 @@ function framesEqual(old: Frame, current: Frame, live: number, ids: Ids, exactne
     if (!regsEqual(old.regs[i], current.regs[i], ids, exactness)) return false;
   }
   for (let i = 0; i < old.stack.length || (exactness === 'exact' && i < current.stack.length); i++) {
+    // What a loop that is not finished may read of a slot is open: its bytes must be of the same kinds.
+    if (exactness !== 'relaxed' && (old.stack[i]?.bytes ?? 0) !== (current.stack[i]?.bytes ?? 0))
+      return false;
     if (exactness === 'relaxed' && !isStackRead(old, i)) continue;
     if (!slotsEqual(old.stack[i], current.stack[i], ids, exactness)) return false;
   }
