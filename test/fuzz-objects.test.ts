@@ -17,7 +17,7 @@ import { mutate, randomFrom } from './mutate.ts';
 
 const FIRST = Number(process.env.OBJECT_FUZZ_SEED ?? 1);
 const COUNT = Number(process.env.OBJECT_FUZZ_COUNT ?? 5000);
-const LONGEST_MS = 1000;
+const LONGEST_MS = 20_000;
 const MOST_BYTES = 512 * 1024 * 1024;
 
 const PROGRAMS = new URL('../programs/', import.meta.url);

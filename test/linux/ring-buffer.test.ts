@@ -76,12 +76,19 @@ onLinux('ring buffer', () => {
         { prog_fd: load.programs.ring_busy.fdNumber },
         addressOf,
       );
-      const run = syscallOnThread('bpf', COMMANDS.prog_test_run[0], attr, attr.length);
-      while (ring.available < 32) await delay(1);
-      assert.equal(ring.take(), undefined);
-      assert.equal(await ring.wait(), true);
-      assert.deepEqual([1, 2], [numberOf(ring.take()!), numberOf(ring.take()!)]);
-      assert.equal(await run, 0);
+      // On a busy machine the program may have committed before this thread looks: then it runs again.
+      let held = false;
+      for (let tries = 0; tries < 20 && !held; tries++) {
+        const run = syscallOnThread('bpf', COMMANDS.prog_test_run[0], attr, attr.length);
+        while (ring.available < 32) await delay(1);
+        const early = ring.take();
+        held = early === undefined;
+        if (held) assert.equal(await ring.wait(), true);
+        const first = early ?? ring.take()!;
+        assert.deepEqual([1, 2], [numberOf(first), numberOf(ring.take()!)]);
+        assert.equal(await run, 0);
+      }
+      assert.ok(held);
     });
   });
 
