@@ -2,7 +2,13 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { generate, Random } from '../fuzz/generate.ts';
 import { assembleObject } from '../src/object/write.ts';
-import { casesOf, type Expected, topics, verdictsFile } from '../src/verifier/testdata/cases.ts';
+import {
+  casesOf,
+  type Expected,
+  GENERATED_FILE,
+  topics,
+  verdictsFile,
+} from '../src/verifier/testdata/cases.ts';
 import { verdictOf } from './verdict.ts';
 
 /**
@@ -15,7 +21,6 @@ const USAGE = `usage: npm run record [-- TOPIC...]
 
 const GENERATED = 1_200;
 const LINE_WIDTH = 110;
-const GENERATED_FILE = new URL('../src/verifier/testdata/generated.json', import.meta.url);
 
 async function record(text: string, flags: number): Promise<Expected> {
   let bytes: Uint8Array;

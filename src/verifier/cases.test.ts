@@ -1,16 +1,11 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { generate, Random } from '../../fuzz/generate.ts';
 import { verdictOf } from '../../tools/verdict.ts';
 import { assembleObject } from '../object/write.ts';
-import { casesOf, type Expected, topics, verdictsOf } from './testdata/cases.ts';
+import { casesOf, type Expected, generatedVerdicts, topics, verdictsOf } from './testdata/cases.ts';
 
 /** Verdicts, errnos and messages, as Linux 6.18 gave them: tools/record-verdicts.ts asks it again. */
-
-const generated: (Expected & { seed: number })[] = JSON.parse(
-  readFileSync(new URL('testdata/generated.json', import.meta.url), 'utf8'),
-);
 
 async function check(text: string, flags: number, { verdict, code, message }: Expected): Promise<void> {
   const here = await verdictOf('embedded', assembleObject(text, 'case'), 'f', { flags });
@@ -32,7 +27,7 @@ for (const topic of topics()) {
 }
 
 describe('generated programs, as Linux says', () => {
-  const groups = Map.groupBy(generated, ({ seed }) => Math.floor(seed / 100));
+  const groups = Map.groupBy(generatedVerdicts(), ({ seed }) => Math.floor(seed / 100));
   for (const [group, cases] of groups) {
     it(`seeds from ${group * 100}`, async () => {
       for (const { seed, ...expected } of cases) {

@@ -13,6 +13,8 @@ export interface Mutant {
 
 interface Area {
   readonly area: string;
+  /** Topics of cases that are likely to see them. */
+  readonly topics: readonly string[];
   readonly mutants: readonly Mutant[];
 }
 
@@ -53,6 +55,10 @@ const SCALARS: readonly Mutant[] = [
       'compareUnsigned(dst.uminLo, dst.uminHi, src.uminLo, src.uminHi) > 0;',
       'compareUnsigned(dst.uminLo, dst.uminHi, src.uminLo, src.uminHi) < 0;',
     ],
+    ['32-bit results keep the upper half', 'if (width === 32) bounds.zeroExtend();', ''],
+  ),
+  ...of(
+    'scalar/shifts.ts',
     [
       'a left shift keeps bits that leave',
       'if (b.u32max >>> 0 > 2 ** (31 - by)) b.forgetUnsigned32();',
@@ -60,10 +66,9 @@ const SCALARS: readonly Mutant[] = [
     ],
     [
       'an arithmetic shift keeps the unsigned range',
-      '    b.forgetUnsigned();\n    b.forget32();\n    b.learnFromBits();\n  },\n} as const;',
-      '    b.forget32();\n    b.learnFromBits();\n  },\n} as const;',
+      'b.t = tnumSar(b.t, by, 64);\n    b.forgetUnsigned();',
+      'b.t = tnumSar(b.t, by, 64);',
     ],
-    ['32-bit results keep the upper half', 'if (width === 32) bounds.zeroExtend();', ''],
     [
       'a shift by an unknown amount is one by its least',
       'if (!known || src.umaxHi !== 0 || src.umaxLo >>> 0 !== by || by >= width) return undefined;',
@@ -212,8 +217,8 @@ const ARITHMETIC: readonly Mutant[] = [
     ],
     [
       'the wrong side is NULL',
-      "resolveNull(env.state, left, op === 'jne');",
-      "resolveNull(env.state, left, op === 'jeq');",
+      "resolveNull(env, env.state, left, op === 'jne');",
+      "resolveNull(env, env.state, left, op === 'jeq');",
     ],
     ['a decided jump relies on nothing (left)', "if (left.kind === 'scalar') markPrecise(env, dst);", ''],
     [
@@ -273,7 +278,7 @@ const MEMORY: readonly Mutant[] = [
   ),
   ...of(
     'memory/context-access.ts',
-    ['a context moves', 'if (off !== 0)\n', 'if (false)\n'],
+    ['a context moves', 'if (off !== 0 && !fixedAllowed)', 'if (false)'],
     ['context accesses are misaligned', 'off % size !== 0', 'false'],
   ),
   ...of(
@@ -300,8 +305,8 @@ const MEMORY: readonly Mutant[] = [
     ['a narrow spill is tied to its register', 'fits ? tied : tied.withId(0)', 'tied'],
     [
       'a narrow fill is tied to its slot',
-      'if (!fitsIn(filled.scalar, size)) env.setReg(dst, filled.withId(0));',
-      '',
+      'env.setReg(dst, fitsIn(reg.scalar, size) ? reg : reg.withId(0));',
+      'env.setReg(dst, reg);',
     ],
     [
       'a store beside a spill keeps it',
@@ -316,8 +321,8 @@ const MEMORY: readonly Mutant[] = [
     ],
     [
       'some zero bytes make a zero',
-      'env.setReg(dst, zeroes === to - from ? ZERO_SCALAR : UNKNOWN_SCALAR);',
-      'env.setReg(dst, zeroes > 0 ? ZERO_SCALAR : UNKNOWN_SCALAR);',
+      'for (let i = from; i < to && zeroes; i++) {',
+      'for (let i = from; i < from + 1; i++) {',
     ],
     ['stack pointers are handed to callers', "if (frame !== env.frame && reg.kind === 'fp')", 'if (false)'],
     [
@@ -331,8 +336,8 @@ const MEMORY: readonly Mutant[] = [
     ['or-null pointers are dereferenced', 'if (reg.has(MAYBE_NULL)) throw refuse();', ''],
     [
       'one instruction reaches two memories',
-      'if (fact.memory !== undefined && mixes(fact.memory, memory)) {',
-      'if (false) {',
+      '(ALONE.includes(fact.kind) || ALONE.includes(reg.kind))',
+      'false',
     ],
     ['loads of less than a word are whole', "if (result.kind !== 'scalar' || size === 8) return;", 'return;'],
     ['read-only memory is written', "if (access === 'write' && readOnly)", 'if (false)'],
@@ -354,11 +359,7 @@ const CALLS: readonly Mutant[] = [
   ...of(
     'calls/global-arguments.ts',
     ['pointers are passed for numbers', "if (reg.kind !== 'scalar') throw", ''],
-    [
-      'NULL is passed where it may not be',
-      'if (!arg.nullable && (isNull(reg) || reg.maybeNull))',
-      'if (false)',
-    ],
+    ['NULL is passed where it may not be', 'if (!arg.nullable && reg.maybeNull)', 'if (false)'],
   ),
   ...of('calls/constant-key.ts', [
     'a key of the stack relies on nothing',
@@ -380,7 +381,11 @@ const CALLS: readonly Mutant[] = [
 const PRUNING: readonly Mutant[] = [
   ...of(
     'explore/equal.ts',
-    ['ids do not matter', 'ids.sameScalar(old.id, current.id);', 'true;'],
+    [
+      'ids do not matter',
+      'return ids.sameScalar(old.id & ~ADD_CONST, current.id & ~ADD_CONST);',
+      'return true;',
+    ],
     [
       'precise scalars do not matter',
       "if (!old.precise && exactness === 'relaxed') return true;",
@@ -388,7 +393,7 @@ const PRUNING: readonly Mutant[] = [
     ],
     [
       'constants that were added do not matter',
-      'if ((old.id & ADD_CONST) !== 0 && old.off !== current.off) return false;',
+      'if (added !== (current.id & ADD_CONST) || (added !== 0 && old.off !== current.off)) return false;',
       '',
     ],
     ['packet ranges do not matter', '} else if (old.range > current.range) return false;', '}'],
@@ -407,7 +412,7 @@ const PRUNING: readonly Mutant[] = [
     ['zero bytes equal any', 'if (a !== b && a !== INVALID && a !== MISC) return false;', ''],
   ),
   ...of(
-    'explore/precision.ts',
+    'explore/backtrack.ts',
     [
       'a source operand is not followed back',
       "if (row.source === 'X' && src !== BPF_REG_10) wanted.addReg(src);\n      break;\n    case 'load':",
@@ -423,17 +428,17 @@ const PRUNING: readonly Mutant[] = [
       "wanted.dropSlot(entry.slot, entry.frame);\n        if (row.source === 'X') wanted.addReg(src);",
       'wanted.dropSlot(entry.slot, entry.frame);',
     ],
-    [
-      'linked scalars are not followed back',
-      'if (entry === undefined || entry.linked.length === 0) return;',
-      'return;',
-    ],
-    [
-      'what an equal state relied on is forgotten',
-      "if (reg.kind === 'scalar' && reg.precise) wanted.addReg(i, number);",
-      '',
-    ],
   ),
+  ...of('explore/wanted.ts', [
+    'linked scalars are not followed back',
+    'if (entry === undefined || entry.linked.length === 0) return;',
+    'return;',
+  ]),
+  ...of('explore/precision.ts', [
+    'what an equal state relied on is forgotten',
+    "if (reg.kind === 'scalar' && reg.precise) wanted.addReg(i, number);",
+    '',
+  ]),
   ...of(
     'explore/stack-liveness.ts',
     [
@@ -494,8 +499,16 @@ const PRUNING: readonly Mutant[] = [
 
 const OBJECTS: readonly Mutant[] = [
   ...of(
+    'calls/argument.ts',
+    ['a dynptr that holds nothing is given back', 'if (!held) throw', 'if (false) throw'],
+    [
+      'what is not held is given back',
+      '} else if (reg.refId === 0 && !isNull(reg)) {',
+      '} else if (false) {',
+    ],
+  ),
+  ...of(
     'state/references.ts',
-    ['a reference is given back twice', 'if (!holdsReference(env, id)) throw', 'if (false) throw'],
     ['pointers outlive their object', 'env.eachReg((reg) => (reg.refId === id ? UNKNOWN_SCALAR : reg));', ''],
     [
       'a reference stays held',
@@ -507,7 +520,7 @@ const OBJECTS: readonly Mutant[] = [
   ...of(
     'explore/resource-leak.ts',
     ['objects are leaked', 'if (lingering.length > 0) throw', 'if (false) throw'],
-    ['a lock is leaked', "if (holdsLock(env)) return 'bpf_spin_lock-ed';", ''],
+    ['a lock is leaked', "if (regions && holdsLock(env)) throw inside('bpf_spin_lock-ed');", ''],
     ['a read section is leaked', "if (rcuLocks > 0) return 'bpf_rcu_read_lock-ed';", ''],
     [
       'preemption stays off',
@@ -534,7 +547,6 @@ const OBJECTS: readonly Mutant[] = [
       "of?.kind !== 'dynptr' || !of.first) return undefined;",
       "of?.kind !== 'dynptr') return undefined;",
     ],
-    ['dynptrs of any type', 'if (rule.dynptr !== undefined && found.of.type !== rule.dynptr)', 'if (false)'],
     [
       'a referenced dynptr is overwritten',
       "if (dynptr?.of?.kind === 'dynptr' && isCounted(dynptr.of.type))",
@@ -583,7 +595,7 @@ const OBJECTS: readonly Mutant[] = [
     'explore/prune.ts',
     [
       'a drained iterator meets an active one',
-      "return statesEqual(env, old, state, 'ranges') && isIteratorActive(state);",
+      "return isIteratorActive(state) && statesEqual(env, old, state, 'ranges');",
       "return statesEqual(env, old, state, 'ranges');",
     ],
     ['iterators do not tell rounds apart', '!iteratorsDiffer(old, state) &&', ''],
@@ -596,10 +608,14 @@ const OBJECTS: readonly Mutant[] = [
 ];
 
 export const AREAS: readonly Area[] = [
-  { area: 'scalars', mutants: SCALARS },
-  { area: 'arithmetic and jumps', mutants: ARITHMETIC },
-  { area: 'memory', mutants: MEMORY },
-  { area: 'calls', mutants: CALLS },
-  { area: 'pruning and precision', mutants: PRUNING },
-  { area: 'objects and regions', mutants: OBJECTS },
+  { area: 'scalars', topics: ['bounds', 'pruning'], mutants: SCALARS },
+  { area: 'arithmetic and jumps', topics: ['bounds', 'pruning', 'arena'], mutants: ARITHMETIC },
+  { area: 'memory', topics: ['stack', 'bounds', 'memory', 'maps'], mutants: MEMORY },
+  { area: 'calls', topics: ['functions', 'structure', 'bounds', 'pruning'], mutants: CALLS },
+  { area: 'pruning and precision', topics: ['pruning', 'iterators', 'callbacks'], mutants: PRUNING },
+  {
+    area: 'objects and regions',
+    topics: ['references', 'regions', 'dynptrs', 'iterators', 'callbacks', 'objects'],
+    mutants: OBJECTS,
+  },
 ];

@@ -45,6 +45,13 @@ export function verdictsOf(topic: string): Record<string, Expected> {
   return JSON.parse(readFileSync(verdictsFile(topic), 'utf8'));
 }
 
+/** Programs that fuzz/generate.ts makes of a seed. */
+export const GENERATED_FILE = new URL('generated.json', import.meta.url);
+
+export function generatedVerdicts(): readonly (Expected & { readonly seed: number })[] {
+  return JSON.parse(readFileSync(GENERATED_FILE, 'utf8'));
+}
+
 /** What every case may name. */
 const DECLARATIONS = `.license "GPL"
 .map arena, type=arena, max_entries=4, map_flags=0x400, map_extra=0x700000000000
