@@ -434,11 +434,19 @@ const PRUNING: readonly Mutant[] = [
     'if (entry === undefined || entry.linked.length === 0) return;',
     'return;',
   ]),
-  ...of('explore/precision.ts', [
-    'what an equal state relied on is forgotten',
-    "if (reg.kind === 'scalar' && reg.precise) wanted.addReg(i, number);",
-    '',
-  ]),
+  ...of(
+    'explore/precision.ts',
+    [
+      'what an equal state relied on is forgotten',
+      "if (reg.kind === 'scalar' && reg.precise) wanted.addReg(i, number);",
+      '',
+    ],
+    [
+      'what an equal state relied on is forgotten, on the stack',
+      'if (slot?.isScalarSpill && slot.reg?.precise) wanted.addSlot(i, number);',
+      '',
+    ],
+  ),
   ...of(
     'explore/stack-liveness.ts',
     [
@@ -452,13 +460,18 @@ const PRUNING: readonly Mutant[] = [
       'const written = -1;',
     ],
   ),
-  ...of('explore/loops.ts', [
-    'back edges are not gone round again',
-    'else changed = propagatePrecision(env, equal, edge) || changed;',
-    '',
-  ]),
+  ...of(
+    'explore/loops.ts',
+    [
+      'back edges are not gone round again',
+      'else changed = propagatePrecision(env, equal, edge) || changed;',
+      '',
+    ],
+    ['what is read is not passed along back edges', 'changed = propagateReads(equal, edge) || changed;', ''],
+  ),
   ...of(
     'explore/prune.ts',
+    ['what an equal state read is forgotten', 'propagateReads(old, state);', ''],
     [
       'an unfinished loop is compared as a finished one',
       'const loop = isIncomplete(env, old);',
