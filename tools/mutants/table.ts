@@ -204,7 +204,7 @@ const ARITHMETIC: readonly Mutant[] = [
     ],
     [
       'more ties than the history holds',
-      'if (found.length === MAX_LINKED) return reg.with({ id: 0, off: 0 });',
+      'if (found.length === MAX_LINKED) return reg.untied();',
       'if (found.length === MAX_LINKED) return reg;',
     ],
   ),
@@ -302,10 +302,10 @@ const MEMORY: readonly Mutant[] = [
       "if (reg.kind !== 'scalar') throw env.reject('EACCES', 'invalid size of register fill');",
       '',
     ],
-    ['a narrow spill is tied to its register', 'fits ? tied : tied.withId(0)', 'tied'],
+    ['a narrow spill is tied to its register', 'fits ? tied : tied.untied()', 'tied'],
     [
       'a narrow fill is tied to its slot',
-      'env.setReg(dst, fitsIn(reg.scalar, size) ? reg : reg.withId(0));',
+      'env.setReg(dst, fitsIn(reg.scalar, size) ? reg : reg.untied());',
       'env.setReg(dst, reg);',
     ],
     [

@@ -7,14 +7,22 @@ import { exitComponent } from './loops.ts';
 /** Linux: BPF_COMPLEXITY_LIMIT_JMP_SEQ. */
 const MAX_PENDING = 8192;
 
-/** Another path goes on at `insn` with what is known now. @returns its state, to be changed. */
-export function pushBranch(env: Env, insn: number, previous: number, from: State = env.state): State {
-  const state = from.copy();
+/**
+ * Another path goes on at `insn` with what is known now. @param code what Linux gives at this place when too many wait.
+ * @returns its state, to be changed.
+ */
+export function pushBranch(
+  env: Env,
+  insn: number,
+  previous: number,
+  code: 'EFAULT' | 'ENOMEM' = 'ENOMEM',
+): State {
+  const state = env.state.copy();
   const { parent } = state;
   if (parent !== undefined) parent.branches++;
   env.pending.push({ state, insn, previous, logMark: env.log.mark() });
   if (env.pending.length > MAX_PENDING)
-    throw env.reject('E2BIG', `The sequence of ${MAX_PENDING + 1} jumps is too complex.`);
+    throw env.reject(code, `The sequence of ${MAX_PENDING + 1} jumps is too complex.`);
   return state;
 }
 
@@ -25,7 +33,7 @@ export function pushAsync(env: Env, insn: number, frame: Frame, sleepable: boole
   state.firstInsn = insn;
   env.pending.push({ state, insn, previous: env.at, logMark: env.log.mark() });
   if (env.pending.length > MAX_PENDING)
-    throw env.reject('E2BIG', `The sequence of ${env.pending.length} jumps is too complex for async cb.`);
+    throw env.reject('EFAULT', `The sequence of ${env.pending.length} jumps is too complex for async cb.`);
 }
 
 /** The current path has ended. @returns whether another was waiting and is current now. */

@@ -40,7 +40,7 @@ export function checkJump(env: Env, insn: Instruction, row: JumpOpcode): boolean
   if (byReg && right.kind === 'scalar' && right.id !== 0) collectLinked(env, env.state, right.id, links);
   if (left.kind === 'scalar' && left.id !== 0) collectLinked(env, env.state, left.id, links);
   if (links.length > 1) pushHistory(env, env.state, { linked: links });
-  const other = pushBranch(env, env.at + insn.off + 1, env.at);
+  const other = pushBranch(env, env.at + insn.off + 1, env.at, 'EFAULT');
   const sides = [
     { state: env.state, jumps: false },
     { state: other, jumps: true },
