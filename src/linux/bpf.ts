@@ -145,6 +145,7 @@ const FIRST_LOG_BYTES = 1 << 16;
 /** Linux: bpf_verifier_log_attr_valid. */
 const MAX_LOG_BYTES = 2 ** 30 - 1;
 const ENOSPC = 28;
+const MAX_TEXT_BYTES = 2 ** 28;
 
 /**
  * Makes a call that writes a log, again with a larger buffer while the log does not fit.
@@ -160,7 +161,9 @@ export function withLog(call: (log: Uint8Array) => { result: number; needed: num
       continue;
     }
     const end = log.indexOf(0);
-    return { result, log: new TextDecoder().decode(log.subarray(0, end < 0 ? bytes : end)) };
+    const text = log.subarray(0, end < 0 ? bytes : end);
+    // More than a string holds: the end says why.
+    return { result, log: new TextDecoder().decode(text.subarray(-MAX_TEXT_BYTES)) };
   }
 }
 

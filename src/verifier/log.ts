@@ -9,6 +9,9 @@ export const LEVEL_1 = 1;
 export const LEVEL_2 = 2;
 export const LEVEL_STATS = 4;
 
+/** Characters that a log holds at the most: a JavaScript string has a limit, and so has patience. */
+const MAX_LENGTH = 2 ** 27;
+
 /** Where a log ended, and with what. */
 export interface LogMark {
   readonly position: number;
@@ -18,6 +21,9 @@ export interface LogMark {
 export class Log {
   readonly level: number;
   #parts: string[] = [];
+  /** Parts that were given up at the front, and characters that are kept. */
+  #dropped = 0;
+  #length = 0;
   /** Where an instruction was printed last: its state goes behind it on the same line. */
   printedInsnAt = -1;
 
@@ -37,20 +43,23 @@ export class Log {
   /** Writes text as it is. */
   write(text: string): void {
     this.#parts.push(text);
+    this.#length += text.length;
+    if (this.#length > MAX_LENGTH) this.#dropFront();
   }
 
   /** Writes a line. */
   say(line: string): void {
-    this.#parts.push(line, '\n');
+    this.write(line);
+    this.write('\n');
   }
 
   /** Where the log ends, for {@link cutTo}. */
   get position(): number {
-    return this.#parts.length;
+    return this.#dropped + this.#parts.length;
   }
 
   cutTo(position: number): void {
-    this.#parts.length = Math.min(this.#parts.length, position);
+    while (this.position > position && this.#parts.length > 0) this.unwrite();
   }
 
   /** A place to come back to. */
@@ -64,16 +73,27 @@ export class Log {
    */
   cutToMark({ position, last }: LogMark): void {
     this.cutTo(position);
-    if (position > 0 && this.#parts.length === position && this.#parts[position - 1] !== last)
-      this.#parts[position - 1] = last.replace(/\n$/, ' ');
+    if (this.position !== position || this.#parts.length === 0 || this.#parts.at(-1) === last) return;
+    this.unwrite();
+    this.write(last.replace(/\n$/, ' '));
   }
 
   /** Takes the last part back. */
   unwrite(): string {
-    return this.#parts.pop() ?? '';
+    const last = this.#parts.pop() ?? '';
+    this.#length -= last.length;
+    return last;
   }
 
   get text(): string {
     return this.#parts.join('');
+  }
+
+  /** Gives up the older half: like Linux's, a log that is too long keeps its end. */
+  #dropFront(): void {
+    const half = this.#parts.length >> 1;
+    for (let i = 0; i < half; i++) this.#length -= this.#parts[i].length;
+    this.#parts.splice(0, half);
+    this.#dropped += half;
   }
 }
