@@ -53,6 +53,22 @@ export function verify(program: ProgramToVerify): VerifiedProgram {
   }
 }
 
+/**
+ * The last verification, without what makes it large. V8 throws optimised code away when a garbage collection finds no object
+ * of a class that it was made for: one of each stays, or the next verification would start slow.
+ */
+const KEPT: { env?: Env } = {};
+
+function keep(env: Env): void {
+  const [first] = env.explored;
+  env.explored.clear();
+  if (first !== undefined) env.explored.set(first[0], first[1].slice(0, 1));
+  env.pending.length = Math.min(env.pending.length, 1);
+  env.visits.clear();
+  env.log.cutTo(0);
+  KEPT.env = env;
+}
+
 function attempt(program: ProgramToVerify): VerifiedProgram {
   checkStructure(program);
   const type = program.type ?? 'syscall';
@@ -75,18 +91,20 @@ function attempt(program: ProgramToVerify): VerifiedProgram {
     exploreAll(env);
     checkStackDepth(env);
     checkDeadFunctions(env);
+    conclude(env, start);
+    return new VerifiedProgram(SEAL, program, env.facts, {
+      log: env.log.text,
+      insnsProcessed: env.processed,
+      argumentsOf: argumentCounts(program),
+    });
   } catch (error) {
     if (error instanceof Unsupported) throw new UnsupportedProgram(program, error.insn, error.message);
     if (!(error instanceof Rejection)) throw error;
     conclude(env, start);
     throw new VerifierError(program, error.insn, error.message, error.code, env.log.text, env.processed);
+  } finally {
+    keep(env);
   }
-  conclude(env, start);
-  return new VerifiedProgram(SEAL, program, env.facts, {
-    log: env.log.text,
-    insnsProcessed: env.processed,
-    argumentsOf: argumentCounts(program),
-  });
 }
 
 /** How many of r1 to r5 a helper or kfunc call of the program reads. */
