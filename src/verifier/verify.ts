@@ -7,6 +7,7 @@ import { checkDeviceKfuncs, kfuncArguments } from './calls/kfunc.ts';
 import { Env, Rejection, Unsupported } from './env.ts';
 import { UnsupportedProgram, VerifierError } from './errors.ts';
 import { explore, MAX_PROCESSED } from './explore/explore.ts';
+import { Ids } from './explore/ids.ts';
 import { logProgram } from './explore/narrate.ts';
 import { Facts } from './facts.ts';
 import { checkAbnormalReturns } from './flow/abnormal-return.ts';
@@ -57,7 +58,7 @@ export function verify(program: ProgramToVerify): VerifiedProgram {
  * The last verification, without what makes it large. V8 throws optimised code away when a garbage collection finds no object
  * of a class that it was made for: one of each stays, or the next verification would start slow.
  */
-const KEPT: { env?: Env } = {};
+const KEPT: { env?: Env; readonly ids: Ids } = { ids: new Ids() };
 
 function keep(env: Env): void {
   const [first] = env.explored;

@@ -28,6 +28,9 @@ function prototypeOf(btf: Btf | undefined, id: number): BtfFuncProto | undefined
   return proto?.kind === 'func_proto' ? proto : undefined;
 }
 
+/** The last one stays, for V8's sake: see KEPT in verify.ts. */
+const KEPT: { meta?: KfuncMeta } = {};
+
 /** The kfunc that a call names by its BTF id; throws when this kernel does not have it. */
 function kfuncOf(env: Env, insn: Instruction): KfuncMeta {
   const { kernelBtf: btf, type = 'syscall' } = env.program;
@@ -38,7 +41,8 @@ function kfuncOf(env: Env, insn: Instruction): KfuncMeta {
   const row = kfuncNamed(name);
   if (row === undefined || !mayCall(row, type))
     throw env.reject('EACCES', `calling kernel function ${name} is not allowed`);
-  return new KfuncMeta(row, proto, btf);
+  KEPT.meta = new KfuncMeta(row, proto, btf);
+  return KEPT.meta;
 }
 
 /** How many of r1 to r5 a kfunc call reads; all of them where it is none that the program may call. */
