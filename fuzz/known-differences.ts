@@ -9,9 +9,9 @@ export interface KnownDifference {
 
 const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
   {
-    message: /^verifier bug: backtracking call unexpected regs/,
+    message: /^verifier bug: backtracking (?:call|exit) unexpected regs/,
     reason:
-      'Linux 6.18 ties a scratched argument to the register it looks for, and then cannot go back over the call: a bug of its own, which it reports as such (EFAULT)',
+      'Linux 6.18 ties a scratched argument to the register it looks for, and then cannot go back over the call or its return: a bug of its own, which it reports as such (EFAULT)',
   },
   {
     text: /= \*\(s(?:8|16|32) \*\)\(r10/,
