@@ -1,5 +1,5 @@
 import { BpfError } from '../errors.ts';
-import type { ArenaFault, ArenaWindow, Environment } from '../interpreter/environment.ts';
+import type { ArenaFault, ArenaWindow, Environment, LoopBudget } from '../interpreter/environment.ts';
 import { Violation } from '../interpreter/guard.ts';
 import { run } from '../interpreter/interpreter.ts';
 import { FRAME_BYTES, MAX_FRAMES, Machine } from '../interpreter/machine.ts';
@@ -36,6 +36,7 @@ export class Cpu implements Environment {
   readonly kernelMemory: DataView;
   readonly kernelHigh = KERNEL_HIGH;
   readonly stackTop: number;
+  readonly loopBudget: LoopBudget;
   /** The program that runs. */
   program: EmbeddedProgram | undefined;
   arena: ArenaWindow | undefined;
@@ -46,6 +47,7 @@ export class Cpu implements Environment {
   constructor(kernel: EmbeddedKernel, id: number) {
     this.kernel = kernel;
     this.id = id;
+    this.loopBudget = kernel.loopBudget;
     this.kernelMemory = kernel.memory.view;
     // One page more than the stack, so that an access past its top meets nothing of this CPU.
     const stack = kernel.memory.allocate(STACK_BYTES + PAGE_SIZE);

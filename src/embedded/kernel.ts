@@ -1,4 +1,5 @@
 import { BpfError } from '../errors.ts';
+import type { LoopBudget } from '../interpreter/environment.ts';
 import type { Kernel, Verification } from '../kernel.ts';
 import type { KconfigValue } from '../object/externs.ts';
 import type { BpfObject, LinkTarget, ProgramSpec } from '../object/object.ts';
@@ -21,7 +22,14 @@ import { createMap } from './maps/types.ts';
 export interface EmbeddedOptions {
   /** `report`: runs list every access to an absent arena page. Default `off`. */
   faults?: 'off' | 'report';
-  /** Instructions after which a run is stopped with ETIMEDOUT. Default 2^30. */
+  /** What runs programs: WebAssembly made of them, or the reference interpreter. Default `jit`. */
+  engine?: 'jit' | 'interpreter';
+  /**
+   * How long the loops of a frame may go on that end by `may_goto`. Default 250 ms, as on x86-64 Linux; a number of
+   * iterations instead makes runs repeatable.
+   */
+  mayGoto?: { milliseconds: number } | { iterations: number };
+  /** Instructions after which the interpreter stops a run with ETIMEDOUT. Default 2^30. */
   instructionBudget?: number;
   /** Where an object's arena globals go: at the arena's `end` (default), or its `start`, as Linux 6.18 makes libbpf do. */
   arenaGlobals?: 'start' | 'end';
@@ -65,6 +73,8 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
   readonly logLevel: number;
   readonly arenaGlobals: 'start' | 'end';
   readonly checked: boolean;
+  readonly engine: 'jit' | 'interpreter';
+  readonly loopBudget: LoopBudget;
   /** For tests of the verifier: looks at verifications from here on. */
   observation: Observation | undefined;
   /** What bpf_get_current_pid_tgid gives; the process's own id where there is one. */
@@ -85,6 +95,8 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
     this.faults = options.faults ?? 'off';
     this.arenaGlobals = options.arenaGlobals ?? 'end';
     this.checked = options.checked ?? false;
+    this.engine = options.engine ?? 'jit';
+    this.loopBudget = loopBudget(options.mayGoto ?? { milliseconds: 250 });
     this.logLevel = options.logLevel ?? 0;
     this.instructionBudget = options.instructionBudget ?? 2 ** 30;
     this.memory = KernelMemory.open();
@@ -178,16 +190,36 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
   }
 }
 
-function checkOptions({ faults, arenaGlobals, instructionBudget: budget, onTrace }: EmbeddedOptions): void {
+function checkOptions(options: EmbeddedOptions): void {
+  const { faults, engine, mayGoto, arenaGlobals, instructionBudget: budget, onTrace } = options;
   const refuse = (problem: string) => new BpfError('EINVAL', `embedded: ${problem}`);
   if (faults !== undefined && faults !== 'off' && faults !== 'report')
     throw refuse(`faults is 'off' or 'report', not ${String(faults)}`);
   if (arenaGlobals !== undefined && arenaGlobals !== 'start' && arenaGlobals !== 'end')
     throw refuse(`arenaGlobals is 'start' or 'end', not ${String(arenaGlobals)}`);
+  if (engine !== undefined && engine !== 'jit' && engine !== 'interpreter')
+    throw refuse(`engine is 'jit' or 'interpreter', not ${String(engine)}`);
+  if (mayGoto !== undefined && !(Object.values(mayGoto)[0] > 0))
+    throw refuse('mayGoto is { milliseconds } or { iterations }, above 0');
   // NaN would never be reached, and the program never stopped.
   if (budget !== undefined && !(budget > 0))
     throw refuse(`instructionBudget is above 0, not ${String(budget)}`);
   if (onTrace !== undefined && typeof onTrace !== 'function') throw refuse('onTrace is a function');
+}
+
+/** Linux: BPF_MAX_TIMED_LOOPS. */
+const TIMED_LOOPS = 0xffff;
+
+function loopBudget(budget: NonNullable<EmbeddedOptions['mayGoto']>): LoopBudget {
+  if ('iterations' in budget) return { iterations: budget.iterations, refill: () => -1 };
+  return {
+    iterations: TIMED_LOOPS,
+    refill(deadline) {
+      const now = performance.now();
+      if (deadline === 0) return now + budget.milliseconds;
+      return now < deadline ? deadline : -1;
+    },
+  };
 }
 
 /** The same for all kernels: their types are. */

@@ -33,6 +33,18 @@ export interface ArenaFault {
   access: AccessKind;
 }
 
+/** What `may_goto` gives a frame: some iterations, then more of them as long as there is time. */
+export interface LoopBudget {
+  /** Iterations that a frame may make before it has to ask. */
+  readonly iterations: number;
+  /**
+   * Asked when they are used up, as Linux's timed may_goto asks the clock.
+   * @param deadline what this gave the last time in this frame, 0 the first time.
+   * @returns a number above 0 when the frame may go on for as many iterations again, else −1, and −1 from then on.
+   */
+  refill(deadline: number): number;
+}
+
 export interface Environment {
   /** Memory 1. */
   readonly kernelMemory: DataView;
@@ -42,6 +54,9 @@ export interface Environment {
   readonly arena: ArenaWindow | undefined;
   /** One past the highest byte of this CPU's program stack, as an offset into kernel memory. */
   readonly stackTop: number;
+
+  /** How long the `may_goto` instructions of a frame may go on. */
+  readonly loopBudget: LoopBudget;
 
   /** The 64-bit pointer for an offset into kernel memory, signed. */
   kernelPointer(offset: number): bigint;

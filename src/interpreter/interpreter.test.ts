@@ -5,7 +5,7 @@ import { assembleInstructions } from '../isa/assembler.ts';
 import { BPF_REG_10 } from '../isa/opcodes.ts';
 import { verify } from '../verifier/verify.ts';
 import { run, step } from './interpreter.ts';
-import { Code, MAY_GOTO_BUDGET, Machine } from './machine.ts';
+import { Code, Machine } from './machine.ts';
 
 /** Stepping, budgets and limits of a run; what instructions compute is the instruction suite's matter. */
 
@@ -58,9 +58,19 @@ it('exactly the budget suffices', () => {
   assert.throws(() => run(machineOf(text), 2), { code: 'ETIMEDOUT' });
 });
 
-it('a frame has 8,388,608 iterations for all its may_goto together', () => {
-  const machine = machineOf('r0 = 0; l: may_goto out; r0 += 1; goto l; out: may_goto end; r0 = 0; end: exit');
-  assert.equal(run(machine, 4 * MAY_GOTO_BUDGET), BigInt(MAY_GOTO_BUDGET));
+it('all may_goto of a frame share its iterations', () => {
+  using limited = new TestKernel([], { mayGoto: { iterations: 1_000 } });
+  const text =
+    'r0 = 0; l: may_goto out; r0 += 1; may_goto out; r0 += 1; goto l; out: may_goto end; r0 = 0; end: exit';
+  assert.equal(limited.run(text).r0, 1_000n);
+});
+
+it('a frame has 250 ms for its may_goto, wherever they stand', () => {
+  const start = performance.now();
+  const text = 'r0 = 0; l: may_goto out; r0 += 1; goto l; out: may_goto end; r0 = 0; end: exit';
+  using timed = new TestKernel([]);
+  assert.ok(timed.run(text).r0 > 65_535n);
+  assert.ok(performance.now() - start >= 250);
 });
 
 it('the ninth frame is refused', () => {

@@ -51,7 +51,12 @@ function jumpIfSet(width: 32 | 64): Handler {
 }
 
 function mayGoto(machine: Machine, pc: number): number {
-  if (machine.mayGoto === 0) return machine.code.target[pc];
+  if (machine.mayGoto === 0) {
+    const { loopBudget } = machine.environment;
+    machine.deadline = loopBudget.refill(machine.deadline);
+    if (machine.deadline < 0) return machine.code.target[pc];
+    machine.mayGoto = loopBudget.iterations;
+  }
   machine.mayGoto--;
   return pc + 1;
 }

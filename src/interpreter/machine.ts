@@ -20,8 +20,6 @@ const FIRST_IMMEDIATE = MAX_BPF_REG;
 export const FRAME_BYTES = 512;
 /** Frames in a call chain (Linux: MAX_CALL_FRAMES). */
 export const MAX_FRAMES = 8;
-/** Iterations that all `may_goto` of a frame share (Linux: BPF_MAX_LOOPS). */
-export const MAY_GOTO_BUDGET = 8_388_608;
 
 /** A program decoded for stepping: for each slot its operands. Shared by all machines that run it. */
 export class Code {
@@ -80,6 +78,7 @@ interface Frame {
   registers: Int32Array;
   returnTo: number;
   mayGoto: number;
+  deadline: number;
 }
 
 export class Machine {
@@ -99,7 +98,9 @@ export class Machine {
   /** Instructions executed so far. */
   executed = 0;
   /** What is left for the may_goto instructions of the current frame. */
-  mayGoto = MAY_GOTO_BUDGET;
+  mayGoto: number;
+  /** What {@link LoopBudget.refill} gave the current frame. */
+  deadline = 0;
   readonly #frames: Frame[] = [];
 
   /** @param context value of r1, a 64-bit kernel-memory pointer as two halves, or a plain number. */
@@ -110,6 +111,7 @@ export class Machine {
     this.regs = code.registers.slice();
     this.wide = new BigInt64Array(this.regs.buffer);
     this.stackTop = environment.stackTop;
+    this.mayGoto = environment.loopBudget.iterations;
     this.regs[2] = context.low;
     this.regs[3] = context.high;
     this.setFramePointer();
@@ -148,8 +150,9 @@ export class Machine {
       throw new BpfError('E2BIG', `the call stack of ${MAX_FRAMES + 1} frames is too deep`);
     }
     const registers = this.regs.slice(2 * 6, 2 * 10);
-    this.#frames.push({ registers, returnTo, mayGoto: this.mayGoto });
-    this.mayGoto = MAY_GOTO_BUDGET;
+    this.#frames.push({ registers, returnTo, mayGoto: this.mayGoto, deadline: this.deadline });
+    this.mayGoto = this.environment.loopBudget.iterations;
+    this.deadline = 0;
     this.setFramePointer();
     return target;
   }
@@ -163,6 +166,7 @@ export class Machine {
     }
     this.regs.set(frame.registers, 2 * 6);
     this.mayGoto = frame.mayGoto;
+    this.deadline = frame.deadline;
     this.setFramePointer();
     return frame.returnTo;
   }
