@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { assembleInstructions } from '../../src/isa/assembler.ts';
+import { functionsOf } from '../../src/verifier/functions.ts';
 import type { ProgramToVerify } from '../../src/verifier/result.ts';
-import { functionsOf } from '../../src/verifier/testdata/functions.ts';
 
 /**
  * The instruction suite: what every instruction does, as data that any engine can run. A case is a function in assembly
