@@ -124,6 +124,35 @@ static inline int arena_htab_set(void *map, struct arena_frag_cache __arena *cac
 	return ret;
 }
 
+/*
+ * Puts an element that the caller allocated and gave its key and value: for programs with an allocator of their own. 0, or
+ * -EEXIST when the key is there already, or -ETIMEDOUT; the element is then not in the table. Elements from different
+ * allocators do not mix: arena_htab_remove() frees fragments.
+ */
+static inline int arena_htab_add(struct arena_htab __arena *htab, struct arena_htab_elem __arena *fresh)
+{
+	__u64 key = arena_kern(fresh)->key;
+	struct arena_htab_bucket __arena *bucket = arena_htab_bucket_of(htab, key);
+	struct arena_htab_elem __arena *first = READ_ONCE(arena_kern(bucket)->first);
+	struct arena_htab_elem __arena *searched = NULL; /* as above */
+	struct arena_htab_elem __arena *elem;
+
+	while (can_loop) {
+		elem = arena_htab_walk(first, searched, key);
+		if (elem != searched)
+			return arena_kern(elem)->key == key ? -EEXIST : -ETIMEDOUT;
+		arena_kern(fresh)->next = first;
+		elem = cmpxchg(&arena_kern(bucket)->first, first, fresh);
+		if (elem == first) {
+			fetch_add(&arena_kern(htab)->count, 1);
+			return 0;
+		}
+		searched = first;
+		first = elem;
+	}
+	return -ETIMEDOUT;
+}
+
 /* Takes key out and frees its element. 0, -ENOENT, -ETIMEDOUT. The caller has the table to itself. */
 static inline int arena_htab_remove(void *map, struct arena_htab __arena *htab, __u64 key)
 {

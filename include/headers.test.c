@@ -5,6 +5,7 @@
  */
 #include "arena_htab.h"
 #include "arena_list.h"
+#include "arena_rbtree.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARENA);
@@ -23,6 +24,10 @@ struct arena_frag_cache __arena_global frags;
 struct nodes __arena_global list;
 struct node __arena_global node[4];
 struct arena_htab __arena_global table;
+struct arena_htab_elem __arena_global own_elem[2];
+struct arena_rbtree __arena_global tree;
+struct arena_rbnode __arena_global leaf[512];
+struct arena_rbnode __arena_global own_node;
 __u32 __arena_global word32 = 5;
 __u64 __arena_global word64 = 6;
 __u64 local64 = 7;
@@ -101,7 +106,84 @@ static __noinline int tables(void)
 		return 6;
 	if (arena_kern(&table)->count != 1 || arena_htab_remove(&arena, &table, 1))
 		return 7;
-	return arena_htab_remove(&arena, &table, 1) == -ENOENT && arena_kern(&table)->count == 0 ? 0 : 8;
+	if (arena_htab_remove(&arena, &table, 1) != -ENOENT || arena_kern(&table)->count != 0)
+		return 8;
+	arena_kern(&own_elem[0])->key = arena_kern(&own_elem[1])->key = 5;
+	arena_kern(&own_elem[0])->value = 6;
+	if (arena_htab_add(&table, &own_elem[0]) || arena_htab_add(&table, &own_elem[1]) != -EEXIST)
+		return 9;
+	return arena_htab_get(&table, 5, &value) == 0 && value == 6 && arena_kern(&table)->count == 1 ? 0 : 10;
+}
+
+/* Whether node hangs where its key says, and is not red below a red one. */
+static __noinline bool is_well_hung(struct arena_rbnode __arena *node)
+{
+	struct arena_rbnode __arena *parent = arena_kern(node)->parent;
+
+	if (!parent)
+		return arena_kern(&tree)->root == node && !arena_kern(node)->red;
+	if (arena_kern(parent)->red && arena_kern(node)->red)
+		return false;
+	return arena_kern(parent)->child[arena_kern(node)->key > arena_kern(parent)->key] == node;
+}
+
+/* Nodes in order, each properly hung, and as many black ones above each end of the tree. The number of nodes, or -1. */
+static __noinline int tree_nodes(void)
+{
+	struct arena_rbnode __arena *node, *above;
+	int nodes = unknown_zero, blacks, depth = -1;
+	__u64 last = 0;
+
+	for (node = arena_rbtree_first(&tree); node && can_loop; node = arena_rbtree_next(node)) {
+		if (!is_well_hung(node) || (nodes && arena_kern(node)->key <= last))
+			return -1;
+		last = arena_kern(node)->key;
+		nodes++;
+		if (arena_kern(node)->child[0] && arena_kern(node)->child[1])
+			continue;
+		blacks = unknown_zero;
+		for (above = node; above && can_loop; above = arena_kern(above)->parent)
+			blacks += !arena_kern(above)->red;
+		if (depth >= 0 && blacks != depth)
+			return -1;
+		depth = blacks;
+	}
+	return (__u64)nodes == arena_kern(&tree)->count ? nodes : -1;
+}
+
+/* Inserts nodes in an order that is not their keys', then removes them in another, looking at the tree after each. */
+static __noinline int trees(void)
+{
+	struct arena_rbnode __arena *node;
+	__u32 i;
+
+	if (tree_nodes() != 0 || arena_rbtree_find(&tree, 0))
+		return 1;
+	for (i = unknown_zero; i < 512 && can_loop; i++) {
+		node = &leaf[i];
+		arena_kern(node)->key = i * 197 % 512;
+		if (arena_rbtree_insert(&tree, node) || tree_nodes() != (int)i + 1)
+			return 2;
+	}
+	for (i = unknown_zero; i < 512 && can_loop; i++) {
+		node = arena_rbtree_find(&tree, i);
+		if (!node || arena_kern(node)->key != i)
+			return 3;
+	}
+	if (arena_rbtree_find(&tree, 512))
+		return 4;
+	arena_kern(&own_node)->key = 7;
+	if (arena_rbtree_insert(&tree, &own_node) != -EEXIST)
+		return 5;
+	for (i = unknown_zero; i < 512 && can_loop; i++) {
+		node = arena_rbtree_find(&tree, i * 75 % 512);
+		if (!node)
+			return 6;
+		arena_rbtree_remove(&tree, node);
+		if (tree_nodes() != 511 - (int)i || arena_rbtree_find(&tree, i * 75 % 512))
+			return 7;
+	}
+	return 0;
 }
 
 static __noinline int frag_sizes(void)
@@ -153,6 +235,8 @@ int headers(void *ctx)
 		return 30 + step;
 	if ((step = frag_sizes()))
 		return 40 + step;
+	if ((step = trees()))
+		return 60 + step;
 	return loops() ? 51 : 0;
 }
 

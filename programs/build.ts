@@ -1,8 +1,9 @@
 /**
  * Compiles the BPF programs in this folder: `npm run programs [-- --check] [-- --native DIR]`. Each X.bpf.c gives X.bpf.o
- * and, with casts as inline assembly, X_asm.bpf.o; the same file compiled for this machine gives the native X. The bytes
- * depend on source, headers and compiler alone: clang runs in this folder with relative paths and without the
- * environment's include paths, and DWARF is stripped while BTF stays.
+ * and, with casts as inline assembly, X_asm.bpf.o; the same file compiled for this machine gives the native X. Benchmarks,
+ * in bench/, have no second form: it is for compilers that are not measured. The bytes depend on source, headers and
+ * compiler alone: clang runs in this folder with relative paths and without the environment's include paths, and DWARF is
+ * stripped while BTF stays.
  */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -22,26 +23,45 @@ const BPF_FLAGS = '-target bpf -mcpu=v4 -g -fdebug-compilation-dir=. -fno-ident 
 const COMMON_FLAGS = '-O2 -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Werror -I../include'.split(' ');
 const NATIVE_FLAGS = ['-D_GNU_SOURCE', '-pthread'];
 
-/** The two objects of every source: what their file name adds, and what the compiler is told. */
-const FORMS = [
-  { suffix: '', flags: [] },
-  { suffix: '_asm', flags: ['-DBPF_ARENA_FORCE_ASM'] },
-] as const;
+/** An object of a source: what its file name adds, and what the compiler is told. */
+interface Form {
+  readonly suffix: string;
+  readonly flags: readonly string[];
+}
+const COMPILER_CASTS: Form = { suffix: '', flags: [] };
+const ASM_CASTS: Form = { suffix: '_asm', flags: ['-DBPF_ARENA_FORCE_ASM'] };
+
+/** Where sources are, and what is made of each. */
+const FOLDERS: readonly { folder: string; forms: readonly Form[] }[] = [
+  { folder: '', forms: [COMPILER_CASTS, ASM_CASTS] },
+  { folder: 'bench/', forms: [COMPILER_CASTS] },
+];
 
 /** A tool that is missing or failed; the message is what the user reads. */
 class BuildError extends Error {}
 
-/** The programs' names: `arena_list` for arena_list.bpf.c, sorted. */
-function sources(): string[] {
-  return readdirSync(PROGRAMS)
-    .filter((file) => file.endsWith('.bpf.c'))
-    .map((file) => file.slice(0, -'.bpf.c'.length))
-    .sort();
+/** The files with that ending, by path from this folder, sorted in each. */
+function filesThatEnd(ending: string, folders = FOLDERS): string[] {
+  return folders.flatMap(({ folder }) =>
+    readdirSync(join(PROGRAMS, folder))
+      .filter((file) => file.endsWith(ending))
+      .sort()
+      .map((file) => `${folder}${file}`),
+  );
 }
 
-/** The object files that {@link sources} give, as file names. */
-function objects(): string[] {
-  return sources().flatMap((name) => FORMS.map(({ suffix }) => `${name}${suffix}.bpf.o`));
+/** The programs' names: `arena_list` for arena_list.bpf.c, `bench/list` for bench/list.bpf.c. */
+function sources(folders = FOLDERS): string[] {
+  return filesThatEnd('.bpf.c', folders).map((file) => file.slice(0, -'.bpf.c'.length));
+}
+
+/** The object files that {@link sources} give, and how each is made. */
+function objects(): { name: string; object: string; flags: readonly string[] }[] {
+  return FOLDERS.flatMap((each) =>
+    sources([each]).flatMap((name) =>
+      each.forms.map(({ suffix, flags }) => ({ name, object: `${name}${suffix}.bpf.o`, flags })),
+    ),
+  );
 }
 
 /** The compiler's version line, or null when it is not installed. */
@@ -64,28 +84,26 @@ export function compileNative(source: string, executable: string, flags: readonl
   run(CLANG, [...COMMON_FLAGS, ...NATIVE_FLAGS, ...flags, source, '-o', executable]);
 }
 
-/** Compiles every object of source `name` into `directory`. */
-function buildObjects(name: string, directory: string): void {
-  for (const { suffix, flags } of FORMS) {
-    compileObject(`${name}.bpf.c`, join(directory, `${name}${suffix}.bpf.o`), flags);
-  }
+/** Compiles one of {@link objects} into `directory`. @returns the path. */
+function build({ name, object, flags }: ReturnType<typeof objects>[number], directory: string): string {
+  const path = join(directory, object);
+  mkdirSync(dirname(path), { recursive: true });
+  compileObject(`${name}.bpf.c`, path, flags);
+  return path;
 }
 
 /** Builds into a temporary folder; one line for every object here that is not what its source gives. */
 function differences(): string[] {
   return inTemporaryFolder((fresh) => {
     const problems: string[] = [];
-    for (const name of sources()) {
-      console.log(`check  ${name}.bpf.c`);
-      buildObjects(name, fresh);
+    for (const each of objects()) {
+      console.log(`check  ${each.object}`);
+      const problem = compare(join(PROGRAMS, each.object), build(each, fresh));
+      if (problem !== null) problems.push(`programs/${each.object}: ${problem}`);
     }
-    for (const object of objects()) {
-      const problem = compare(join(PROGRAMS, object), join(fresh, object));
-      if (problem !== null) problems.push(`programs/${object}: ${problem}`);
-    }
-    const known = new Set(objects());
-    for (const file of readdirSync(PROGRAMS)) {
-      if (file.endsWith('.bpf.o') && !known.has(file)) problems.push(`programs/${file}: has no source`);
+    const known = new Set(objects().map(({ object }) => object));
+    for (const file of filesThatEnd('.bpf.o')) {
+      if (!known.has(file)) problems.push(`programs/${file}: has no source`);
     }
     return problems;
   });
@@ -138,25 +156,23 @@ function check(): number {
 /** Rebuilds in place, touching only the files whose bytes change. */
 function rebuild(): number {
   inTemporaryFolder((fresh) => {
-    for (const name of sources()) {
-      buildObjects(name, fresh);
-      for (const { suffix } of FORMS) {
-        const object = `${name}${suffix}.bpf.o`;
-        const changed = compare(join(PROGRAMS, object), join(fresh, object)) !== null;
-        if (changed) copyFileSync(join(fresh, object), join(PROGRAMS, object));
-        console.log(`${changed ? 'built ' : 'same  '} ${object}`);
-      }
+    for (const each of objects()) {
+      const committed = join(PROGRAMS, each.object);
+      const built = build(each, fresh);
+      const changed = compare(committed, built) !== null;
+      if (changed) copyFileSync(built, committed);
+      console.log(`${changed ? 'built ' : 'same  '} ${each.object}`);
     }
   });
   return 0;
 }
 
-/** Tests of the verifier say nothing natively. */
-const BPF_ONLY: readonly string[] = ['arena_tests'];
+/** Tests of the verifier say nothing natively; and there are no maps there, and no page tables. */
+const BPF_ONLY: readonly string[] = ['arena_tests', 'bench/helpers', 'bench/pages'];
 
 function native(directory: string): number {
-  mkdirSync(directory, { recursive: true });
   for (const name of sources().filter((each) => !BPF_ONLY.includes(each))) {
+    mkdirSync(dirname(join(directory, name)), { recursive: true });
     compileNative(`${name}.bpf.c`, join(directory, name));
     console.log(`native ${join(directory, name)}`);
   }

@@ -13,7 +13,6 @@ export {
   embedded,
   embeddedFeatures,
   type Features,
-  runRaw,
 } from './embedded/index.ts';
 export { BpfError, ERRNO, type ErrnoName, errnoName, FormatError } from './errors.ts';
 export { Violation } from './interpreter/guard.ts';

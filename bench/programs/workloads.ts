@@ -1,0 +1,63 @@
+/**
+ * What is measured: one row a benchmark program of programs/bench. Each does a fixed amount of work, about 1 to 20 ms of
+ * Linux's time, and leaves a checksum that must be the same on every engine.
+ */
+
+export interface Workload {
+  /** The program that is timed. */
+  readonly name: string;
+  /** The source, and the object made of it: programs/bench/{object}.bpf.o. */
+  readonly object: string;
+  /** Run once, first. */
+  readonly setup: readonly string[];
+  /** Run before each timed run, not timed. */
+  readonly before?: string;
+  /** What a run does, and how often. */
+  readonly operation: string;
+  readonly operations: number;
+  /** False where native code has no counterpart: maps, page tables. */
+  readonly native: boolean;
+  /** Shown, but not part of the means: not what the JIT is about. */
+  readonly informative?: true;
+}
+
+export const WORKLOADS = [
+  row('hash_insert', 'hash_table', 65_536, 'insertion', { setup: ['hash_setup'], before: 'hash_clear' }),
+  row('hash_lookup', 'hash_table', 131_072, 'lookup', { setup: ['hash_setup', 'hash_insert'] }),
+  row('list_build', 'list', 16 * 65_536, 'node', { setup: ['list_setup'] }),
+  row('list_walk', 'list', 16 * 65_536, 'node', { setup: ['list_setup', 'list_build'] }),
+  row('tree_insert', 'rbtree', 16_384, 'insertion', { setup: ['tree_setup'], before: 'tree_clear' }),
+  row('tree_lookup', 'rbtree', 65_536, 'lookup', { setup: ['tree_setup', 'tree_insert'] }),
+  row('hash_bytes', 'bytes', 8 * 262_144, 'byte', { setup: ['bytes_setup'] }),
+  row('hash_words', 'bytes', 32 * 32_768, 'word', { setup: ['bytes_setup'] }),
+  row('varint', 'bytes', 4 * 32_768, 'number', { setup: ['bytes_setup'] }),
+  row('base64', 'bytes', 8 * 65_536, '3 bytes', { setup: ['bytes_setup'] }),
+  row('array_fill', 'array', 32 * 65_536, 'element', { setup: ['array_setup'] }),
+  row('prefix_sum', 'array', 32 * 65_536, 'element', { setup: ['array_setup'] }),
+  row('heap_sort', 'array', 32_768, 'element', { setup: ['array_setup'], before: 'array_shuffle' }),
+  row('sha256', 'crypto', 4_096, 'block', { setup: ['crypto_setup'] }),
+  row('chacha20', 'crypto', 2 * 4_096, 'block', { setup: ['crypto_setup'] }),
+  row('subprogram_calls', 'calls', 4_096 * 4, 'expression', {}),
+  row('helper_calls', 'helpers', 65_536, 'event', {
+    setup: ['helper_setup'],
+    before: 'helper_reset',
+    native: false,
+  }),
+  row('page_churn', 'pages', 512, 'step', { native: false }),
+  row('map_lookup', 'helpers', 65_536, 'lookup', {
+    setup: ['helper_setup'],
+    native: false,
+    informative: true,
+  }),
+  row('clock_read', 'helpers', 65_536, 'reading', { native: false, informative: true }),
+] as const satisfies readonly Workload[];
+
+function row(
+  name: string,
+  object: string,
+  operations: number,
+  operation: string,
+  rest: Partial<Workload>,
+): Workload {
+  return { name, object, operations, operation, setup: [], native: true, ...rest };
+}
