@@ -13,6 +13,7 @@ export {
   embedded,
   embeddedFeatures,
   type Features,
+  runRaw,
 } from './embedded/index.ts';
 export { BpfError, ERRNO, type ErrnoName, errnoName, FormatError } from './errors.ts';
 export { Violation } from './interpreter/guard.ts';

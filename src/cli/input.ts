@@ -28,10 +28,14 @@ export async function readBytes(path: string): Promise<Uint8Array> {
 export async function bytesOption(value: string | undefined): Promise<Uint8Array | undefined> {
   if (value === undefined) return undefined;
   if (!value.startsWith('hex:')) return readBytes(value);
-  const digits = value.slice(4).replace(/[\s_:]/g, '');
-  if (digits.length % 2 !== 0 || /[^0-9a-f]/i.test(digits)) {
-    throw new CliError(`'${value}' is not hex: followed by pairs of hexadecimal digits`);
-  }
+  return parseHex(value.slice(4), `'${value}'`);
+}
+
+/** Bytes as pairs of hexadecimal digits, with blanks, `_` and `:` between them. @param what is meant to be that. */
+export function parseHex(text: string, what: string): Uint8Array {
+  const digits = text.replace(/[\s_:]/g, '');
+  if (digits.length % 2 !== 0 || /[^0-9a-f]/i.test(digits))
+    throw new CliError(`${what} is not pairs of hexadecimal digits`);
   return Uint8Array.from({ length: digits.length / 2 }, (_, i) =>
     Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16),
   );

@@ -3,6 +3,7 @@ import { asm } from './asm.ts';
 import { btf } from './btf.ts';
 import { demo } from './demo.ts';
 import { disasm } from './disasm.ts';
+import { exec } from './exec.ts';
 import { features } from './features.ts';
 import { CliError, reportError, version } from './output.ts';
 import { run } from './run.ts';
@@ -21,7 +22,8 @@ const program = new Command('bpf-arena')
   .exitOverride()
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'bpf-arena: ')) });
 
-for (const command of [run, verify, test, disasm, btf, asm, features, demo]) program.addCommand(command());
+for (const command of [run, verify, test, disasm, btf, asm, exec, features, demo])
+  program.addCommand(command());
 for (const command of program.commands) {
   command.exitOverride().copyInheritedSettings(program).option('--debug', 'show stack traces of errors');
 }

@@ -3,11 +3,13 @@ import { RUNNABLE_KFUNCS } from './helpers/kfunc-table.ts';
 import { RUNNABLE_HELPERS } from './helpers/table.ts';
 import { EmbeddedKernel, type EmbeddedOptions } from './kernel.ts';
 import { SUPPORTED_MAP_TYPES } from './maps/types.ts';
+import { runRaw } from './raw.ts';
 import { RUNNABLE_PROGRAM_TYPES } from './runnable.ts';
 
 /** The embedded kernel's room: make one with {@link embedded}. */
 
 export type { EmbeddedKernel, EmbeddedOptions, Features };
+export { runRaw };
 
 /** A new embedded kernel. It needs no privileges; close it, or let `using` do it. */
 export function embedded(options?: EmbeddedOptions): EmbeddedKernel {

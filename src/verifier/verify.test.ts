@@ -5,8 +5,8 @@ import { embeddedBtf } from '../embedded/btf.ts';
 import { assembleInstructions } from '../isa/assembler.ts';
 import { decode, type Instruction } from '../isa/instruction.ts';
 import { VerifierError } from './errors.ts';
+import { functionsOf } from './functions.ts';
 import { VerifiedProgram } from './result.ts';
-import { functionsOf } from './testdata/functions.ts';
 import { verify } from './verify.ts';
 
 /** Structure: what is refused without knowing what registers hold, with the errno and words of Linux 6.18. */

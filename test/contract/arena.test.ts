@@ -1,15 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { after, describe, it } from 'node:test';
+import { it } from 'node:test';
 import type { ArenaMap } from '../../src/kernel.ts';
-import {
-  arenaOf,
-  type Bench,
-  type BenchMap,
-  type ContractKernel,
-  onBothKernels,
-  outcome,
-} from './kernels.ts';
+import { arenaOf, type Bench, type BenchMap, onBothKernels, outcome } from './kernels.ts';
 
 /** The arena as programs and user space see it: FACTS "The map", "Pages" and "Access from programs", on both kernels. */
 
@@ -229,97 +222,4 @@ onBothKernels('user space and an arena', (kernel) => {
       'EBADF',
     );
   });
-});
-
-interface AccessRun {
-  args: string[];
-  r0: string;
-  /** What the embedded kernel gives, where it is meant to differ: see docs/linux.md. */
-  embedded?: string;
-  stores?: Record<string, string>;
-}
-
-interface AccessCase {
-  asm: string;
-  /** What each run left in r0 and, by arena address, in memory. */
-  runs?: AccessRun[];
-  /** Both kernels refuse to load it, with this message. */
-  refused?: string;
-  args?: string[];
-}
-
-/** The pages of a 4 GiB arena that are present while accesses are tried. */
-const PRESENT = [0, 1, 0xfffff];
-/** What stands in a page before each run: no two neighbours alike, no two pages alike. */
-const PATTERNS = new Map(
-  PRESENT.map((page) => [
-    page,
-    Uint8Array.from({ length: PAGE_SIZE }, (_, i) => (i * 7) ^ (i >> 8) ^ (page * 13)),
-  ]),
-);
-
-/** A page's bytes, which programs see. */
-function pageBytes({ memory, offsetOf }: Pick<ArenaMap, 'memory' | 'offsetOf'>, page: number): Uint8Array {
-  const offset = offsetOf(START + BigInt(page * PAGE_SIZE));
-  memory.touch(offset, PAGE_SIZE, true);
-  return new Uint8Array(memory.view.buffer, memory.view.byteOffset + offset, PAGE_SIZE);
-}
-
-/** The bytes that differ from the patterns, as hex by the address of the first of each run of bytes. */
-function changes(pages: ReadonlyMap<number, Uint8Array>): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const [page, pattern] of PATTERNS) {
-    let first = '';
-    pages.get(page)?.forEach((byte, i) => {
-      if (byte === pattern[i]) first = '';
-      else {
-        first ||= `0x${(page * PAGE_SIZE + i).toString(16)}`;
-        found[first] = (found[first] ?? '') + byte.toString(16).padStart(2, '0');
-      }
-    });
-  }
-  return found;
-}
-
-function declareAccess(kernel: ContractKernel): void {
-  let bench: Bench | undefined;
-  let pages = new Map<number, Uint8Array>();
-  const open = (): Bench => {
-    if (bench !== undefined) return bench;
-    bench = kernel.bench([{ ...ARENA, maxEntries: 2 ** 20 }]);
-    const arena = arenaOf(bench);
-    const place = { memory: arena.memory, offsetOf: (address: bigint) => arena.offsetOf(address) };
-    pages = new Map(PRESENT.map((page) => [page, pageBytes(place, page)]));
-    return bench;
-  };
-  after(() => bench?.[Symbol.dispose]());
-  const reset = () => PATTERNS.forEach((pattern, page) => void pages.get(page)?.set(pattern));
-  for (const { asm, runs = [], refused, args: given = [] } of dataOf('arena-access') as AccessCase[]) {
-    // An argument register that the function does not use names the arena, so that Linux knows which it is.
-    const text = asm.includes('MAP 0') ? asm : `r5 = MAP 0; ${asm}`;
-    it(refused === undefined ? asm : `${asm}: ${refused}`, () => {
-      const opened = open();
-      for (const { args, r0: linux, embedded = linux, stores = {} } of runs) {
-        const r0 = kernel.name === 'embedded' ? embedded : linux;
-        reset();
-        const answer = opened.run(text, ...args);
-        assert.deepEqual(
-          { r0: `0x${answer.toString(16)}`, stores: changes(pages) },
-          { r0, stores },
-          `run(${args})`,
-        );
-      }
-      if (refused === undefined) return;
-      reset();
-      assert.throws(
-        () => opened.run(text, ...given),
-        ({ message }: Error) => message.includes(refused),
-      );
-      assert.deepEqual(changes(pages), {});
-    });
-  }
-}
-
-describe('access from programs', () => {
-  onBothKernels('as Linux 6.18 answered', declareAccess);
 });

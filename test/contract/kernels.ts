@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { contextOf, programText, resultOf, TestKernel } from '../../src/embedded/testdata/harness.ts';
 import { BpfError } from '../../src/errors.ts';
-import { embedded, type Kernel } from '../../src/index.ts';
+import { type EmbeddedOptions, embedded, type Kernel } from '../../src/index.ts';
 import type { ArenaMap, BpfMap } from '../../src/kernel.ts';
 import { createMap } from '../../src/linux/create-map.ts';
 import { type Fd, Owned } from '../../src/linux/fd.ts';
@@ -33,17 +33,23 @@ export interface ContractKernel {
   bench(maps: readonly BenchMap[]): Bench;
 }
 
+/** Maps and functions in an embedded kernel, in the checked mode unless `options` say otherwise. */
+export function embeddedBench(maps: readonly BenchMap[], options: EmbeddedOptions = {}): Bench {
+  const test = new TestKernel(
+    maps.map((map) => ({ keySize: 4, valueSize: 8, maxEntries: 1, ...map })),
+    options,
+  );
+  return {
+    maps: test.maps,
+    run: (asm, ...args) => test.run(asm, ...args).r0,
+    [Symbol.dispose]: () => test.close(),
+  };
+}
+
 const EMBEDDED: ContractKernel = {
   name: 'embedded',
   open: () => embedded(),
-  bench(maps) {
-    const test = new TestKernel(maps.map((map) => ({ keySize: 4, valueSize: 8, maxEntries: 1, ...map })));
-    return {
-      maps: test.maps,
-      run: (asm, ...args) => test.run(asm, ...args).r0,
-      [Symbol.dispose]: () => test.close(),
-    };
-  },
+  bench: (maps) => embeddedBench(maps),
 };
 
 class LinuxBench implements Bench {
@@ -92,7 +98,12 @@ class LinuxBench implements Bench {
   }
 }
 
-const LINUX: ContractKernel = { name: 'linux', open: () => linux(), bench: (maps) => new LinuxBench(maps) };
+/** Maps and functions in Linux. */
+export function linuxBench(maps: readonly BenchMap[]): Bench {
+  return new LinuxBench(maps);
+}
+
+const LINUX: ContractKernel = { name: 'linux', open: () => linux(), bench: linuxBench };
 
 /** Why tests on Linux are not run; undefined when they are. */
 export const notRun = linuxUnavailable();

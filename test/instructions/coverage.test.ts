@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { ATOMIC_OPERATIONS, OPCODES } from '../../src/isa/opcodes.ts';
+import { arenaCases, DIFFERENCES } from './arena.ts';
 import { programOf, readSuite } from './harness.ts';
 
 /** That the suite has a case for every instruction there is. */
@@ -26,4 +27,16 @@ it('has a case for every code byte, every signed form and every atomic operation
     [],
   );
   assert.ok(wanted.length > 150);
+});
+
+it('says why wherever the embedded kernel is meant to differ from Linux', () => {
+  const runs = Object.values(arenaCases()).flatMap((cases) => cases.flatMap(({ runs = [] }) => runs));
+  const different = runs.filter(({ embedded }) => embedded !== undefined);
+  assert.deepEqual(
+    different.filter(
+      ({ why, r0, embedded }) => why === undefined || !(why in DIFFERENCES) || r0 === embedded,
+    ),
+    [],
+  );
+  assert.ok(different.length > 0);
 });

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { assembleInstructions } from '../../src/isa/assembler.ts';
-import type { ProgramToVerify } from '../../src/verifier/result.ts';
-import { functionsOf } from '../../src/verifier/testdata/functions.ts';
+import { BPF_PSEUDO_MAP_VALUE } from '../../src/isa/opcodes.ts';
+import { functionsOf } from '../../src/verifier/functions.ts';
+import type { ProgramToVerify } from '../../src/verifier/input.ts';
 
 /**
  * The instruction suite: what every instruction does, as data that any engine can run. A case is a function in assembly
@@ -16,8 +17,10 @@ export interface InstructionCase {
   readonly asm: string;
   /** Each run: the arguments in r1 and up (r2 and up with memory), the last number being the expected r0. */
   readonly runs: readonly (readonly string[])[];
-  /** Bytes in hex, a multiple of 8, at most 64: r1 points to a copy of them on the caller's stack. */
+  /** Bytes in hex, a multiple of 8, at most 64: r1 points to a copy of them. */
   readonly memory?: string;
+  /** Where the copy is: on the caller's stack (default), or the value of a map. */
+  readonly place?: 'stack' | 'value';
   /** What stands there after each run; absent when it is what stood there before. */
   readonly after?: readonly string[];
 }
@@ -25,7 +28,8 @@ export interface InstructionCase {
 const RESULT = 0;
 const ARGUMENTS = 8;
 const MEMORY = 48;
-const MEMORY_BYTES = 64;
+/** Bytes of the largest memory of a case. */
+export const MEMORY_BYTES = 64;
 const CONTEXT_BYTES = MEMORY + MEMORY_BYTES;
 
 /** All files of cases, by name. */
@@ -37,24 +41,35 @@ export function readSuite(): Record<string, InstructionCase[]> {
   );
 }
 
-/** The program that runs a case. */
-export function programOf({ asm, runs, memory }: InstructionCase): ProgramToVerify {
-  const words = memory === undefined ? 0 : memory.length / 16;
-  const copy = Array.from({ length: words }, (_, i) => [MEMORY + 8 * i, 8 * i - MEMORY_BYTES]);
+/** The program that runs a case. @param values what a ld_imm64 names the map by whose value is a case's memory. */
+export function programOf(
+  { asm, runs, memory, place = 'stack' }: InstructionCase,
+  values = 0,
+): ProgramToVerify {
+  const words = Array.from({ length: memory === undefined ? 0 : memory.length / 16 }, (_, i) => 8 * i);
   const first = memory === undefined ? 1 : 2;
+  const base = place === 'stack' ? 'r10' : 'r7';
+  const shift = place === 'stack' ? -MEMORY_BYTES : 0;
   const text = [
     'r6 = r1',
-    ...copy.flatMap(([ctx, stack]) => [`r0 = *(u64 *)(r6 + ${ctx})`, `*(u64 *)(r10 + ${stack}) = r0`]),
+    ...(place === 'stack' ? [] : [`ld_pseudo r7, ${BPF_PSEUDO_MAP_VALUE}, ${values}`]),
+    ...words.flatMap((at) => [
+      `r0 = *(u64 *)(r6 + ${MEMORY + at})`,
+      `*(u64 *)(${base} + ${shift + at}) = r0`,
+    ]),
     ...runs[0].slice(1).map((_, i) => `r${first + i} = *(u64 *)(r6 + ${ARGUMENTS + 8 * i})`),
-    ...(memory === undefined ? [] : ['r1 = r10', `r1 += -${MEMORY_BYTES}`]),
+    ...(memory === undefined ? [] : [`r1 = ${base}`, `r1 += ${shift}`]),
     'call function',
     `*(u64 *)(r6 + ${RESULT}) = r0`,
-    ...copy.flatMap(([ctx, stack]) => [`r0 = *(u64 *)(r10 + ${stack})`, `*(u64 *)(r6 + ${ctx}) = r0`]),
+    ...words.flatMap((at) => [
+      `r0 = *(u64 *)(${base} + ${shift + at})`,
+      `*(u64 *)(r6 + ${MEMORY + at}) = r0`,
+    ]),
     'r0 = 0',
     'exit',
     `function: ${asm}`,
   ];
-  const insns = assembleInstructions(text.join('\n'));
+  const insns = assembleInstructions(text.join('\n').replaceAll('+ -', '- '));
   return { name: asm, insns, subprograms: functionsOf(insns) };
 }
 

@@ -2,7 +2,7 @@ import { assembleInstructions } from '../../isa/assembler.ts';
 import { type Instruction, isLdImm64 } from '../../isa/instruction.ts';
 import { BPF_PSEUDO_KFUNC_CALL, opcode } from '../../isa/opcodes.ts';
 import type { RunResult } from '../../kernel.ts';
-import { functionsOf } from '../../verifier/testdata/functions.ts';
+import { functionsOf } from '../../verifier/functions.ts';
 import { verify } from '../../verifier/verify.ts';
 import { EmbeddedKernel, type EmbeddedOptions } from '../kernel.ts';
 import { kernelPointer } from '../layout.ts';

@@ -1,7 +1,7 @@
-import { type Instruction, subprogramTarget } from '../../isa/instruction.ts';
-import type { ProgramFunction } from '../input.ts';
+import { type Instruction, subprogramTarget } from '../isa/instruction.ts';
+import type { ProgramFunction } from './input.ts';
 
-/** The functions of bare instructions, for tests: where they start, and wherever a call leads that stays inside. */
+/** The functions of bare instructions: where they start, and wherever a call leads that stays inside. */
 export function functionsOf(insns: readonly Instruction[]): ProgramFunction[] {
   const targets = insns.flatMap((insn, index) => subprogramTarget(insn, index) ?? []);
   const inside = targets.filter((target) => target >= 0 && target < insns.length);

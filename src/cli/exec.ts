@@ -1,0 +1,33 @@
+import { text } from 'node:stream/consumers';
+import { Command } from 'commander';
+import { decode, embedded, FormatError, type Instruction, runRaw } from '../index.ts';
+import { parseHex } from './input.ts';
+import { CliError, print } from './output.ts';
+
+/**
+ * `bpf-arena exec [MEM]`: runs one raw program, as the plugins of the bpf_conformance suite do. Instructions come as hex
+ * on stdin, memory as an argument; r1 points to the memory, r2 is its length, and r0 is printed in hex.
+ */
+export function exec(): Command {
+  return new Command('exec')
+    .description('run one raw program: hex bytes on stdin (the bpf_conformance plugin protocol)')
+    .argument('[memory]', 'what r1 points to, in hex; r2 is its length')
+    .option('--interpreter', 'interpret the program instead of compiling it')
+    .action(runExec);
+}
+
+async function runExec(memory = '', { interpreter }: { interpreter?: true }): Promise<void> {
+  const bytes = parseHex(memory, 'the memory');
+  const insns = instructions(parseHex(await text(process.stdin), 'the program'));
+  using kernel = embedded({ engine: interpreter ? 'interpreter' : 'jit' });
+  const { r0 } = runRaw(kernel, insns, bytes);
+  print(r0.toString(16));
+}
+
+function instructions(bytes: Uint8Array): Instruction[] {
+  try {
+    return decode(bytes, 'the program');
+  } catch (cause) {
+    throw cause instanceof FormatError ? new CliError(cause.message, 1, { cause }) : cause;
+  }
+}
