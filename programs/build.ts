@@ -168,7 +168,7 @@ function rebuild(): number {
 }
 
 /** Tests of the verifier say nothing natively; and there are no maps there, and no page tables. */
-const BPF_ONLY: readonly string[] = ['arena_tests', 'bench/helpers', 'bench/pages'];
+const BPF_ONLY: readonly string[] = ['arena_tests', 'bench/call', 'bench/helpers', 'bench/pages'];
 
 function native(directory: string): number {
   for (const name of sources().filter((each) => !BPF_ONLY.includes(each))) {
