@@ -8,7 +8,7 @@ const KFUNCS = {
   bpf_arena_reserve_pages: 's32 (void *map, void __arena *addr, u32 pages)',
 } as const;
 
-function callKfunc(w: Writer, name: keyof typeof KFUNCS): void {
+export function callKfunc(w: Writer, name: keyof typeof KFUNCS): void {
   w.declare(`.extern kfunc ${name} : ${KFUNCS[name]}`);
   w.rule(name);
   w.say(`call ${name}`);
@@ -30,7 +30,7 @@ function arithmetic(w: Writer): void {
   );
 }
 
-function cast(w: Writer): void {
+export function cast(w: Writer): void {
   const { random } = w;
   const n = w.number();
   w.rule('cast_kern');
@@ -46,7 +46,7 @@ function castUser(w: Writer): void {
 }
 
 /** Any value may be stored there. */
-function storePointer(w: Writer): void {
+export function storePointer(w: Writer): void {
   const reg = w.random.pick([9, 10, ...(w.has.has('value') ? [8] : []), ...(w.has.has('ctx') ? [6] : [])]);
   w.rule('arena: store of a pointer');
   w.say(`${memory('r9', w.random.below(64), 8)} = r${reg}`);

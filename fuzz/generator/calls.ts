@@ -116,7 +116,7 @@ function staticCall(w: Writer): void {
 }
 
 /** A global function is verified by itself, for whatever its prototype allows. */
-function globalCall(w: Writer): void {
+export function globalCall(w: Writer): void {
   if (w.nesting < 2) return;
   const { random } = w;
   const name = w.label('gsub');

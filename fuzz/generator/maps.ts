@@ -56,7 +56,7 @@ function bounds(w: Writer, index: number, limit: number, skip: string): readonly
   ] as const) as readonly [string, string[]];
 }
 
-function boundedValue(w: Writer): void {
+export function boundedValue(w: Writer): void {
   const { random } = w;
   const index = w.number();
   const skip = w.label();
@@ -108,7 +108,7 @@ const OTHER_MAPS: Readonly<Record<string, string>> = {
 };
 
 /** Another map is looked up, and its value used. */
-function lookup(w: Writer): void {
+export function lookup(w: Writer): void {
   const { random } = w;
   const kind = random.pick(['array', 'array', 'hash', 'hash', 'lru', 'percpu', 'readonly', 'writeonly']);
   w.declare(`.map ${kind}, ${OTHER_MAPS[kind]}`);

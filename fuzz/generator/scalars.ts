@@ -121,7 +121,7 @@ function diamond(w: Writer, depth: number): void {
 }
 
 /** Pointers are compared: with NULL, with numbers, with each other. */
-function comparePointers(w: Writer): void {
+export function comparePointers(w: Writer): void {
   const { random } = w;
   const end = w.label();
   const pointers = [

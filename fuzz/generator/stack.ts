@@ -78,7 +78,7 @@ function pieces(w: Writer): void {
   w.numbers.add(dst);
 }
 
-function variable(w: Writer): void {
+export function variable(w: Writer): void {
   const { random } = w;
   w.rule('stack: variable offset');
   w.say(`r1 = r${w.number()}`, `r1 &= ${random.pick([7, 8, 24, 16])}`, 'r4 = r10');

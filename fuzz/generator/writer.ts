@@ -139,11 +139,20 @@ export class Writer {
     this.has = had;
   }
 
+  /** What has been declared for the object's head. */
+  get declarations(): readonly string[] {
+    return [...this.#declarations];
+  }
+
+  /** The program and its functions. */
+  code(name: string): string[] {
+    const { section } = this;
+    return [`.section ${section}`, `.func ${name} : s32 (void *ctx)`, ...this.#lines, ...this.#functions];
+  }
+
   /** The whole text. */
   text(head: readonly string[]): string {
-    return [...head, ...this.#declarations, `.section ${this.section}`, '.func f : s32 (void *ctx)']
-      .concat(this.#lines, this.#functions, '')
-      .join('\n');
+    return [...head, ...this.declarations, ...this.code('f'), ''].join('\n');
   }
 }
 
@@ -182,7 +191,7 @@ export function atomic(writer: Writer, what: string, base: string, off: number):
   const w = stored(n, size);
   const at = `(u${8 * size} *)(${base} ${off < 0 ? '-' : '+'} ${Math.abs(off)})`;
   const plain = `${base} ${off < 0 ? '-' : '+'} ${Math.abs(off)}`;
-  const op = random.pick([
+  const drawn = random.pick([
     'add',
     'or',
     'and',
@@ -195,6 +204,9 @@ export function atomic(writer: Writer, what: string, base: string, off: number):
     'acquire',
     'release',
   ]);
+  // Of the arena's, those without a form of their own on x86-64 are refused.
+  const isRefused = drawn === 'fetch_or' && what.startsWith('arena');
+  const op = isRefused && !writer.mistake(100) ? 'fetch_add' : drawn;
   writer.rule(`${what}: atomic ${op}`);
   switch (op) {
     case 'add':

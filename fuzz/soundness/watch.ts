@@ -3,7 +3,6 @@ import { EmbeddedKernel } from '../../src/embedded/kernel.ts';
 import type { ArenaAddress } from '../../src/embedded/layout.ts';
 import type { EmbeddedLoad } from '../../src/embedded/load.ts';
 import { ArenaMap } from '../../src/embedded/maps/arena.ts';
-import type { EmbeddedMap } from '../../src/embedded/maps/map.ts';
 import type { EmbeddedProgram } from '../../src/embedded/program.ts';
 import { BpfError } from '../../src/errors.ts';
 import { OpenedObject } from '../../src/index.ts';
@@ -13,7 +12,8 @@ import { FRAME_BYTES, MAX_FRAMES, Machine } from '../../src/interpreter/machine.
 import { opcode } from '../../src/isa/opcodes.ts';
 import { PROGRAM_RULES } from '../../src/verifier/rules.ts';
 import { contains } from '../../src/verifier/scalar/scalar.ts';
-import type { Random } from '../generate.ts';
+import { anyBytes, anyWord, fillMap } from '../inputs.ts';
+import type { Random } from '../random.ts';
 import { Claims, type Places } from './claims.ts';
 
 /**
@@ -32,24 +32,6 @@ const MAX_STEPS = 3_000;
 /** Where a packet lies in its page: metadata in front. */
 const PACKET_AT = 256;
 const META_BYTES = 16;
-
-const EDGES = [0, 1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 39, 40, 44, 47, 48, 63, 64, 255, -1, -2, -8];
-const WIDE_EDGES = [0x7fffffffn, 0x80000000n, 0xffffffffn, 1n << 63n, (1n << 63n) - 1n, 1n << 32n];
-
-/** A number that programs compare with, or any. */
-function anyWord(random: Random): bigint {
-  const kind = random.below(10);
-  if (kind < 6) return BigInt.asUintN(64, BigInt(random.pick(EDGES)));
-  if (kind < 8) return random.pick(WIDE_EDGES);
-  return (BigInt(random.next()) << 32n) | BigInt(random.next());
-}
-
-function anyBytes(random: Random, length: number): Uint8Array {
-  const bytes = new Uint8Array(Math.ceil(length / 8) * 8);
-  const view = new DataView(bytes.buffer);
-  for (let at = 0; at < bytes.length; at += 8) view.setBigUint64(at, anyWord(random), true);
-  return bytes.subarray(0, length);
-}
 
 /** A CPU whose helpers give random answers, and whose programs may have a packet. */
 class WatchedCpu extends Cpu {
@@ -195,7 +177,7 @@ export class Watched implements Disposable {
     this.#cpu.random = random;
     for (const map of Object.values(this.#load.maps)) {
       if (map instanceof ArenaMap) fillArena(map, random);
-      else fillMap(map, random);
+      else fillMap(map, random, 70);
     }
     const data = this.#page + PACKET_AT;
     const length = random.pick([0, 1, 4, 13, 14, 15, 20, 34, 64, 300, 1500]);
@@ -212,19 +194,4 @@ function fillArena(map: ArenaMap, random: Random): void {
   if (page < 0) return;
   arena.touch(page as ArenaAddress, 256, true);
   arena.window.set(anyBytes(random, 256), page);
-}
-
-/** Some of the keys that generated programs ask for. */
-function fillMap(map: EmbeddedMap, random: Random): void {
-  if (map.frozen) return;
-  for (const key of [0, 1, 2, 3, 5]) {
-    const bytes = new Uint8Array(map.keySize);
-    if (bytes.length >= 4) new DataView(bytes.buffer).setUint32(0, key, true);
-    try {
-      if (random.chance(70)) map.update(bytes, anyBytes(random, map.valueSize));
-    } catch (error) {
-      // A key that the map does not take, or a map that user space does not fill.
-      if (!(error instanceof BpfError)) throw error;
-    }
-  }
 }

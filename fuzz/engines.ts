@@ -1,0 +1,86 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { textOf } from './engines/generate.ts';
+import { type Setting, shrink, trySeed, tryText } from './engines/try.ts';
+
+/**
+ * `npm run fuzz:engines -- --count N --seed S`: generated programs run on the interpreter and on the JIT with the same
+ * inputs; results, context, maps, arena pages and fault reports must be the same. Needs no Linux.
+ */
+
+const USAGE = `usage: npm run fuzz:engines -- [--count N] [--seed S] [--runs R] [--faults MODE] [--most M] [--save DIR]
+  --count N      programs to try (1000), 8 in an object
+  --seed S       the first object's seed; object i has seed S + i (1)
+  --runs R       runs of each program, with other inputs (3)
+  --faults MODE  off or report; by default each for half of the objects
+  --most M       differences after which it stops (1); each is shown with the smallest program that has it
+  --save DIR     writes the objects that differ, as they were generated`;
+
+/** In an object: what they share is paid for once. */
+const PROGRAMS = 8;
+
+const { values } = parseArgs({
+  options: {
+    count: { type: 'string', default: '1000' },
+    seed: { type: 'string', default: '1' },
+    runs: { type: 'string', default: '3' },
+    faults: { type: 'string', default: 'both' },
+    most: { type: 'string', default: '1' },
+    save: { type: 'string' },
+    help: { type: 'boolean' },
+  },
+});
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
+const [count, first, runs, most] = [values.count, values.seed, values.runs, values.most].map(Number);
+const { faults: mode } = values;
+if (![count, first, runs, most].every(Number.isInteger) || !['off', 'report', 'both'].includes(mode)) {
+  console.error(USAGE);
+  process.exit(2);
+}
+
+const totals = { tried: 0, compared: 0, differences: 0 };
+/** Why programs were not compared, without numbers. */
+const skipped = new Map<string, number>();
+/** How many programs each kind of statement was part of. */
+const rules = new Map<string, number>();
+
+function count1(table: Map<string, number>, key: string): void {
+  table.set(key, (table.get(key) ?? 0) + 1);
+}
+
+async function tryObject(seed: number): Promise<void> {
+  const faults = mode === 'both' ? (seed % 2 === 0 ? 'off' : 'report') : (mode as 'off' | 'report');
+  const setting: Setting = { options: { faults }, runs };
+  const { object, compared, skipped: why, difference } = await trySeed(seed, PROGRAMS, setting);
+  totals.tried += object.programs.length;
+  totals.compared += compared.length;
+  for (const each of why) count1(skipped, each.replace(/(?<=\b[Rrw])\d+|-?\b(0x[\da-f]+|\d+)\b/g, 'N'));
+  for (const each of object.programs)
+    if (compared.includes(each.name)) for (const rule of each.rules) count1(rules, rule);
+  if (difference === undefined) return;
+  totals.differences++;
+  const { program, run, what } = difference;
+  console.log(`\nDIFFERS: seed ${seed}, program ${program}, run ${run}, faults ${faults}\n  ${what}`);
+  if (values.save !== undefined) {
+    mkdirSync(values.save, { recursive: true });
+    writeFileSync(`${values.save}/${seed}.bpfasm`, textOf(object, object.programs));
+  }
+  const tryIt = (text: string) => tryText(text, seed, setting);
+  const small = await shrink(object, difference, tryIt);
+  console.log(`the smallest program that shows it: ${(await tryIt(small)).difference?.what}\n${small}`);
+}
+
+console.log(`seed ${first}`);
+const start = performance.now();
+for (let seed = first; totals.tried < count && totals.differences < most; seed++) await tryObject(seed);
+const perSecond = Math.round((1000 * totals.tried) / (performance.now() - start));
+console.log(`${totals.compared} of ${totals.tried} programs agree on both engines; ${perSecond} a second`);
+console.log(`differences: ${totals.differences}`);
+console.log('least often part of a program:');
+console.table(Object.fromEntries([...rules].sort(([, a], [, b]) => a - b).slice(0, 8)));
+console.log('not compared:');
+console.table(Object.fromEntries([...skipped].sort(([, a], [, b]) => b - a).slice(0, 12)));
+if (totals.differences > 0) process.exitCode = 1;
