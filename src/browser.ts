@@ -55,6 +55,7 @@ export {
   type ViewOptions,
   viewOf,
 } from './view/index.ts';
+export { printWat, type WatOptions } from './wat/index.ts';
 
 /** What {@link open} takes besides the object itself. */
 export interface OpenOptions extends ViewOptions {
