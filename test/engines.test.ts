@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { textOf } from '../fuzz/engines/generate.ts';
+import { compareObject } from '../fuzz/engines/objects.ts';
 import { type Setting, shrink, trySeed, tryText } from '../fuzz/engines/try.ts';
 
 /**
@@ -10,6 +12,7 @@ import { type Setting, shrink, trySeed, tryText } from '../fuzz/engines/try.ts';
 
 const FIRST_SEED = 1;
 const OBJECTS = 125;
+const PROGRAMS_FOLDER = new URL('../programs/', import.meta.url);
 const PROGRAMS = 8;
 
 async function differences(faults: 'off' | 'report', from: number): Promise<number> {
@@ -31,6 +34,16 @@ describe('the engines', () => {
   it(`agree on generated programs that report faults (seeds from ${FIRST_SEED + OBJECTS})`, async () => {
     assert.ok((await differences('report', FIRST_SEED + OBJECTS)) > 0.8 * OBJECTS * PROGRAMS);
   });
+
+  for (const name of readdirSync(PROGRAMS_FOLDER).filter((each) => each.endsWith('.bpf.o'))) {
+    for (const faults of ['off', 'report'] as const) {
+      it(`agree on every program of ${name}, faults ${faults}`, async () => {
+        const bytes = readFileSync(new URL(name, PROGRAMS_FOLDER));
+        const { difference } = await compareObject(bytes, name, { faults });
+        assert.equal(difference?.what, undefined, difference?.program);
+      });
+    }
+  }
 
   it('are told apart by a bit of a map value, which a smaller program still shows', async () => {
     const setting: Setting = {
