@@ -103,9 +103,14 @@ async function main(options: Options): Promise<void> {
   try {
     for (const workload of chosen('workload', names, workloads)) {
       if (process.stderr.isTTY)
-        process.stderr.write(`\r\x1b[K${results.length + 1}/${names.length} ${workload.name}`);
+        process.stderr.write(`\r\x1b[K${names.indexOf(workload.name) + 1}/${names.length} ${workload.name}`);
       const specs = engines.filter(({ native }) => native === undefined || workload.native);
-      results.push(resultOf(workload, await measure(workload, specs, effort)));
+      try {
+        results.push(resultOf(workload, await measure(workload, specs, effort)));
+      } catch (error) {
+        console.error(`not measured: ${(error as Error).message}`);
+        process.exitCode = 1;
+      }
     }
   } finally {
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');

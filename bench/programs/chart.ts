@@ -2,12 +2,12 @@ import type { Result } from './report.ts';
 
 /**
  * The chart: for each workload a bar an engine, as long as its time relative to Linux's, which is the line at 1; whiskers
- * are quartiles. Plain SVG that follows the reader's light or dark scheme.
+ * are quartiles, where the ratio was taken round by round. Plain SVG that follows the reader's light or dark scheme.
  */
 
 const BARS = [
-  { label: 'jit', name: 'jit/linux', words: 'embedded JIT', color: '#2f7ed8' },
-  { label: 'novec', name: 'novec/linux', words: 'native, not vectorised', color: '#9aa5b1' },
+  { label: 'jit', words: 'embedded JIT', color: '#2f7ed8' },
+  { label: 'novec', words: 'native, not vectorised', color: '#9aa5b1' },
 ] as const;
 
 const LEFT = 150;
@@ -43,11 +43,11 @@ export function chart(results: readonly Result[], title: string): string {
   }
   shown.forEach(({ workload, times, ratios }, row) => {
     const top = TOP + row * ROW;
-    parts.push(text(LEFT - 8, top + ROW / 2, workload.name, 'text-anchor="end"'));
-    BARS.forEach(({ label, name, color }, index) => {
+    const name = workload.informative ? `(${workload.name})` : workload.name;
+    parts.push(text(LEFT - 8, top + ROW / 2, name, 'text-anchor="end"'));
+    BARS.forEach(({ label, color }, index) => {
       if (times[label] === undefined) return;
-      // Native code is there for orientation, and has no whiskers.
-      const known = ratios[name];
+      const known = ratios[`${label}/linux`];
       const value = known?.median ?? times[label].median / times.linux.median;
       const y = top + index * BAR;
       parts.push(
@@ -57,7 +57,7 @@ export function chart(results: readonly Result[], title: string): string {
         parts.push(
           `<line x1="${x(known.low).toFixed(1)}" x2="${x(known.high).toFixed(1)}" y1="${y + BAR / 2}" y2="${y + BAR / 2}" style="stroke:#123;stroke-width:1.5"/>`,
         );
-      parts.push(text(x(value) + 5, y + BAR - 1, value.toFixed(2), 'font-size="9"'));
+      parts.push(text(x(known?.high ?? value) + 5, y + BAR - 1, value.toFixed(2), 'font-size="9"'));
     });
   });
   return `${parts.join('\n')}\n</svg>\n`;

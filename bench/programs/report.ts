@@ -19,7 +19,7 @@ const RATIOS = [
   ['jit', 'native'],
   ['report', 'jit'],
   ['interpreter', 'jit'],
-  ['linux', 'novec'],
+  ['novec', 'linux'],
 ] as const;
 
 /** An engine of `--without`. */
