@@ -85,6 +85,12 @@ export class Judge {
     });
   }
 
+  /** The map that the verifier calls by this description. */
+  nameOf(info: MapInfo): string | undefined {
+    for (const [name, known] of this.#infos) if (known === info) return name;
+    return undefined;
+  }
+
   #kernelType(name: string, kind: 'func' | 'var'): { id: number } | undefined {
     const id = this.#kernel.btf?.idOf(name, kind);
     return id === undefined ? undefined : { id };

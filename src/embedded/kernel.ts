@@ -1,5 +1,6 @@
 import { BpfError } from '../errors.ts';
 import type { LoopBudget } from '../interpreter/environment.ts';
+import type { JitOptions } from '../jit/index.ts';
 import type { Kernel, Verification } from '../kernel.ts';
 import type { KconfigValue } from '../object/externs.ts';
 import type { BpfObject, LinkTarget, ProgramSpec } from '../object/object.ts';
@@ -42,6 +43,8 @@ export interface EmbeddedOptions {
    * refused is a Violation. For finding bugs of the verifier; runs are slower. Default false.
    */
   checked?: boolean;
+  /** Parts of the JIT to switch off, to see what each is worth. Without its checks an arena is not safe. */
+  jitOptions?: JitOptions;
   /** Kernel configuration values for `__kconfig` externs, over the defaults. */
   kconfig?: Readonly<Record<string, KconfigValue>>;
 }
@@ -74,7 +77,10 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
   readonly arenaGlobals: 'start' | 'end';
   readonly checked: boolean;
   readonly engine: 'jit' | 'interpreter';
+  readonly jitOptions: JitOptions;
   readonly loopBudget: LoopBudget;
+  /** In kernel memory: the word that atomics at misaligned addresses lock. */
+  readonly atomicLock: KernelOffset;
   /** For tests of the verifier: looks at verifications from here on. */
   observation: Observation | undefined;
   /** What bpf_get_current_pid_tgid gives; the process's own id where there is one. */
@@ -96,10 +102,12 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
     this.arenaGlobals = options.arenaGlobals ?? 'end';
     this.checked = options.checked ?? false;
     this.engine = options.engine ?? 'jit';
+    this.jitOptions = options.jitOptions ?? {};
     this.loopBudget = loopBudget(options.mayGoto ?? { milliseconds: 250 });
     this.logLevel = options.logLevel ?? 0;
     this.instructionBudget = options.instructionBudget ?? 2 ** 30;
     this.memory = KernelMemory.open();
+    this.atomicLock = this.memory.allocate(4);
     this.cpu = new Cpu(this, 0);
   }
 

@@ -155,8 +155,13 @@ class Loader {
       names.find((name) => this.#maps[name].id === id),
     );
     requireRunnable(this.#kernel, verified);
-    return new EmbeddedProgram(this.#kernel, spec, verified, references.arenaOf(linked), (_, index) =>
-      references.value(linked, index),
+    return new EmbeddedProgram(
+      this.#kernel,
+      spec,
+      verified,
+      references.arenaOf(linked),
+      (_, index) => references.value(linked, index),
+      (info) => this.#maps[this.#judge.nameOf(info) ?? ''],
     );
   }
 }

@@ -4,22 +4,27 @@ import { Code } from '../interpreter/machine.ts';
 import type { Instruction } from '../isa/instruction.ts';
 import type { FaultReport, LoadedProgram, RunOptions, RunResult, XlatedProgram } from '../kernel.ts';
 import type { ProgramType } from '../object/program-types.ts';
+import type { MapInfo } from '../verifier/input.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import type { Arena } from './arena.ts';
+import { Compiled } from './compiled.ts';
 import type { EmbeddedKernel } from './kernel.ts';
 import { PAGE_SIZE } from './layout.ts';
+import type { EmbeddedMap } from './maps/map.ts';
 import { RUNNABLE_PROGRAM_TYPES } from './runnable.ts';
 
-/** A program in the embedded kernel: verified, decoded, associated with its arena. */
+/** A program in the embedded kernel: verified, compiled or decoded, associated with its arena. */
 export class EmbeddedProgram implements LoadedProgram {
   readonly name: string;
   readonly type: ProgramType;
   readonly section: string;
   readonly verified: VerifiedProgram;
-  readonly code: Code;
   /** The arena that the program refers to; a program has at most one. */
   readonly arena: Arena | undefined;
   readonly #kernel: EmbeddedKernel;
+  readonly #resolve: (insn: Instruction, index: number) => bigint | undefined;
+  readonly #compiled: Compiled | undefined;
+  #code: Code | undefined;
   #closed = false;
 
   constructor(
@@ -28,6 +33,7 @@ export class EmbeddedProgram implements LoadedProgram {
     verified: VerifiedProgram,
     arena: Arena | undefined,
     resolve: (insn: Instruction, index: number) => bigint | undefined,
+    mapOf: (info: MapInfo) => EmbeddedMap | undefined = () => undefined,
   ) {
     this.#kernel = kernel;
     this.name = spec.name;
@@ -35,7 +41,25 @@ export class EmbeddedProgram implements LoadedProgram {
     this.section = spec.section;
     this.verified = verified;
     this.arena = arena;
-    this.code = new Code(verified, resolve, kernel.checked);
+    this.#resolve = resolve;
+    if (this.engine === 'jit')
+      this.#compiled = new Compiled(kernel.cpu, { verified, arena, resolve, mapOf }, kernel.jitOptions);
+  }
+
+  /** What runs it. The checked mode is the interpreter's. */
+  get engine(): 'jit' | 'interpreter' {
+    return this.#kernel.checked ? 'interpreter' : this.#kernel.engine;
+  }
+
+  /** Decoded for the interpreter. */
+  get code(): Code {
+    this.#code ??= new Code(this.verified, this.#resolve, this.#kernel.checked);
+    return this.#code;
+  }
+
+  /** Compiled by the JIT; undefined where the interpreter runs it. */
+  get compiled(): Compiled | undefined {
+    return this.#compiled;
   }
 
   get log(): string {

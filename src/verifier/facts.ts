@@ -17,11 +17,14 @@ export interface InsnFact {
   stackOffset: number | undefined;
   /** The frame it reaches, counted from the accessing function: 0 its own. −1 when it differs. */
   frameDistance: number;
-  /** The map behind the pointer, when the same on all paths. */
+  /** The map behind the pointer, or that a helper is given, when the same on all paths. */
   map: MapInfo | undefined;
   /** The address is a multiple of this power of two, counted from where the memory begins; 1 where nothing is known. */
   alignment: number;
 }
+
+/** Linux: MAX_BPF_STACK. */
+const MAX_BPF_STACK = 512;
 
 export class Facts {
   readonly seen: Uint8Array;
@@ -43,6 +46,28 @@ export class Facts {
 
   /** Loads through pointers to kernel objects: Linux makes them safe by probing, wherever the pointer leads. */
   readonly probes = new Set<number>();
+
+  /** By subprogram: bytes of its frame, counted down from the frame pointer, see {@link stackEscapes}. */
+  readonly #escapes: (Uint8Array | undefined)[] = [];
+
+  /** Something other than a plain load or store at one known place reaches bytes `min` to `end` of a frame. */
+  noteStackEscape(subprogram: number, min: number, end: number): void {
+    this.#escapes[subprogram] ??= new Uint8Array(MAX_BPF_STACK);
+    this.#escapes[subprogram].fill(1, Math.max(0, -end), Math.max(0, -min));
+  }
+
+  /** Whether something else than the function's own plain loads and stores reaches a byte of its frame. */
+  stackEscapes(subprogram: number, offset: number): boolean {
+    return this.#escapes[subprogram]?.[-1 - offset] === 1;
+  }
+
+  /** A helper is called with this map; see {@link InsnFact.map}. */
+  noteCallMap(insn: number, map: MapInfo | undefined): void {
+    if (map === undefined) return;
+    const known = this.insns[insn];
+    const fact = this.of(insn);
+    fact.map = known === undefined || known.map === map ? map : undefined;
+  }
 
   noteContext(end: number): void {
     if (end > this.contextBytes) this.contextBytes = end;

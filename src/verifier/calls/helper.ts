@@ -49,6 +49,7 @@ export function checkHelperCall(env: Env, insn: Instruction): number {
   const meta = new CallMeta();
   for (let index = 0; index < row.args.length; index++) checkArgument(env, row, index, meta);
   checkMapWrite(env, row, meta);
+  env.facts.noteCallMap(env.at, meta.map);
   if (row.name === 'tail_call') noteTailCall(env, meta);
   if (meta.size > 0) fillStack(env, meta.register, meta.size);
   if (meta.releaseRegister > 0) release(env, row, meta);

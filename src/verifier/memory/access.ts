@@ -1,4 +1,4 @@
-import type { AccessSize } from '../../isa/opcodes.ts';
+import { type AccessSize, opcode } from '../../isa/opcodes.ts';
 import type { Env } from '../env.ts';
 import type { Memory } from '../facts.ts';
 import { alignedTo, constantHalves, type Scalar, sext, truncate } from '../scalar/scalar.ts';
@@ -20,6 +20,7 @@ import { checkMapAccess, isReadOnly, mayAccessMap } from './map-access.ts';
 import { checkPacket, checkRegion } from './region.ts';
 import { checkSocketAccess } from './socket-access.ts';
 import { readStack, writeStack } from './stack.ts';
+import { stackRange } from './stack-bounds.ts';
 
 /**
  * One load or store of an instruction (Linux: check_mem_access). The kind of pointer decides what is checked, which
@@ -141,7 +142,7 @@ function constantOf(reg: Reg, off: number, size: number): Reg | undefined {
 }
 
 /** Keeps for the JIT what this access reaches; on every path the same memory (Linux: save_aux_ptr_type). */
-function noteAccess(env: Env, reg: Reg, { off }: MemoryAccess): void {
+function noteAccess(env: Env, reg: Reg, { off, size }: MemoryAccess): void {
   const fact = env.facts.of(env.at);
   const memory = MEMORY[reg.kind] ?? 'kernel';
   if (
@@ -153,6 +154,11 @@ function noteAccess(env: Env, reg: Reg, { off }: MemoryAccess): void {
   }
   const at = reg.kind === 'fp' && reg.scalar.isConst() ? off + reg.off + reg.scalar.sminNumber() : undefined;
   const distance = env.frame.number - reg.frame;
+  const kind = opcode(env.insns[env.at].code)?.kind;
+  if (reg.kind === 'fp' && (at === undefined || distance !== 0 || (kind !== 'load' && kind !== 'store'))) {
+    const { min, max } = stackRange(reg, reg.off + off);
+    env.facts.noteStackEscape(env.state.frames[reg.frame].subprog, min, max + size);
+  }
   const map = reg.kind === 'map_value' ? reg.map : undefined;
   const alignment = reg.kind === 'arena' ? 1 : knownAlignment(reg.scalar, reg.off + off);
   if (fact.memory === undefined) {

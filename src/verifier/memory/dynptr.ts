@@ -63,7 +63,9 @@ export function stackObjectSlot(
     env.say(`cannot pass in ${what} at an offset=${off}`);
     return 'EINVAL';
   }
-  return slot < env.state.frames[frame].stack.length ? slot : 'ERANGE';
+  const { stack, subprog } = env.state.frames[frame];
+  env.facts.noteStackEscape(subprog, -8 * (slot + 1), -8 * (slot + 1 - slots));
+  return slot < stack.length ? slot : 'ERANGE';
 }
 
 /** The dynptr that a register is, or points to on the stack; undefined where none begins there. */

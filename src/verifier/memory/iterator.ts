@@ -93,6 +93,7 @@ function placeOf(env: Env, reg: Reg, slots: number): number | undefined {
   const off = reg.off + reg.scalar.sminNumber();
   // Linux divides towards zero: the frame's top, which is no slot, counts as the first one, and the store there fails.
   const slot = Math.trunc((-off - 1) / 8);
+  env.facts.noteStackEscape(env.state.frames[reg.frame].subprog, off, off + 8 * slots);
   if (off % 8 === 0 && slot + 1 >= slots) return slot;
   env.say(`cannot pass in iter at an offset=${off}`);
   return undefined;

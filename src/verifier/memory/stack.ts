@@ -251,6 +251,7 @@ export function checkStackRange(
   if (size === 0 && !zeroAllowed) throw env.reject('EACCES', 'invalid zero-sized read');
   checkStackBounds(env, number, off, size, access);
   const { min, max } = stackRange(base, off);
+  env.facts.noteStackEscape(frame.subprog, min, max + size);
   if (meta?.raw && base.scalar.isConst()) {
     for (let i = min; i < max + size; i++) {
       if (slotAt(frame, slotOf(i)).byte(byteOf(i)) === DYNPTR)

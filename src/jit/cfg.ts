@@ -1,0 +1,83 @@
+import { type Instruction, jumpTarget, slots } from '../isa/instruction.ts';
+import { opcode } from '../isa/opcodes.ts';
+
+/**
+ * First stage: the control-flow graph of one function. A node is a run of instructions that is entered at its top and
+ * left at its end. What the verifier found unreachable is not there, so a condition with one living side is no condition.
+ *
+ * Edges that no structured program can have (into the middle of a loop) are the matter of reducible.ts, which adds nodes.
+ */
+
+export interface CodeNode {
+  readonly kind: 'code';
+  /** First slot, and one past the last one. */
+  readonly start: number;
+  readonly end: number;
+  /** None: it returns, or goes nowhere. One: it goes on there. Two: where the jump in its last slot leads, and where not. */
+  readonly next: number[];
+}
+
+/** Chooses where {@link DispatchNode} goes. */
+export interface EnterNode {
+  readonly kind: 'enter';
+  readonly choice: number;
+  readonly next: number[];
+}
+
+/** Goes where the last {@link EnterNode} said. */
+export interface DispatchNode {
+  readonly kind: 'dispatch';
+  readonly next: number[];
+}
+
+export type Node = CodeNode | EnterNode | DispatchNode;
+
+/** Node 0 is where the function is entered. */
+export type Graph = readonly Node[];
+
+/** @param seen the slots that can be reached. @param start first slot. @param end one past the last one. */
+export function controlFlow(
+  insns: readonly Instruction[],
+  seen: Uint8Array,
+  start: number,
+  end: number,
+): Graph {
+  const leads = new Uint8Array(end - start + 1);
+  leads[0] = 1;
+  for (let at = start; at < end; at += slots(insns[at])) {
+    const target = jumpTarget(insns[at], at);
+    if (seen[at] === 0 || target === undefined) continue;
+    leads[target - start] = 1;
+    leads[at + 1 - start] = 1;
+  }
+  const nodeAt = new Int32Array(end - start + 1).fill(-1);
+  const spans: { start: number; end: number; last: number }[] = [];
+  for (let at = start, last = at; at < end; ) {
+    if (seen[at] === 0) {
+      at += slots(insns[at]);
+      continue;
+    }
+    const first = at;
+    nodeAt[first - start] = spans.length;
+    do {
+      last = at;
+      at += slots(insns[at]);
+    } while (
+      at < end &&
+      leads[at - start] === 0 &&
+      seen[at] !== 0 &&
+      opcode(insns[last].code)?.kind !== 'exit'
+    );
+    spans.push({ start: first, end: at, last });
+  }
+  return spans.map(({ start: first, end: after, last }): CodeNode => {
+    const insn = insns[last];
+    const kind = opcode(insn.code)?.kind;
+    const target = jumpTarget(insn, last);
+    const ways: number[] = [];
+    if (target !== undefined) ways.push(target);
+    if (kind !== 'exit' && kind !== 'goto' && after < end) ways.push(after);
+    const next = [...new Set(ways.map((slot) => nodeAt[slot - start]).filter((node) => node >= 0))];
+    return { kind: 'code', start: first, end: after, next };
+  });
+}

@@ -1,0 +1,225 @@
+import { BPF_PSEUDO_CALL, MAX_BPF_REG, opcode } from '../isa/opcodes.ts';
+import type { VerifiedProgram } from '../verifier/result.ts';
+import { ARGUMENT_TYPE, RESULT_TYPES } from './emit/call.ts';
+import { type Callees, Emitter, type Frame } from './emit/emitter.ts';
+import { emitFunction } from './emit/function.ts';
+import { CHECK, checkFunction, MISALIGNED, misalignedFunction } from './emit/runtime.ts';
+import { Code, type MemoryIndex } from './encode/code.ts';
+import { type EncodedModule, ModuleBuilder, type Signature } from './encode/module.ts';
+import { OP, TYPE, type ValueType } from './encode/opcodes.ts';
+import { type FunctionPlan, planFunctions } from './plan.ts';
+import type { CallOut, JitOptions, Target } from './target.ts';
+
+/**
+ * The JIT's door: a verified program becomes a WebAssembly module. Four stages, a chapter each: control flow (cfg.ts,
+ * reducible.ts), its structure (structure.ts), code (emit/), bytes (encode/). What the module imports: `kernel.arena` and
+ * `kernel.memory`, the two memories, and a function for each call that leaves it.
+ *
+ * It exports `run(ctx, fp) → i32` and `run64(ctx, fp) → i64`: both take the offsets of the context (0: none) and of the
+ * frame pointer in kernel memory and give r0.
+ */
+
+/** Functions besides helpers and kfuncs that JavaScript provides, where a program needs them. */
+export const SERVICES = {
+  /** More iterations for may_goto: see LoopBudget.refill. */
+  refill: { params: [TYPE.f64], results: [TYPE.f64] },
+  /** An access to an absent page: base, offset, bytes, kind (0 load, 1 store, 2 atomic), instruction. */
+  fault: { params: CHECK.params, results: [] },
+} as const satisfies Record<string, Signature>;
+
+export interface Translation extends EncodedModule {
+  /** The import that each call which leaves the program goes to, by slot. */
+  readonly callNames: ReadonlyMap<number, string>;
+}
+
+export function translate(program: VerifiedProgram, target: Target, options: JitOptions = {}): Translation {
+  return new Translator(program, target, options).translate();
+}
+
+class Translator implements Callees {
+  readonly #program: VerifiedProgram;
+  readonly #target: Target;
+  readonly #options: JitOptions;
+  readonly #plans: readonly FunctionPlan[];
+  readonly #module: ModuleBuilder;
+  readonly #imports = new Map<string, number>();
+  readonly #callNames = new Map<number, string>();
+  readonly #callOuts = new Map<number, CallOut>();
+  readonly #subprograms = new Map<number, number>();
+  /** Subprograms that are called and have no body yet. */
+  readonly #pending: number[] = [];
+  readonly #misaligned = new Map<MemoryIndex, number>();
+  #check: number | undefined;
+
+  constructor(program: VerifiedProgram, target: Target, options: JitOptions) {
+    this.#program = program;
+    this.#target = target;
+    this.#options = options;
+    this.#plans = planFunctions(program, options);
+    const imports = this.#findImports();
+    this.#module = new ModuleBuilder(imports);
+    imports.forEach(({ name }, index) => {
+      this.#imports.set(name, index);
+    });
+  }
+
+  translate(): Translation {
+    const module = this.#module;
+    const main = this.subprogram(0);
+    for (let number = this.#pending.pop(); number !== undefined; number = this.#pending.pop())
+      this.#define(number);
+    for (const [name, result] of [
+      ['run', TYPE.i32],
+      ['run64', TYPE.i64],
+    ] as const) {
+      const index = module.reserve();
+      const signature = { params: [TYPE.i32, TYPE.i32], results: [result] };
+      module.define(index, name, signature, this.#entry(main, result), ['ctx', 'fp']);
+      module.export(name, index);
+    }
+    if (this.#check !== undefined) {
+      const fault = this.#imports.get('fault');
+      const { arena } = this.#target;
+      if (arena !== undefined)
+        module.define(this.#check, CHECK.name, CHECK, checkFunction(arena, this.#target, fault));
+    }
+    for (const [memory, index] of this.#misaligned)
+      module.define(
+        index,
+        `atomic.misaligned${memory}`,
+        MISALIGNED,
+        misalignedFunction(memory, this.#target),
+      );
+    return { ...module.encode(), callNames: this.#callNames };
+  }
+
+  subprogram(number: number): number {
+    let index = this.#subprograms.get(number);
+    if (index === undefined) {
+      index = this.#module.reserve();
+      this.#subprograms.set(number, index);
+      this.#pending.push(number);
+    }
+    return index;
+  }
+
+  import(name: string): number {
+    const index = this.#imports.get(name);
+    if (index === undefined) throw new TypeError(`${name} is called, and was not imported`);
+    return index;
+  }
+
+  callOut(insn: number): CallOut {
+    const call = this.#callOuts.get(insn);
+    if (call === undefined) throw new TypeError(`instruction ${insn} calls what was not looked up`);
+    return call;
+  }
+
+  check(): number {
+    this.#check ??= this.#module.reserve();
+    return this.#check;
+  }
+
+  misaligned(memory: MemoryIndex): number {
+    let index = this.#misaligned.get(memory);
+    if (index === undefined) {
+      index = this.#module.reserve();
+      this.#misaligned.set(memory, index);
+    }
+    return index;
+  }
+
+  #findImports(): (Signature & { readonly name: string })[] {
+    const { insns, facts } = this.#program;
+    const found = new Map<string, Signature>();
+    insns.forEach(({ code, src }, at) => {
+      if (facts.seen[at] === 0) return;
+      const kind = opcode(code)?.kind;
+      if (kind === 'may_goto') found.set('refill', SERVICES.refill);
+      if (kind !== 'call' || src === BPF_PSEUDO_CALL) return;
+      const call = this.#target.call(at);
+      this.#callOuts.set(at, call);
+      if (call.kind !== 'import') return;
+      this.#callNames.set(at, call.name);
+      const params = call.args.map(({ form }) => ARGUMENT_TYPE[form]);
+      found.set(call.name, { params, results: RESULT_TYPES[call.result] });
+    });
+    if (this.#target.reportsFaults) found.set('fault', SERVICES.fault);
+    return [...found].map(([name, signature]) => ({ name, ...signature }));
+  }
+
+  #define(number: number): void {
+    const plan = this.#plans[number];
+    const registers = argumentRegisters(plan);
+    const params: ValueType[] = registers.map(() => TYPE.i64);
+    if (plan.needsFrame) params.push(TYPE.i32);
+    const code = new Code(params.length);
+    const locals = Array.from({ length: MAX_BPF_REG - 1 }, (_, register) => {
+      const parameter = registers.indexOf(register);
+      return parameter >= 0 ? parameter : code.local(TYPE.i64);
+    });
+    const frame: Frame = {
+      plan,
+      registers: locals,
+      cells: new Map(),
+      depth: 0,
+      exit: undefined,
+      loop: plan.hasMayGoto ? { count: code.local(TYPE.i32), deadline: code.local(TYPE.f64) } : undefined,
+      choice: undefined,
+    };
+    const emitter = new Emitter(
+      {
+        code,
+        program: this.#program,
+        target: this.#target,
+        options: this.#options,
+        callees: this,
+        plans: this.#plans,
+        framePointer: plan.needsFrame ? registers.length : undefined,
+      },
+      frame,
+    );
+    emitter.prologue();
+    emitFunction(emitter);
+    const names = new Array<string>(params.length + code.locals.length).fill('');
+    locals.forEach((local, register) => {
+      names[local] = `r${register}`;
+    });
+    if (plan.needsFrame) names[registers.length] = 'fp';
+    this.#module.define(
+      this.subprogram(number),
+      plan.name,
+      { params, results: [TYPE.i64] },
+      code,
+      names.map((name, local) => name || `t${local}`),
+    );
+  }
+
+  /** What JavaScript calls: makes the context a pointer. */
+  #entry(main: number, result: typeof TYPE.i32 | typeof TYPE.i64): Code {
+    const plan = this.#plans[0];
+    const code = new Code(2);
+    for (const register of argumentRegisters(plan)) {
+      if (register !== 1) {
+        code.i64(0);
+        continue;
+      }
+      code.get(0);
+      code.op(OP.i64_extend_i32_u);
+      code.i64Big(BigInt(this.#target.kernelHigh) << 32n);
+      code.op(OP.i64_or);
+      code.i64(0);
+      code.get(0);
+      code.op(OP.select);
+    }
+    if (plan.needsFrame) code.get(1);
+    code.call(main);
+    if (result === TYPE.i32) code.op(OP.i32_wrap_i64);
+    return code;
+  }
+}
+
+/** The registers that a function takes as arguments, in order. */
+function argumentRegisters({ args }: FunctionPlan): number[] {
+  return [1, 2, 3, 4, 5].filter((register) => (args & (1 << register)) !== 0);
+}

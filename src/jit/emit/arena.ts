@@ -1,0 +1,214 @@
+import { KERNEL_MEMORY } from '../encode/code.ts';
+import { MEMORY_OP, OP } from '../encode/opcodes.ts';
+import type { ArenaAccess, Group, Lookup } from '../groups.ts';
+import { PAGE_PRESENT, PAGE_WRITTEN } from '../target.ts';
+import type { Emitter } from './emitter.ts';
+
+/**
+ * Arena accesses: memory 0, indexed by the low half of a register. An absent page reads as zero, so a load only has to
+ * make sure that it does not straddle two pages (of which one may be absent) and does not leave the window, where
+ * WebAssembly would trap; a store looks its page up besides. Each check that fails leads to `check` (runtime.ts), which
+ * knows everything about an access, and from there to the same load or store, or around it.
+ *
+ * What is cheapest depends: an aligned access straddles nothing, which one test shows, or what is known of the pointer;
+ * several accesses through a pointer need one check if they lie in the page that the pointer points to.
+ */
+
+const PAGE_SHIFT = 12;
+const PAGE_MASK = 4095;
+const PAGE_SIZE = 4096;
+const WINDOW = 2 ** 32;
+/** How far an instruction's offset reaches. */
+const REACH = 0x8000;
+
+/** Offsets up to which an access is expected to lie in the page of its base. */
+const NEAR = 256;
+
+/** Numbers that `check` and the import `fault` know an access's kind by. */
+export const ACCESS_KIND = { load: 0, acquire: 0, store: 1, atomic: 2 } as const;
+
+/** How the accesses of the current run are checked. */
+export type Mode =
+  /** Each on its own. */
+  | 'single'
+  /** A group's check has passed. */
+  | 'checked'
+  /** A group's check has failed. */
+  | 'slow';
+
+/**
+ * Emits an access: `fast` emits it with the address on the stack, given the offset that is still to be added; `absent`
+ * emits what happens instead where the page is not present.
+ */
+export function emitArenaAccess(
+  e: Emitter,
+  access: ArenaAccess,
+  mode: Mode,
+  zeroBits: number,
+  fast: (offset: number) => void,
+  absent: () => void,
+): void {
+  const { code } = e;
+  if (mode === 'checked') {
+    fast(pushNear(e, access));
+    return;
+  }
+  if (mode === 'slow') {
+    emitSlow(e, access, fast, absent);
+    return;
+  }
+  const check = e.options.straddleChecks !== false;
+  const bits = e.options.ranges === false ? 0 : zeroBits;
+  const mask = access.size - 1;
+  const aligned = ((access.off | (1 << bits)) & mask) === 0;
+  const lookup = lookupOf(e, [access]);
+  const stays = access.off === 0 || hasMargins(e) || !check;
+  if (stays && lookup === 'none' && (aligned || mask === 0 || !check)) {
+    pushAddress(e, access);
+    fast(0);
+    return;
+  }
+  const done = code.block();
+  const slow = code.block();
+  const address = e.scratch;
+  const isNear = !stays && access.off >= 0 && access.off <= NEAR;
+  if (isNear) {
+    e.getLow(access.base);
+    code.set(address);
+    emitPageBounds(e, address, access.off, access.off + access.size);
+    code.brIf(slow, false);
+  } else {
+    if (!stays) {
+      emitLeavesWindow(e, access);
+      code.brIf(slow, false);
+    }
+    pushAddress(e, access);
+    code.set(address);
+    if (mask !== 0 && !aligned && check) {
+      code.get(address);
+      code.i32(mask);
+      code.op(OP.i32_and);
+      code.brIf(slow, false);
+    }
+  }
+  if (lookup !== 'none') {
+    emitLookup(e, address, lookup);
+    code.brIf(slow, false);
+  }
+  code.get(address);
+  fast(isNear ? access.off : 0);
+  code.br(done);
+  code.end();
+  emitSlow(e, access, fast, absent);
+  code.end();
+}
+
+/** What accesses have to look up together. */
+export function lookupOf(e: Emitter, accesses: readonly ArenaAccess[]): Lookup {
+  const { storeChecks } = e.options;
+  if (storeChecks !== false && accesses.some(({ kind }) => kind === 'store' || kind === 'atomic'))
+    return 'writable';
+  const looks = e.target.reportsFaults || accesses.some(({ kind }) => kind === 'acquire');
+  return looks ? 'present' : 'none';
+}
+
+/** Pushes whether base plus offset lies outside the window. */
+function emitLeavesWindow(e: Emitter, { base, off, size }: ArenaAccess): void {
+  e.getLow(base);
+  if (off < 0) {
+    e.code.i32(-off);
+    e.code.op(OP.i32_lt_u);
+  } else {
+    e.code.i32(WINDOW - off - size);
+    e.code.op(OP.i32_gt_u);
+  }
+}
+
+/** Branches to `slow` where not all accesses of a group may go ahead. */
+export function emitGroupCheck(e: Emitter, group: Group, slow: Parameters<Emitter['code']['brIf']>[0]): void {
+  const { code } = e;
+  const base = e.scratch;
+  e.getLow(group.first.base);
+  code.set(base);
+  emitPageBounds(e, base, group.from, group.to);
+  code.brIf(slow, false);
+  const lookup = lookupOf(e, group.members);
+  if (lookup === 'none') return;
+  emitLookup(e, base, lookup);
+  code.brIf(slow, false);
+}
+
+/** Pushes whether some byte from `from` up to `to`, counted from a base, lies in another page than the base. */
+function emitPageBounds(e: Emitter, base: number, from: number, to: number): void {
+  const { code } = e;
+  // With a byte at or before the base, and one at or behind it, all lie in its page or one of the ends does not.
+  const low = Math.min(from, 0);
+  const high = Math.max(to, 1);
+  code.get(base);
+  code.i32(PAGE_MASK);
+  code.op(OP.i32_and);
+  if (low < 0) {
+    code.i32(low);
+    code.op(OP.i32_add);
+  }
+  code.i32(PAGE_SIZE - (high - low));
+  code.op(OP.i32_gt_u);
+}
+
+/** Pushes whether the page of an address is not as an access wants it. */
+function emitLookup(e: Emitter, address: number, lookup: Lookup): void {
+  const { code } = e;
+  code.get(address);
+  code.i32(PAGE_SHIFT);
+  code.op(OP.i32_shr_u);
+  code.memory(MEMORY_OP.i32_load8_u, KERNEL_MEMORY, e.arena.pageTable);
+  if (lookup === 'writable') {
+    code.i32(PAGE_PRESENT | PAGE_WRITTEN);
+    code.op(OP.i32_ne);
+  } else {
+    code.i32(PAGE_PRESENT);
+    code.op(OP.i32_and);
+    code.op(OP.i32_eqz);
+  }
+}
+
+/** The access behind the full check. */
+function emitSlow(e: Emitter, access: ArenaAccess, fast: (offset: number) => void, absent: () => void): void {
+  const { code } = e;
+  e.getLow(access.base);
+  code.i32(access.off);
+  code.i32(access.size);
+  code.i32(ACCESS_KIND[access.kind]);
+  code.i32(access.at);
+  code.call(e.callees.check());
+  code.if();
+  pushAddress(e, access);
+  fast(0);
+  code.else();
+  absent();
+  code.end();
+}
+
+/** Pushes base plus offset, modulo 2^32. */
+function pushAddress(e: Emitter, { base, off }: ArenaAccess): void {
+  e.getLow(base);
+  if (off === 0) return;
+  e.code.i32(off);
+  e.code.op(OP.i32_add);
+}
+
+/** Pushes the base of an access that lies in the base's page. @returns the offset that is still to be added. */
+function pushNear(e: Emitter, access: ArenaAccess): number {
+  if (access.off < 0) {
+    pushAddress(e, access);
+    return 0;
+  }
+  e.getLow(access.base);
+  return access.off;
+}
+
+/** An address that wraps around at 4 GiB lies where the arena has no page: it may be used as it is. */
+function hasMargins(e: Emitter): boolean {
+  const { start, end } = e.arena;
+  return start >= REACH + 8 && end <= WINDOW - REACH;
+}

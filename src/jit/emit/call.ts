@@ -1,0 +1,135 @@
+import { BPF_REG_2 } from '../../isa/opcodes.ts';
+import { KERNEL_MEMORY } from '../encode/code.ts';
+import { CPU_NUMBER } from '../encode/module.ts';
+import { I64_TRUNC_SAT_F64_S, MEMORY_OP, MISC_PREFIX, OP, TYPE } from '../encode/opcodes.ts';
+import type { ArgumentForm, CallOut, ImportedCall, ResultForm } from '../target.ts';
+import type { Emitter } from './emitter.ts';
+
+/**
+ * Calls of helpers and kfuncs. How each is made the kernel says (target.ts): most are imported functions that take the
+ * halves of registers they need, since an i64 would arrive in JavaScript as a BigInt, which costs more than the call;
+ * some are done right here.
+ */
+
+export function emitCallOut(e: Emitter, call: CallOut): void {
+  switch (call.kind) {
+    case 'constant':
+      e.code.i64Big(call.value);
+      e.set(0);
+      return;
+    case 'cpu-number':
+      e.code.op(OP.global_get);
+      e.code.op(CPU_NUMBER);
+      e.setLow(0);
+      return;
+    case 'array-element':
+      emitArrayElement(e, call);
+      return;
+    case 'import':
+      emitImport(e, call);
+  }
+}
+
+function emitImport(e: Emitter, call: ImportedCall): void {
+  const { code } = e;
+  for (const { register, form } of call.args) ARGUMENTS[form](e, register);
+  code.call(e.callees.import(call.name));
+  switch (call.result) {
+    case 'none':
+      return;
+    case 'double':
+      code.op(MISC_PREFIX);
+      code.op(I64_TRUNC_SAT_F64_S);
+      break;
+    case 'low':
+      code.op(OP.i64_extend_i32_u);
+      break;
+    case 'pointer':
+      emitPointer(e, e.scratch);
+      break;
+    case 'arena':
+      emitArenaPointer(e, e.scratch);
+      break;
+    case 'wide':
+  }
+  e.set(0);
+}
+
+const ARGUMENTS: Readonly<Record<ArgumentForm, (e: Emitter, register: number) => void>> = {
+  low: (e, register) => e.getLow(register),
+  null(e, register) {
+    e.get(register);
+    e.code.op(OP.i64_eqz);
+  },
+  double(e, register) {
+    e.get(register);
+    e.code.op(OP.f64_convert_i64_u);
+  },
+  wide: (e, register) => e.get(register),
+};
+
+/** The type that a form has in WebAssembly. */
+export const ARGUMENT_TYPE: Readonly<
+  Record<ArgumentForm, typeof TYPE.i32 | typeof TYPE.i64 | typeof TYPE.f64>
+> = { low: TYPE.i32, null: TYPE.i32, double: TYPE.f64, wide: TYPE.i64 };
+
+export const RESULT_TYPES: Readonly<
+  Record<ResultForm, readonly (typeof TYPE.i32 | typeof TYPE.i64 | typeof TYPE.f64)[]>
+> = {
+  none: [],
+  double: [TYPE.f64],
+  low: [TYPE.i32],
+  pointer: [TYPE.i32],
+  arena: [TYPE.i32],
+  wide: [TYPE.i64],
+};
+
+/** Turns the offset on the stack, i32, into a pointer into kernel memory; 0 stays NULL. */
+function emitPointer(e: Emitter, scratch: number): void {
+  const { code } = e;
+  code.tee(scratch);
+  code.op(OP.i64_extend_i32_u);
+  e.kernelPointer();
+  code.i64(0);
+  code.get(scratch);
+  code.op(OP.select);
+}
+
+/** Gives the arena address on the stack, i32, its upper half; −1 becomes NULL. */
+function emitArenaPointer(e: Emitter, scratch: number): void {
+  const { code } = e;
+  code.tee(scratch);
+  code.op(OP.i64_extend_i32_u);
+  e.userPointer();
+  code.i64(0);
+  code.get(scratch);
+  code.i32(-1);
+  code.op(OP.i32_ne);
+  code.op(OP.select);
+}
+
+/** bpf_map_lookup_elem of an array: r2 points to the index, which is compared, multiplied and added. */
+function emitArrayElement(
+  e: Emitter,
+  { first, stride, entries }: { first: number; stride: number; entries: number },
+): void {
+  const { code } = e;
+  const index = e.scratch;
+  e.getLow(BPF_REG_2);
+  code.memory(MEMORY_OP.i32_load, KERNEL_MEMORY, 0);
+  code.tee(index);
+  code.i32(entries);
+  code.op(OP.i32_lt_u);
+  code.if(TYPE.i64);
+  code.get(index);
+  code.i32(stride);
+  code.op(OP.i32_mul);
+  code.i32(first);
+  code.op(OP.i32_add);
+  code.op(OP.i64_extend_i32_u);
+  e.kernelPointer();
+  code.else();
+  code.i64(0);
+  code.end();
+  e.set(0);
+}

@@ -1,0 +1,189 @@
+import type { Instruction } from '../../isa/instruction.ts';
+import { BPF_REG_10 } from '../../isa/opcodes.ts';
+import type { VerifiedProgram } from '../../verifier/result.ts';
+import { alignments } from '../alignment.ts';
+import type { Code, Label } from '../encode/code.ts';
+import { USER_HIGH } from '../encode/module.ts';
+import { OP, TYPE } from '../encode/opcodes.ts';
+import type { FunctionPlan } from '../plan.ts';
+import type { CallOut, JitOptions, Target } from '../target.ts';
+
+/**
+ * What all parts of the third stage share: where BPF registers and stack slots of the function that is being written live.
+ * A WebAssembly function holds one BPF function and those that were put into it; each has a frame here, with locals of its
+ * own for r1 to r9. r0 is one for all: a call leaves its result there.
+ */
+
+/** One BPF function inside a WebAssembly function. */
+export interface Frame {
+  readonly plan: FunctionPlan;
+  /** Locals of r0 to r9. */
+  readonly registers: readonly number[];
+  /** Locals of promoted stack slots, by offset from the frame pointer. */
+  readonly cells: Map<number, number>;
+  /** Frames around it in the same WebAssembly function. */
+  readonly depth: number;
+  /** Where `exit` goes; undefined where it returns. */
+  readonly exit: Label | undefined;
+  /** What is left for its may_goto, and until when they may go on. */
+  readonly loop: { readonly count: number; readonly deadline: number } | undefined;
+  /** The choice that a dispatch node reads. */
+  choice: number | undefined;
+}
+
+/** Functions of the module that code may call, by what they are. */
+export interface Callees {
+  /** The function of a subprogram that is called. */
+  subprogram(number: number): number;
+  /** An imported function. */
+  import(name: string): number;
+  /** What a helper or kfunc call comes to. */
+  callOut(insn: number): CallOut;
+  /** Checks an access in full: see runtime.ts. */
+  check(): number;
+  misaligned(memory: 0 | 1): number;
+}
+
+/** Linux: MAX_BPF_STACK, which is what each frame takes here. */
+export const FRAME_BYTES = 512;
+
+export class Emitter {
+  readonly code: Code;
+  readonly program: VerifiedProgram;
+  readonly insns: readonly Instruction[];
+  readonly target: Target;
+  readonly options: JitOptions;
+  readonly callees: Callees;
+  readonly plans: readonly FunctionPlan[];
+  frame: Frame;
+  /** Local that holds the frame pointer of the outermost frame, as an offset into kernel memory; i32. */
+  readonly framePointer: number | undefined;
+  /** Local that holds the lowest address of all frames of this function: what stack accesses count from. */
+  #stackBase: number | undefined;
+  readonly #deepest: number;
+  #scratch: number | undefined;
+  readonly #alignments = new Map<FunctionPlan, ReturnType<typeof alignments>>();
+
+  constructor(
+    context: Pick<Emitter, 'code' | 'program' | 'target' | 'options' | 'callees' | 'plans' | 'framePointer'>,
+    frame: Frame,
+  ) {
+    this.code = context.code;
+    this.program = context.program;
+    this.insns = context.program.insns;
+    this.target = context.target;
+    this.options = context.options;
+    this.callees = context.callees;
+    this.plans = context.plans;
+    this.framePointer = context.framePointer;
+    this.frame = frame;
+    this.#deepest = frame.plan.inlineDepth;
+  }
+
+  /** An i32 local for values that live no longer than the emission of one access. */
+  get scratch(): number {
+    this.#scratch ??= this.code.local(TYPE.i32);
+    return this.#scratch;
+  }
+
+  /** Called once, before the first instruction. */
+  prologue(): void {
+    if (this.framePointer === undefined) return;
+    this.#stackBase = this.code.local(TYPE.i32);
+    this.code.get(this.framePointer);
+    this.code.i32(FRAME_BYTES * (1 + this.#deepest));
+    this.code.op(OP.i32_sub);
+    this.code.set(this.#stackBase);
+  }
+
+  /** Pushes a register, i64. */
+  get(register: number): void {
+    if (register !== BPF_REG_10) {
+      this.code.get(this.frame.registers[register]);
+      return;
+    }
+    this.pushFramePointer(this.frame.depth);
+    this.code.op(OP.i64_extend_i32_u);
+    this.kernelPointer();
+  }
+
+  /** Pushes the low half of a register, i32. */
+  getLow(register: number): void {
+    if (register === BPF_REG_10) {
+      this.pushFramePointer(this.frame.depth);
+      return;
+    }
+    this.code.get(this.frame.registers[register]);
+    this.code.op(OP.i32_wrap_i64);
+  }
+
+  /** Pops an i64 into a register. */
+  set(register: number): void {
+    this.code.set(this.frame.registers[register]);
+  }
+
+  /** Pops an i32 into a register, whose upper half becomes 0. */
+  setLow(register: number): void {
+    this.code.op(OP.i64_extend_i32_u);
+    this.set(register);
+  }
+
+  /** Makes the offset on the stack, an i64 below 2^32, a pointer into kernel memory. */
+  kernelPointer(): void {
+    this.code.i64Big(BigInt(this.target.kernelHigh) << 32n);
+    this.code.op(OP.i64_or);
+  }
+
+  /** Gives the low half on the stack, an i64 below 2^32, the upper half of the arena's user addresses. */
+  userPointer(): void {
+    this.code.op(OP.global_get);
+    this.code.op(USER_HIGH);
+    this.code.op(OP.i64_or);
+  }
+
+  /** Pushes the frame pointer of the frame at a depth, i32. */
+  pushFramePointer(depth: number): void {
+    if (this.framePointer === undefined)
+      throw new TypeError(`${this.frame.plan.name} was planned without a stack frame`);
+    this.code.get(this.framePointer);
+    if (depth === 0) return;
+    this.code.i32(FRAME_BYTES * depth);
+    this.code.op(OP.i32_sub);
+  }
+
+  /** Pushes what stack addresses of the current frame count from. @returns the constant to add, for an offset from r10. */
+  pushStackBase(offset: number): number {
+    if (this.#stackBase === undefined)
+      throw new TypeError(`${this.frame.plan.name} was planned without a stack frame`);
+    this.code.get(this.#stackBase);
+    return FRAME_BYTES * (1 + this.#deepest - this.frame.depth) + offset;
+  }
+
+  /** The local that a stack slot of the current frame lives in; undefined where it lives in memory. */
+  cell(offset: number): number | undefined {
+    const { plan, cells } = this.frame;
+    if (!plan.cells.has(offset)) return undefined;
+    let local = cells.get(offset);
+    if (local === undefined) {
+      local = this.code.local(TYPE.i64);
+      cells.set(offset, local);
+    }
+    return local;
+  }
+
+  /** Low bits of a register that are surely 0 before an instruction of the current frame. */
+  zeroBits(at: number, register: number): number {
+    const { plan } = this.frame;
+    let known = this.#alignments.get(plan);
+    if (known === undefined) {
+      known = alignments(plan.graph, this.insns, (insn) => this.target.constant(insn));
+      this.#alignments.set(plan, known);
+    }
+    return known(at, register);
+  }
+
+  get arena() {
+    if (this.target.arena === undefined) throw new TypeError('a program without an arena reaches into one');
+    return this.target.arena;
+  }
+}

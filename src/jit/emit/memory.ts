@@ -1,0 +1,115 @@
+import type { Instruction } from '../../isa/instruction.ts';
+import type { AccessSize, LoadOpcode, StoreOpcode } from '../../isa/opcodes.ts';
+import { ARENA_MEMORY, KERNEL_MEMORY, type MemoryIndex } from '../encode/code.ts';
+import { MEMORY_OP, OP } from '../encode/opcodes.ts';
+import { arenaAccess } from '../groups.ts';
+import { ownStackAccess } from '../stack-slots.ts';
+import { emitArenaAccess, type Mode } from './arena.ts';
+import type { Emitter } from './emitter.ts';
+
+/**
+ * Plain loads and stores. Where they go the verifier found out: to a stack slot that is a local, to the stack, to other
+ * kernel memory (all proven, so nothing is checked), or to the arena.
+ */
+
+const LOAD: Readonly<Record<`${AccessSize}${'u' | 's'}`, number>> = {
+  '1u': MEMORY_OP.i64_load8_u,
+  '1s': MEMORY_OP.i64_load8_s,
+  '2u': MEMORY_OP.i64_load16_u,
+  '2s': MEMORY_OP.i64_load16_s,
+  '4u': MEMORY_OP.i64_load32_u,
+  '4s': MEMORY_OP.i64_load32_s,
+  '8u': MEMORY_OP.i64_load,
+  '8s': MEMORY_OP.i64_load,
+};
+
+const STORE: Readonly<Record<AccessSize, number>> = {
+  1: MEMORY_OP.i64_store8,
+  2: MEMORY_OP.i64_store16,
+  4: MEMORY_OP.i64_store32,
+  8: MEMORY_OP.i64_store,
+};
+
+const SIGN_EXTEND: Readonly<Record<number, number>> = {
+  1: OP.i64_extend8_s,
+  2: OP.i64_extend16_s,
+  4: OP.i64_extend32_s,
+};
+
+export function emitLoad(e: Emitter, at: number, insn: Instruction, row: LoadOpcode, mode: Mode): void {
+  const { code, program } = e;
+  const opcode = LOAD[`${row.size}${row.signed ? 's' : 'u'}`];
+  const { dst } = insn;
+  const load = (memory: MemoryIndex, offset: number) => {
+    code.memory(opcode, memory, offset);
+    e.set(dst);
+  };
+  if (program.facts.reachesArena(at)) {
+    const access = arenaAccess(insn, at);
+    if (access === undefined) return;
+    const absent = () => {
+      code.i64(0);
+      e.set(dst);
+    };
+    emitArenaAccess(e, access, mode, e.zeroBits(at, access.base), (off) => load(ARENA_MEMORY, off), absent);
+    return;
+  }
+  const own = ownStackAccess(e.insns, program.facts, at);
+  const cell = own === undefined ? undefined : e.cell(own.offset);
+  if (cell !== undefined) {
+    code.get(cell);
+    // A cell holds its bytes zero-extended.
+    if (row.signed) code.op(SIGN_EXTEND[row.size]);
+    e.set(dst);
+    return;
+  }
+  load(KERNEL_MEMORY, pushKernelAddress(e, own?.offset, insn.src, insn.off));
+}
+
+export function emitStore(e: Emitter, at: number, insn: Instruction, row: StoreOpcode, mode: Mode): void {
+  const { code, program } = e;
+  const push = () => (row.source === 'X' ? e.get(insn.src) : code.i64(insn.imm));
+  const store = (memory: MemoryIndex, offset: number) => {
+    push();
+    code.memory(STORE[row.size], memory, offset);
+  };
+  if (program.facts.reachesArena(at)) {
+    const access = arenaAccess(insn, at);
+    if (access === undefined) return;
+    const bits = e.zeroBits(at, access.base);
+    emitArenaAccess(
+      e,
+      access,
+      mode,
+      bits,
+      (off) => store(ARENA_MEMORY, off),
+      () => undefined,
+    );
+    return;
+  }
+  const own = ownStackAccess(e.insns, program.facts, at);
+  const cell = own === undefined ? undefined : e.cell(own.offset);
+  if (cell !== undefined) {
+    push();
+    if (row.size < 8) {
+      code.i64Big((1n << BigInt(8 * row.size)) - 1n);
+      code.op(OP.i64_and);
+    }
+    code.set(cell);
+    return;
+  }
+  store(KERNEL_MEMORY, pushKernelAddress(e, own?.offset, insn.dst, insn.off));
+}
+
+/**
+ * Pushes an address in kernel memory, i32. @param stack the offset from r10, where it is one known place of this frame.
+ * @returns the offset that is still to be added.
+ */
+export function pushKernelAddress(e: Emitter, stack: number | undefined, base: number, off: number): number {
+  if (stack !== undefined) return e.pushStackBase(stack);
+  e.getLow(base);
+  if (off >= 0) return off;
+  e.code.i32(off);
+  e.code.op(OP.i32_add);
+  return 0;
+}

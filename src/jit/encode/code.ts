@@ -1,0 +1,157 @@
+import { Bytes } from './bytes.ts';
+import { ATOMIC_PREFIX, OP, TYPE, type ValueType } from './opcodes.ts';
+
+/**
+ * The body of one function while it is written: its instructions, its locals, and the nesting of its control structures,
+ * so that a branch names the structure it leaves and not a distance. It knows WebAssembly and no BPF.
+ */
+
+/** A control structure that is open: what a branch to it counts from. */
+export type Label = number & { readonly __label: unique symbol };
+
+/** The two memories of a module. */
+export const ARENA_MEMORY = 0;
+export const KERNEL_MEMORY = 1;
+export type MemoryIndex = typeof ARENA_MEMORY | typeof KERNEL_MEMORY;
+
+export class Code {
+  readonly bytes = new Bytes(1024);
+  readonly locals: ValueType[] = [];
+  /** Byte offset within the body, BPF instruction, alternating, in ascending order. */
+  readonly positions: number[] = [];
+  /** Byte offset of a br_if or if within the body, 1 when it is likely, alternating. */
+  readonly hints: number[] = [];
+  readonly #parameters: number;
+  #depth = 0;
+
+  /** @param parameters how many locals are parameters. */
+  constructor(parameters: number) {
+    this.#parameters = parameters;
+  }
+
+  /** A new local. @returns its index. */
+  local(type: ValueType): number {
+    return this.#parameters + this.locals.push(type) - 1;
+  }
+
+  /** What follows belongs to this BPF instruction. */
+  position(insn: number): void {
+    this.positions.push(this.bytes.length, insn);
+  }
+
+  op(opcode: number): void {
+    this.bytes.byte(opcode);
+  }
+
+  get(local: number): void {
+    this.bytes.byte(OP.local_get);
+    this.bytes.unsigned(local);
+  }
+
+  set(local: number): void {
+    this.bytes.byte(OP.local_set);
+    this.bytes.unsigned(local);
+  }
+
+  tee(local: number): void {
+    this.bytes.byte(OP.local_tee);
+    this.bytes.unsigned(local);
+  }
+
+  /** @param value taken modulo 2^32. */
+  i32(value: number): void {
+    this.bytes.byte(OP.i32_const);
+    this.bytes.signed(value | 0);
+  }
+
+  /** @param value a signed integer of 32 bits. */
+  i64(value: number): void {
+    this.bytes.byte(OP.i64_const);
+    this.bytes.signed(value);
+  }
+
+  i64Big(value: bigint): void {
+    this.bytes.byte(OP.i64_const);
+    this.bytes.signed64(value);
+  }
+
+  /** A load or store. @param align log2 of the alignment that is claimed. @param offset bytes, 0 to 2^32 − 1. */
+  memory(opcode: number, memory: MemoryIndex, offset: number, align = 0): void {
+    this.bytes.byte(opcode);
+    this.#memarg(memory, offset, align);
+  }
+
+  /** An atomic access. @param align log2 of its size: it must be exactly that. */
+  atomic(opcode: number, memory: MemoryIndex, offset: number, align: number): void {
+    this.bytes.byte(ATOMIC_PREFIX);
+    this.bytes.byte(opcode);
+    this.#memarg(memory, offset, align);
+  }
+
+  call(index: number): void {
+    this.bytes.byte(OP.call);
+    this.bytes.unsigned(index);
+  }
+
+  /** Opens a block that is left forwards. */
+  block(type: ValueType | typeof TYPE.empty = TYPE.empty): Label {
+    return this.#open(OP.block, type);
+  }
+
+  /** Opens a loop: a branch to it starts it again. */
+  loop(): Label {
+    return this.#open(OP.loop, TYPE.empty);
+  }
+
+  if(type: ValueType | typeof TYPE.empty = TYPE.empty, likely?: boolean): Label {
+    this.#hint(likely);
+    return this.#open(OP.if, type);
+  }
+
+  else(): void {
+    this.bytes.byte(OP.else);
+  }
+
+  end(): void {
+    this.#depth--;
+    this.bytes.byte(OP.end);
+  }
+
+  br(label: Label): void {
+    this.bytes.byte(OP.br);
+    this.bytes.unsigned(this.#depth - label);
+  }
+
+  brIf(label: Label, likely?: boolean): void {
+    this.#hint(likely);
+    this.bytes.byte(OP.br_if);
+    this.bytes.unsigned(this.#depth - label);
+  }
+
+  /** Branches to the label that the i32 on the stack chooses; the last one is for all beyond. */
+  brTable(labels: readonly Label[]): void {
+    this.bytes.byte(OP.br_table);
+    this.bytes.unsigned(labels.length - 1);
+    for (const label of labels) this.bytes.unsigned(this.#depth - label);
+  }
+
+  #open(opcode: number, type: number): Label {
+    this.bytes.byte(opcode);
+    this.bytes.byte(type);
+    return ++this.#depth as Label;
+  }
+
+  #hint(likely: boolean | undefined): void {
+    if (likely !== undefined) this.hints.push(this.bytes.length, likely ? 1 : 0);
+  }
+
+  #memarg(memory: MemoryIndex, offset: number, align: number): void {
+    if (memory === ARENA_MEMORY) {
+      this.bytes.byte(align);
+    } else {
+      this.bytes.byte(align | 0x40);
+      this.bytes.byte(memory);
+    }
+    this.bytes.unsigned(offset);
+  }
+}

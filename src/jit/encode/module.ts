@@ -1,0 +1,233 @@
+import { Bytes } from './bytes.ts';
+import type { Code } from './code.ts';
+import { TYPE, type ValueType } from './opcodes.ts';
+
+/**
+ * A WebAssembly module, put together from function bodies: types, imports, functions, exports, code, and the custom
+ * sections that carry names and branch hints (core specification, binary format). Types are shared by shape.
+ */
+
+export interface Signature {
+  readonly params: readonly ValueType[];
+  readonly results: readonly ValueType[];
+}
+
+interface ImportedFunction {
+  readonly name: string;
+  readonly type: number;
+}
+
+interface DefinedFunction {
+  readonly name: string;
+  readonly type: number;
+  readonly code: Code;
+  readonly localNames: readonly string[];
+}
+
+/** Where the bytes of a module come from: BPF instructions by byte offset, in ascending order. */
+export interface Positions {
+  readonly offsets: Uint32Array;
+  readonly insns: Uint32Array;
+}
+
+export interface EncodedModule {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly positions: Positions;
+}
+
+/** Globals, imported and never changed: the number of the CPU that runs the instance, i32. */
+export const CPU_NUMBER = 0;
+/** The upper half of the arena's user_vm_start, in place, i64: so that each arena can run the same module. */
+export const USER_HIGH = 1;
+
+/** Pages of 64 KiB in each of the two memories. */
+const WASM_PAGES = 65_536;
+const SHARED_WITH_MAXIMUM = 3;
+const SECTION = { custom: 0, type: 1, import: 2, function: 3, export: 7, code: 10 } as const;
+
+export class ModuleBuilder {
+  readonly #types: Signature[] = [];
+  readonly #typeKeys = new Map<string, number>();
+  readonly #imports: ImportedFunction[] = [];
+  readonly #functions: (DefinedFunction | undefined)[] = [];
+  readonly #exports: { name: string; index: number }[] = [];
+  /** Imports come first in the numbering of functions, so all must be known before any is used. */
+  readonly #importCount: number;
+
+  /** @param imports the functions from outside, called by the indexes 0, 1, … */
+  constructor(imports: readonly (Signature & { readonly name: string })[]) {
+    for (const each of imports) this.#imports.push({ name: each.name, type: this.type(each) });
+    this.#importCount = imports.length;
+  }
+
+  type(signature: Signature): number {
+    const key = `${signature.params}:${signature.results}`;
+    let index = this.#typeKeys.get(key);
+    if (index === undefined) {
+      index = this.#types.push(signature) - 1;
+      this.#typeKeys.set(key, index);
+    }
+    return index;
+  }
+
+  /** Sets a function's number aside; {@link define} gives it its body. */
+  reserve(): number {
+    return this.#importCount + this.#functions.push(undefined) - 1;
+  }
+
+  define(index: number, name: string, signature: Signature, code: Code, localNames: readonly string[] = []) {
+    this.#functions[index - this.#importCount] = { name, type: this.type(signature), code, localNames };
+  }
+
+  export(name: string, index: number): void {
+    this.#exports.push({ name, index });
+  }
+
+  encode(): EncodedModule {
+    const out = new Bytes(4096);
+    for (const byte of [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]) out.byte(byte);
+    const functions = this.#functions.map((each, index) => {
+      if (each === undefined) throw new TypeError(`function ${index + this.#importCount} has no body`);
+      return each;
+    });
+    section(out, SECTION.type, (b) => vector(b, this.#types, writeType));
+    section(out, SECTION.import, (b) => this.#writeImports(b));
+    section(out, SECTION.function, (b) => vector(b, functions, (each) => b.unsigned(each.type)));
+    section(out, SECTION.export, (b) => {
+      vector(b, this.#exports, ({ name, index }) => {
+        b.name(name);
+        b.byte(0);
+        b.unsigned(index);
+      });
+    });
+    if (functions.some(({ code }) => code.hints.length > 0))
+      section(out, SECTION.custom, (b) => this.#writeHints(b, functions));
+    const positions = writeCode(out, functions);
+    section(out, SECTION.custom, (b) => this.#writeNames(b, functions));
+    return { bytes: out.view.slice(), positions };
+  }
+
+  #writeImports(b: Bytes): void {
+    b.unsigned(4 + this.#imports.length);
+    for (const name of ['arena', 'memory']) {
+      b.name('kernel');
+      b.name(name);
+      b.byte(2);
+      b.byte(SHARED_WITH_MAXIMUM);
+      b.unsigned(WASM_PAGES);
+      b.unsigned(WASM_PAGES);
+    }
+    for (const [name, type] of [
+      ['cpu', TYPE.i32],
+      ['userHigh', TYPE.i64],
+    ] as const) {
+      b.name('kernel');
+      b.name(name);
+      b.byte(3);
+      b.byte(type);
+      b.byte(0);
+    }
+    for (const { name, type } of this.#imports) {
+      b.name('kernel');
+      b.name(name);
+      b.byte(0);
+      b.unsigned(type);
+    }
+  }
+
+  /** Which conditional branches are likely (branch hinting proposal). Offsets count from a body's local declarations. */
+  #writeHints(b: Bytes, functions: readonly DefinedFunction[]): void {
+    b.name('metadata.code.branch_hint');
+    const hinted = functions.flatMap((each, index) => (each.code.hints.length > 0 ? [{ each, index }] : []));
+    vector(b, hinted, ({ each: { code }, index }) => {
+      b.unsigned(this.#importCount + index);
+      b.unsigned(code.hints.length / 2);
+      const before = localDeclarations(code).length;
+      for (let i = 0; i < code.hints.length; i += 2) {
+        b.unsigned(before + code.hints[i]);
+        b.unsigned(1);
+        b.byte(code.hints[i + 1]);
+      }
+    });
+  }
+
+  #writeNames(b: Bytes, functions: readonly DefinedFunction[]): void {
+    b.name('name');
+    section(b, 1, (names) => {
+      const all = [...this.#imports, ...functions];
+      vector(names, all, ({ name }, index) => {
+        names.unsigned(index);
+        names.name(name);
+      });
+    });
+    section(b, 2, (names) => {
+      vector(names, functions, ({ localNames }, index) => {
+        names.unsigned(this.#importCount + index);
+        vector(names, localNames, (name, local) => {
+          names.unsigned(local);
+          names.name(name);
+        });
+      });
+    });
+  }
+}
+
+function writeType({ params, results }: Signature, _index: number, b: Bytes): void {
+  b.byte(TYPE.func);
+  vector(b, params, (type) => b.byte(type));
+  vector(b, results, (type) => b.byte(type));
+}
+
+function writeCode(out: Bytes, functions: readonly DefinedFunction[]): Positions {
+  const body = new Bytes(4096);
+  body.unsigned(functions.length);
+  const offsets: number[] = [];
+  const insns: number[] = [];
+  for (const { code } of functions) {
+    const locals = localDeclarations(code);
+    body.unsigned(locals.length + code.bytes.length + 1);
+    body.append(locals);
+    for (let i = 0; i < code.positions.length; i += 2) {
+      offsets.push(body.length + code.positions[i]);
+      insns.push(code.positions[i + 1]);
+    }
+    body.append(code.bytes.view);
+    body.byte(0x0b);
+  }
+  out.byte(SECTION.code);
+  out.unsigned(body.length);
+  const start = out.length;
+  out.append(body.view);
+  return { offsets: Uint32Array.from(offsets, (each) => each + start), insns: Uint32Array.from(insns) };
+}
+
+/** Locals in runs of one type. */
+function localDeclarations({ locals }: Code): Uint8Array {
+  const runs: { count: number; type: ValueType }[] = [];
+  for (const type of locals) {
+    const last = runs.at(-1);
+    if (last?.type === type) last.count++;
+    else runs.push({ count: 1, type });
+  }
+  const b = new Bytes(16);
+  vector(b, runs, ({ count, type }) => {
+    b.unsigned(count);
+    b.byte(type);
+  });
+  return b.view;
+}
+
+function section(out: Bytes, id: number, write: (b: Bytes) => void): void {
+  const body = new Bytes(256);
+  write(body);
+  out.byte(id);
+  out.unsigned(body.length);
+  out.append(body.view);
+}
+
+function vector<T>(b: Bytes, items: readonly T[], write: (item: T, index: number, b: Bytes) => void): void {
+  b.unsigned(items.length);
+  items.forEach((item, index) => {
+    write(item, index, b);
+  });
+}

@@ -1,0 +1,124 @@
+import type { Instruction } from '../isa/instruction.ts';
+import { type AccessSize, opcode } from '../isa/opcodes.ts';
+import type { Facts } from '../verifier/facts.ts';
+import type { Graph } from './cfg.ts';
+import { reversePostorder } from './dominators.ts';
+
+/**
+ * Which bytes of a function's stack frame can be locals instead: those that only its own plain loads and stores reach, at
+ * fixed offsets, always as the same whole. Whatever is handed out by address (to helpers, callees, variable offsets) stays
+ * in memory; so does what may be read before it was written, for there another function's leftovers show.
+ */
+
+/** Bytes of a frame that live in a local. */
+export interface Cell {
+  /** From the frame pointer, negative. */
+  readonly offset: number;
+  readonly size: AccessSize;
+}
+
+/** What the accesses at one place look like. */
+interface Place {
+  size: AccessSize;
+  promotable: boolean;
+}
+
+/** @returns cells by the offset at which they begin. */
+export function promotedCells(
+  graph: Graph,
+  insns: readonly Instruction[],
+  facts: Facts,
+  subprogram: number,
+): ReadonlyMap<number, Cell> {
+  const places = new Map<number, Place>();
+  /** Where the cell begins that a byte belongs to. */
+  const owner = new Map<number, number>();
+  const spoil = (offset: number | undefined) => {
+    const place = offset === undefined ? undefined : places.get(offset);
+    if (place !== undefined) place.promotable = false;
+  };
+  for (const node of graph) {
+    if (node.kind !== 'code') continue;
+    for (let at = node.start; at < node.end; at++) {
+      const access = ownStackAccess(insns, facts, at);
+      if (access === undefined) continue;
+      const { offset, size } = access;
+      let place = places.get(offset);
+      if (place === undefined) {
+        place = { size, promotable: true };
+        places.set(offset, place);
+      }
+      if (place.size !== size) place.promotable = false;
+      for (let byte = offset; byte < offset + size; byte++) {
+        const other = owner.get(byte);
+        if (other !== undefined && other !== offset) {
+          place.promotable = false;
+          spoil(other);
+        } else owner.set(byte, offset);
+        if (facts.stackEscapes(subprogram, byte)) place.promotable = false;
+      }
+    }
+  }
+  const cells = [...places].flatMap(([offset, { size, promotable }]) =>
+    promotable ? [{ offset, size }] : [],
+  );
+  const uncertain = readBeforeWritten(graph, insns, facts, cells);
+  return new Map(cells.filter(({ offset }) => !uncertain.has(offset)).map((cell) => [cell.offset, cell]));
+}
+
+/** A plain load or store at one fixed place of the function's own frame. */
+export function ownStackAccess(
+  insns: readonly Instruction[],
+  facts: Facts,
+  at: number,
+): { offset: number; size: AccessSize; writes: boolean } | undefined {
+  const fact = facts.insns[at];
+  if (fact?.memory !== 'stack' || fact.stackOffset === undefined || fact.frameDistance !== 0)
+    return undefined;
+  const row = opcode(insns[at].code);
+  if (row?.kind !== 'load' && row?.kind !== 'store') return undefined;
+  return { offset: fact.stackOffset, size: row.size, writes: row.kind === 'store' };
+}
+
+/** Cells that some path reads before it writes them: a forward analysis over sets of cells that are surely written. */
+function readBeforeWritten(
+  graph: Graph,
+  insns: readonly Instruction[],
+  facts: Facts,
+  cells: readonly Cell[],
+): Set<number> {
+  const found = new Set<number>();
+  if (cells.length === 0) return found;
+  const number = new Map(cells.map(({ offset }, i) => [offset, i]));
+  const words = (cells.length + 31) >> 5;
+  /** What is surely written before each node; all until something arrives. */
+  const before = graph.map((_, node) => new Int32Array(words).fill(node === 0 ? 0 : -1));
+  const order = reversePostorder(graph.length, 0, (node) => graph[node].next);
+  const walk = (node: number, report: boolean): Int32Array => {
+    const written = before[node].slice();
+    const code = graph[node];
+    if (code.kind !== 'code') return written;
+    for (let at = code.start; at < code.end; at++) {
+      const access = ownStackAccess(insns, facts, at);
+      const cell = access === undefined ? undefined : number.get(access.offset);
+      if (access === undefined || cell === undefined) continue;
+      if (access.writes) written[cell >> 5] |= 1 << (cell & 31);
+      else if (report && (written[cell >> 5] & (1 << (cell & 31))) === 0) found.add(access.offset);
+    }
+    return written;
+  };
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (const node of order) {
+      const after = walk(node, false);
+      for (const to of graph[node].next)
+        for (let i = 0; i < words; i++) {
+          const both = before[to][i] & after[i];
+          if (both !== before[to][i]) changed = true;
+          before[to][i] = both;
+        }
+    }
+  }
+  for (const node of order) walk(node, true);
+  return found;
+}

@@ -1,0 +1,111 @@
+/**
+ * What the JIT has to know of the kernel it makes code for. The kernel describes how each call that leaves the program is
+ * made; the JIT knows no helper by name.
+ */
+
+/** How a register, or a value, becomes an argument of an imported function. */
+export type ArgumentForm =
+  /** The low half, i32. */
+  | 'low'
+  /** Whether all 64 bits are 0, i32. */
+  | 'null'
+  /** All 64 bits, unsigned, rounded to a double. */
+  | 'double'
+  /** All 64 bits: arrives as a BigInt, so for what is called seldom. */
+  | 'wide';
+
+/** How the result of an imported function becomes r0. */
+export type ResultForm =
+  | 'none'
+  /** A double that is a whole number of at most 53 bits. */
+  | 'double'
+  /** i32, as an unsigned integer. */
+  | 'low'
+  /** i32: an offset into kernel memory, 0 for NULL. */
+  | 'pointer'
+  /** i32: an arena address, which gets the upper half of user_vm_start; −1 for NULL. */
+  | 'arena'
+  /** i64: a BigInt. */
+  | 'wide';
+
+/** A function that JavaScript provides. */
+export interface ImportedCall {
+  readonly kind: 'import';
+  readonly name: string;
+  /** Which register, and in which form. */
+  readonly args: readonly { readonly register: number; readonly form: ArgumentForm }[];
+  readonly result: ResultForm;
+}
+
+/** A lookup in an array: r2 points to a 32-bit index. */
+export interface ArrayElementCall {
+  readonly kind: 'array-element';
+  /** Of element 0, as an offset into kernel memory. */
+  readonly first: number;
+  /** Bytes from one element to the next. */
+  readonly stride: number;
+  readonly entries: number;
+}
+
+/** A result that is the same as long as the program is loaded. */
+export interface ConstantCall {
+  readonly kind: 'constant';
+  readonly value: bigint;
+}
+
+/** The number of the CPU that the program runs on. */
+export interface CpuNumberCall {
+  readonly kind: 'cpu-number';
+}
+
+export type CallOut = ImportedCall | ArrayElementCall | ConstantCall | CpuNumberCall;
+
+export interface ArenaTarget {
+  /** Where in kernel memory the page table lies: a byte for each of the 2^20 pages of the window. */
+  readonly pageTable: number;
+  /** cast_user is a 32-bit move. */
+  readonly noUserConv: boolean;
+  /** Arena addresses that can ever be present: first, and one past the last. */
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface Target {
+  /** Upper half of a pointer into kernel memory, as a signed 32-bit integer. */
+  readonly kernelHigh: number;
+  readonly arena: ArenaTarget | undefined;
+  /** Iterations that the `may_goto` of a frame get before they ask for more. */
+  readonly loopIterations: number;
+  /** Offset in kernel memory of the word that misaligned atomics lock. */
+  readonly atomicLock: number;
+  /** Every access to an absent page calls the import `fault`. */
+  readonly reportsFaults: boolean;
+  /** The 64-bit value of the ld_imm64 in this slot. */
+  constant(insn: number): bigint;
+  /** Whether that value is a user address of the arena: then its upper half comes from the instance. */
+  isArenaAddress(insn: number): boolean;
+  /** How the call of a helper or kfunc in this slot is made. */
+  call(insn: number): CallOut;
+}
+
+/** Bits of a page table entry. A store without more ado wants both. */
+export const PAGE_PRESENT = 1;
+export const PAGE_WRITTEN = 2;
+
+/** What can be switched off, to see what it is worth or costs. All are on by default; without the checks arenas are not safe. */
+export interface JitOptions {
+  /** Stores look their page up. */
+  readonly storeChecks?: boolean;
+  /** Accesses that straddle pages, or leave the window, are found. */
+  readonly straddleChecks?: boolean;
+  /** One check for several accesses through a pointer. */
+  readonly grouping?: boolean;
+  /** Stack slots become locals. */
+  readonly promotion?: boolean;
+  /** Small static functions are inlined. */
+  readonly inlining?: boolean;
+  /** Calls that WebAssembly can do itself are done there. */
+  readonly intrinsics?: boolean;
+  /** Proven alignment and ranges save checks. */
+  readonly ranges?: boolean;
+}
