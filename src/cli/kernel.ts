@@ -8,6 +8,7 @@ export type KernelName = 'embedded' | 'linux';
 export interface KernelFlags {
   kernel: KernelName;
   faults?: 'off' | 'report';
+  engine?: 'jit' | 'interpreter';
   maxInsns?: number;
   /** Of the verifier. */
   logLevel?: number;
@@ -21,12 +22,15 @@ export function kernelOption(): Option {
 export async function openKernel({
   kernel,
   faults,
+  engine,
   maxInsns,
   logLevel,
 }: KernelFlags): Promise<Kernel & Disposable> {
   if (kernel === 'embedded') {
     return embedded({
       faults,
+      // Only the interpreter counts.
+      engine: maxInsns === undefined ? engine : 'interpreter',
       instructionBudget: maxInsns,
       logLevel,
       onTrace: (line) => process.stderr.write(`${line}\n`),

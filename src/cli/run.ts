@@ -13,7 +13,8 @@ interface RunFlags {
   kernel: KernelName;
   set: string[];
   faults: 'off' | 'report';
-  maxInsns: number;
+  engine: 'jit' | 'interpreter';
+  maxInsns?: number;
   json?: boolean;
 }
 
@@ -34,7 +35,12 @@ export function run(): Command {
         .choices(['off', 'report'])
         .default('off'),
     )
-    .option('--max-insns <n>', 'stop after so many instructions', integer(1), 2 ** 30)
+    .addOption(
+      new Option('--engine <engine>', 'what runs it on the embedded kernel')
+        .choices(['jit', 'interpreter'])
+        .default('jit'),
+    )
+    .option('--max-insns <n>', 'interpret it, and stop after so many instructions', integer(1))
     .option('--json', 'print one JSON value')
     .action(runProgram);
 }

@@ -7,7 +7,7 @@ import { dominates, dominators } from './dominators.ts';
  * (Copying nodes instead would keep it a little faster, and can grow code exponentially.) clang hardly makes such loops.
  */
 export function reducible(graph: Graph): Graph {
-  if (isReducible(graph)) return graph;
+  if (graph.length === 0 || isReducible(graph)) return graph;
   const nodes: Node[] = graph.map((node) => ({ ...node, next: [...node.next] }));
   // A region is a set of nodes, and the edges within it that are left.
   const regions: { members: number[]; header: number }[] = [{ members: nodes.map((_, i) => i), header: -1 }];
@@ -22,39 +22,43 @@ export function reducible(graph: Graph): Graph {
         regions.push({ members: component, header: entries[0] ?? component[0] });
         continue;
       }
-      const dispatch = addDispatch(nodes, entries);
-      regions.push({ members: [...component, ...newNodes(dispatch, entries.length)], header: dispatch });
+      const dispatch = addDispatch(nodes, entries, inside);
+      const fresh = Array.from({ length: 1 + entries.length }, (_, i) => dispatch + i);
+      regions.push({ members: [...component, ...fresh], header: dispatch });
     }
   }
   return nodes;
 }
 
-/** The dispatch node and the enter nodes behind it. */
-function newNodes(dispatch: number, entries: number): number[] {
-  return Array.from({ length: entries + 1 }, (_, i) => dispatch + i);
-}
-
-/** Puts a dispatch node in front of `entries`. @returns its number; the entries' enter nodes follow it. */
-function addDispatch(nodes: Node[], entries: readonly number[]): number {
-  const dispatch = nodes.length;
-  const enter = new Map(entries.map((node, choice) => [node, dispatch + 1 + choice]));
-  for (const { next } of nodes)
+/**
+ * Puts a dispatch node in front of `entries`, and enter nodes in front of that: some for the edges from inside the loop,
+ * which directly follow it, and others for those from outside, so that the dispatch node is the loop's one entry.
+ * @returns its number.
+ */
+function addDispatch(nodes: Node[], entries: readonly number[], inside: ReadonlySet<number>): number {
+  const count = nodes.length;
+  const dispatch = nodes.push({ kind: 'dispatch', next: [...entries] } satisfies DispatchNode) - 1;
+  const enters = () =>
+    new Map(
+      entries.map((node, choice) => {
+        const enter = { kind: 'enter', choice, next: [dispatch] } satisfies EnterNode;
+        return [node, nodes.push(enter) - 1];
+      }),
+    );
+  const fromInside = enters();
+  const fromOutside = enters();
+  for (let from = 0; from < count; from++) {
+    const enter = inside.has(from) ? fromInside : fromOutside;
+    const { next } = nodes[from];
     next.forEach((to, i) => {
       next[i] = enter.get(to) ?? to;
     });
-  nodes.push({ kind: 'dispatch', next: [...entries] } satisfies DispatchNode);
-  for (const choice of entries.keys())
-    nodes.push({ kind: 'enter', choice, next: [dispatch] } satisfies EnterNode);
-  // The function is entered at node 0: that becomes an enter node, and what stood there moves.
-  const entry = enter.get(0);
-  if (entry !== undefined) {
-    const moved = nodes.push(nodes[0] as CodeNode) - 1;
-    for (const { next } of nodes)
-      next.forEach((to, i) => {
-        if (to === 0) next[i] = moved;
-      });
-    nodes[0] = { kind: 'enter', choice: (nodes[entry] as EnterNode).choice, next: [dispatch] };
   }
+  if (!entries.includes(0)) return dispatch;
+  // The function is entered at node 0: that becomes an enter node, and what stood there moves.
+  const moved = nodes.push(nodes[0] as CodeNode) - 1;
+  nodes[0] = { kind: 'enter', choice: entries.indexOf(0), next: [dispatch] };
+  (nodes[dispatch] as DispatchNode).next[entries.indexOf(0)] = moved;
   return dispatch;
 }
 

@@ -154,13 +154,9 @@ function noteAccess(env: Env, reg: Reg, { off, size }: MemoryAccess): void {
   }
   const at = reg.kind === 'fp' && reg.scalar.isConst() ? off + reg.off + reg.scalar.sminNumber() : undefined;
   const distance = env.frame.number - reg.frame;
-  const kind = opcode(env.insns[env.at].code)?.kind;
-  if (reg.kind === 'fp' && (at === undefined || distance !== 0 || (kind !== 'load' && kind !== 'store'))) {
-    const { min, max } = stackRange(reg, reg.off + off);
-    env.facts.noteStackEscape(env.state.frames[reg.frame].subprog, min, max + size);
-  }
   const map = reg.kind === 'map_value' ? reg.map : undefined;
   const alignment = reg.kind === 'arena' ? 1 : knownAlignment(reg.scalar, reg.off + off);
+  const before = fact.stackOffset;
   if (fact.memory === undefined) {
     fact.stackOffset = at;
     fact.frameDistance = distance;
@@ -172,8 +168,16 @@ function noteAccess(env: Env, reg: Reg, { off, size }: MemoryAccess): void {
     if (fact.map !== map) fact.map = undefined;
     fact.alignment = Math.min(fact.alignment, alignment);
   }
+  // One place on this path, another one on that: then the bytes are not this instruction's alone.
+  if (fact.memory !== undefined && before !== undefined && fact.stackOffset === undefined)
+    env.facts.noteStackEscape(env.frame.subprog, before, before + size);
   fact.kind = reg.kind;
   fact.memory = memory;
+  if (reg.kind !== 'fp') return;
+  const kind = opcode(env.insns[env.at].code)?.kind;
+  if (fact.stackOffset !== undefined && distance === 0 && (kind === 'load' || kind === 'store')) return;
+  const { min, max } = stackRange(reg, reg.off + off);
+  env.facts.noteStackEscape(env.state.frames[reg.frame].subprog, min, max + size);
 }
 
 /** The largest power of two, up to 8, that surely divides the variable offset plus the fixed one. */
