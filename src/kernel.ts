@@ -91,6 +91,8 @@ export interface LoadedProgram {
   readonly log: string;
   /** The program as the kernel has it after verification: `bpftool prog dump xlated`. */
   readonly xlated: XlatedProgram;
+  /** The WebAssembly module that it became, in the text format, with source lines; undefined where it became none. */
+  readonly wat?: string | undefined;
   run(options?: RunOptions): RunResult;
 }
 

@@ -17,7 +17,8 @@ import { CliError, print } from './output.ts';
 
 /**
  * `bpf-arena disasm OBJ [PROG]`: instructions as text. `--as asm` is the object's own code, in clang's assembly, and
- * `bpf-arena asm` takes it back; `--as xlated` is what a kernel runs after load.
+ * `bpf-arena asm` takes it back; `--as xlated` is what a kernel runs after load,
+ * `--as wat` the WebAssembly module that the embedded kernel makes of it.
  */
 export function disasm(): Command {
   return new Command('disasm')
@@ -25,13 +26,12 @@ export function disasm(): Command {
     .argument('<object>', 'a BPF object file')
     .argument('[program]', 'only this program (or function)')
     .addOption(
-      new Option('--as <form>', 'assembly, or the program as the kernel has it')
+      new Option('--as <form>', 'assembly, the program as the kernel has it, or WebAssembly')
         .choices(['asm', 'xlated', 'wat'])
         .default('asm'),
     )
     .action(async (path: string, name: string | undefined, { as }: { as: 'asm' | 'xlated' | 'wat' }) => {
-      if (as === 'wat') throw new CliError('there is no WebAssembly form yet: programs are interpreted', 1);
-      if (as === 'xlated') return printXlated(await openObject(path), name);
+      if (as !== 'asm') return printLoaded(await openObject(path), name, as);
       const object = await openForListing(path);
       if (
         name !== undefined &&
@@ -59,12 +59,19 @@ async function openForListing(path: string): Promise<Listed> {
   }
 }
 
-async function printXlated(object: OpenedObject, name: string | undefined): Promise<void> {
+async function printLoaded(
+  object: OpenedObject,
+  name: string | undefined,
+  as: 'xlated' | 'wat',
+): Promise<void> {
   const chosen = chooseProgram(object, name);
   for (const spec of Object.values(object.programs)) spec.autoload = spec === chosen;
   using kernel = embedded();
   using loaded = await object.load(kernel);
-  printProgram(loaded.programs[chosen.name].xlated, kernel.btf);
+  const program = loaded.programs[chosen.name];
+  if (as === 'xlated') printProgram(program.xlated, kernel.btf);
+  else if (program.wat === undefined) throw new CliError(`program '${chosen.name}' is interpreted`, 1);
+  else print(program.wat.trimEnd());
 }
 
 const KFUNC_CALL = 2;

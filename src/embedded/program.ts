@@ -12,6 +12,7 @@ import type { EmbeddedKernel } from './kernel.ts';
 import { PAGE_SIZE } from './layout.ts';
 import type { EmbeddedMap } from './maps/map.ts';
 import { RUNNABLE_PROGRAM_TYPES } from './runnable.ts';
+import { watOf } from './wat.ts';
 
 /** A program in the embedded kernel: verified, compiled or decoded, associated with its arena. */
 export class EmbeddedProgram implements LoadedProgram {
@@ -60,6 +61,11 @@ export class EmbeddedProgram implements LoadedProgram {
   /** Compiled by the JIT; undefined where the interpreter runs it. */
   get compiled(): Compiled | undefined {
     return this.#compiled;
+  }
+
+  /** What the JIT made of it, as text. */
+  get wat(): string | undefined {
+    return this.#compiled && watOf(this.verified, this.#compiled.translation);
   }
 
   get log(): string {

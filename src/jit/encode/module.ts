@@ -45,6 +45,13 @@ const WASM_PAGES = 65_536;
 const SHARED_WITH_MAXIMUM = 3;
 const SECTION = { custom: 0, type: 1, import: 2, function: 3, export: 7, code: 10 } as const;
 
+/** The imported memories and globals, by their numbers. */
+const MEMORY_NAMES = ['arena', 'memory'] as const;
+const GLOBALS = [
+  ['cpu', TYPE.i32],
+  ['userHigh', TYPE.i64],
+] as const;
+
 export class ModuleBuilder {
   readonly #types: Signature[] = [];
   readonly #typeKeys = new Map<string, number>();
@@ -109,7 +116,7 @@ export class ModuleBuilder {
 
   #writeImports(b: Bytes): void {
     b.unsigned(4 + this.#imports.length);
-    for (const name of ['arena', 'memory']) {
+    for (const name of MEMORY_NAMES) {
       b.name('kernel');
       b.name(name);
       b.byte(2);
@@ -117,10 +124,7 @@ export class ModuleBuilder {
       b.unsigned(WASM_PAGES);
       b.unsigned(WASM_PAGES);
     }
-    for (const [name, type] of [
-      ['cpu', TYPE.i32],
-      ['userHigh', TYPE.i64],
-    ] as const) {
+    for (const [name, type] of GLOBALS) {
       b.name('kernel');
       b.name(name);
       b.byte(3);
@@ -169,6 +173,16 @@ export class ModuleBuilder {
         });
       });
     });
+    for (const [subsection, all] of [
+      [6, MEMORY_NAMES],
+      [7, GLOBALS.map(([name]) => name)],
+    ] as const)
+      section(b, subsection, (names) => {
+        vector(names, all, (name, index) => {
+          names.unsigned(index);
+          names.name(name);
+        });
+      });
   }
 }
 
