@@ -40,7 +40,14 @@ const PAGE_SIZE = 4096;
 /** Above 2^46: below, the heap of JavaScript lies anywhere. */
 const START = 0x4010_0000_0000n;
 const PAGES = 2 ** 20;
-const ARENA = { type: 33, keySize: 0, valueSize: 0, maxEntries: PAGES, flags: 1 << 10, mapExtra: START };
+export const ARENA = {
+  type: 33,
+  keySize: 0,
+  valueSize: 0,
+  maxEntries: PAGES,
+  flags: 1 << 10,
+  mapExtra: START,
+};
 const PRESENT = [0, 1, PAGES - 1];
 
 /** What stands in a page before each run: no two neighbours alike, no two pages alike. */
@@ -73,8 +80,7 @@ export function openArena(engine: Engine): OpenArena {
   const open = (): Bench => {
     if (bench !== undefined) return bench;
     bench = engine.bench([ARENA]);
-    const arena = arenaOf(bench);
-    pages = new Map(PRESENT.map((page) => [page, pageBytes(arena, page)]));
+    pages = presentPages(arenaOf(bench));
     return bench;
   };
   return {
@@ -105,7 +111,11 @@ export function declareArenaCase(arena: OpenArena, { asm, runs = [], refused, ar
   });
 }
 
-/** A page's bytes, which programs see. */
+/** Makes the pages present that shall be. @returns their bytes, which programs see. */
+export function presentPages(arena: ArenaMap): Map<number, Uint8Array> {
+  return new Map(PRESENT.map((page) => [page, pageBytes(arena, page)]));
+}
+
 function pageBytes(arena: ArenaMap, page: number): Uint8Array {
   const { memory } = arena;
   const offset = arena.offsetOf(START + BigInt(page * PAGE_SIZE));

@@ -90,5 +90,12 @@ export const ENGINES = {
   /** The interpreter, looking at each access to kernel memory before it happens. */
   checked: embeddedEngine('interpreter', { checked: true }),
   jit: embeddedEngine('jit', { checked: false }),
+  /** The JIT without what makes its code fast. */
+  unoptimised: embeddedEngine('jit', {
+    checked: false,
+    jitOptions: { grouping: false, promotion: false, inlining: false, intrinsics: false, ranges: false },
+  }),
+  /** The JIT as it compiles loads when faults are reported. */
+  reporting: embeddedEngine('jit', { checked: false, faults: 'report' }),
   linux: { name: 'linux', open: () => new LinuxSession(), bench: linuxBench },
 } as const satisfies Record<string, Engine>;
