@@ -13,7 +13,9 @@ const open = (engine: 'interpreter' | 'jit') => {
   return kernel;
 };
 const kernels = { interpreter: open('interpreter'), jit: open('jit') };
-after(() => Object.values(kernels).forEach((kernel) => kernel.close()));
+after(() => {
+  for (const kernel of Object.values(kernels)) kernel.close();
+});
 
 let reported = 0;
 for (const [file, cases] of Object.entries(arenaCases())) {
