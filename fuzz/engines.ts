@@ -63,7 +63,9 @@ async function tryObject(seed: number): Promise<void> {
   if (difference === undefined) return;
   totals.differences++;
   const { program, run, what } = difference;
-  console.log(`\nDIFFERS: seed ${seed}, program ${program}, run ${run}, faults ${faults}\n  ${what}`);
+  console.log(
+    `\nDIFFERS: seed ${seed}, program ${program ?? '(not compiled)'}, run ${run}, faults ${faults}\n  ${what}`,
+  );
   if (values.save !== undefined) {
     mkdirSync(values.save, { recursive: true });
     writeFileSync(`${values.save}/${seed}.bpfasm`, textOf(object, object.programs));

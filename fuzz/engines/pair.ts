@@ -23,6 +23,11 @@ const ZEROES = new Uint8Array(PAGE);
 export type Engine = NonNullable<EmbeddedOptions['engine']>;
 const ENGINES: readonly Engine[] = ['interpreter', 'jit'];
 
+/** The JIT makes nothing of an object that the interpreter runs. */
+export class NotCompiled extends Error {
+  override name = 'NotCompiled';
+}
+
 /** A program runs longer than is worth waiting for. */
 export class NotCompared extends Error {
   override name = 'NotCompared';
@@ -54,7 +59,7 @@ export class Pair implements Disposable {
 
   /**
    * Loads into both what the verifier accepts.
-   * @param refused is told of each program that it does not.
+   * @param refused is told of each program that it does not. Rejects with NotCompiled.
    */
   static async open(
     object: OpenedObject,
@@ -73,7 +78,8 @@ export class Pair implements Disposable {
       return new Pair(sides);
     } catch (error) {
       for (const { kernel } of sides) kernel.close();
-      throw error;
+      if (sides.length === 0) throw error;
+      throw new NotCompiled(error instanceof Error ? error.stack : String(error), { cause: error });
     }
   }
 

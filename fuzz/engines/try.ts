@@ -6,7 +6,7 @@ import { anyBytes } from '../inputs.ts';
 import { Random } from '../random.ts';
 import { CONTEXT_BYTES, type EngineObject, generateForEngines, textOf } from './generate.ts';
 import { fill } from './inputs.ts';
-import { NotCompared, Pair } from './pair.ts';
+import { NotCompared, NotCompiled, Pair } from './pair.ts';
 
 /** Generated objects on both engines with random inputs; and the way from an object that shows a difference to a small one. */
 
@@ -19,7 +19,8 @@ export interface Setting {
 }
 
 export interface Difference {
-  readonly program: string;
+  /** Undefined when the object was not loaded. */
+  readonly program: string | undefined;
   readonly run: number;
   readonly what: string;
 }
@@ -41,7 +42,14 @@ export async function tryText(
   const compared: string[] = [];
   const skipped: string[] = [];
   const object = new OpenedObject(assembleObject(text, 'fuzz'), 'fuzz');
-  using pair = await Pair.open(object, options, (_, why) => skipped.push(why));
+  using opened = new DisposableStack();
+  let pair: Pair;
+  try {
+    pair = opened.use(await Pair.open(object, options, (_, why) => skipped.push(why)));
+  } catch (error) {
+    if (!(error instanceof NotCompiled)) throw error;
+    return { compared, skipped, difference: { program: undefined, run: 0, what: error.message } };
+  }
   prepare?.(pair);
   for (const program of Object.keys(pair.sides[0].load.programs)) {
     try {
@@ -79,22 +87,29 @@ export async function shrink(
   const shows = async (text: string) => {
     try {
       const found = (await tryIt(text)).difference;
-      return found?.program === difference.program && kindOf(found) === kindOf(difference);
+      return (
+        found !== undefined && found.program === difference.program && kindOf(found) === kindOf(difference)
+      );
     } catch (error) {
       if (error instanceof BpfError) return false;
       throw error;
     }
   };
-  const alone = textOf(
-    object,
-    object.programs.filter(({ name }) => name === difference.program),
-  );
-  return takeLines((await shows(alone)) ? alone : textOf(object, object.programs), shows);
+  let text = textOf(object, object.programs);
+  for (const each of object.programs) {
+    const alone = textOf(object, [each]);
+    if (difference.program !== undefined && difference.program !== each.name) continue;
+    if (!(await shows(alone))) continue;
+    text = alone;
+    break;
+  }
+  return takeLines(text, shows);
 }
 
-/** Values change while a program becomes smaller; what is different does not. */
+/** Values and places change while a program becomes smaller; what is different does not. */
 function kindOf({ what }: Difference): string {
-  return what.split(/[:,]/)[0];
+  const [line] = what.split('\n');
+  return line.replace(/(, bytes \d.*)?: interpreter .*|"[^"]*"|@?[+\d]+/g, '');
 }
 
 /** A frame is written before it is read, and must stay so: constants that a function begins with. */
