@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import type { JitOptions } from '../src/jit/index.ts';
 import { textOf } from './engines/generate.ts';
 import { type Setting, shrink, trySeed, tryText } from './engines/try.ts';
 
@@ -15,6 +16,15 @@ const USAGE = `usage: npm run fuzz:engines -- [--count N] [--seed S] [--runs R] 
   --faults MODE  off or report; by default each for half of the objects
   --most M       differences after which it stops (1); each is shown with the smallest program that has it
   --save DIR     writes the objects that differ, as they were generated`;
+
+/** Those that can be switched off without changing what a program does. */
+const OPTIMISATIONS = [
+  'grouping',
+  'promotion',
+  'inlining',
+  'intrinsics',
+  'ranges',
+] as const satisfies readonly (keyof JitOptions)[];
 
 /** In an object: what they share is paid for once. */
 const PROGRAMS = 8;
@@ -53,7 +63,9 @@ function count1(table: Map<string, number>, key: string): void {
 
 async function tryObject(seed: number): Promise<void> {
   const faults = mode === 'both' ? (seed % 2 === 0 ? 'off' : 'report') : (mode as 'off' | 'report');
-  const setting: Setting = { options: { faults }, runs };
+  // One object in eight is compiled without one of the optimisations.
+  const without = seed % 8 === 7 ? { [OPTIMISATIONS[(seed >> 3) % OPTIMISATIONS.length]]: false } : {};
+  const setting: Setting = { options: { faults, jitOptions: without }, runs };
   const { object, compared, skipped: why, difference } = await trySeed(seed, PROGRAMS, setting);
   totals.tried += object.programs.length;
   totals.compared += compared.length;
@@ -63,16 +75,22 @@ async function tryObject(seed: number): Promise<void> {
   if (difference === undefined) return;
   totals.differences++;
   const { program, run, what } = difference;
-  console.log(
-    `\nDIFFERS: seed ${seed}, program ${program ?? '(not compiled)'}, run ${run}, faults ${faults}\n  ${what}`,
-  );
+  const options = `faults ${faults}${Object.keys(without).map((each) => `, without ${each}`)}`;
+  console.log(`\nDIFFERS: seed ${seed}, program ${program ?? '(not compiled)'}, run ${run}, ${options}`);
+  console.log(`  ${what}`);
   if (values.save !== undefined) {
     mkdirSync(values.save, { recursive: true });
     writeFileSync(`${values.save}/${seed}.bpfasm`, textOf(object, object.programs));
   }
   const tryIt = (text: string) => tryText(text, seed, setting);
   const small = await shrink(object, difference, tryIt);
-  console.log(`the smallest program that shows it: ${(await tryIt(small)).difference?.what}\n${small}`);
+  console.log(`the smallest program that shows it: ${(await tryIt(small)).difference?.what}`);
+  for (const each of OPTIMISATIONS) {
+    const jitOptions = { ...without, [each]: false };
+    const { difference: left } = await tryText(small, seed, { ...setting, options: { faults, jitOptions } });
+    if (left === undefined) console.log(`without ${each} it does not`);
+  }
+  console.log(small);
 }
 
 console.log(`seed ${first}`);

@@ -65,6 +65,13 @@ it('all may_goto of a frame share its iterations', () => {
   assert.equal(limited.run(text).r0, 1_000n);
 });
 
+it('a may_goto that leads to what follows anyway uses up no iteration', () => {
+  using limited = new TestKernel([], { mayGoto: { iterations: 1_000 } });
+  const text =
+    'r0 = 0; may_goto next; next: l: may_goto out; r0 += 1; goto l; out: may_goto end; r0 = 0; end: exit';
+  assert.equal(limited.run(text).r0, 1_000n);
+});
+
 it('a frame has 250 ms for its may_goto, wherever they stand', () => {
   const start = performance.now();
   const text = 'r0 = 0; l: may_goto out; r0 += 1; goto l; out: may_goto end; r0 = 0; end: exit';

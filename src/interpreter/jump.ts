@@ -50,7 +50,9 @@ function jumpIfSet(width: 32 | 64): Handler {
   };
 }
 
+/** One that leads to what follows anyway decides nothing and uses nothing up: Linux takes it out (opt_remove_nops). */
 function mayGoto(machine: Machine, pc: number): number {
+  if (machine.code.off[pc] === 0) return pc + 1;
   if (machine.mayGoto === 0) {
     const { loopBudget } = machine.environment;
     machine.deadline = loopBudget.refill(machine.deadline);

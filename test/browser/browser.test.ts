@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import * as api from '../../src/browser.ts';
-import { exercise } from './exercise.ts';
+import { type Exercised, exercise } from './exercise.ts';
 import { type Site, serve } from './server.ts';
 import type { Request } from './worker.ts';
 
@@ -68,6 +68,7 @@ describe('in Chromium', { skip: CHROMIUM === undefined }, () => {
   for (const engine of ['interpreter', 'jit'] as const) {
     it(`list and hash table give in a worker and on the main thread what they give in Node: ${engine}`, async () => {
       const expected = await inNode(engine);
+      assert.equal(expected.list.isCompiled, engine === 'jit');
       assert.deepEqual(await inWorker({ exercise: engine }), expected);
       assert.deepEqual(await onMainThread({ exercise: engine }), expected);
     });
@@ -79,6 +80,6 @@ describe('in Chromium', { skip: CHROMIUM === undefined }, () => {
 });
 
 /** As it looks once it has gone from thread to thread. */
-async function inNode(engine: 'jit' | 'interpreter'): Promise<unknown> {
+async function inNode(engine: 'jit' | 'interpreter'): Promise<Exercised> {
   return structuredClone(await exercise(api, fromPrograms, engine));
 }

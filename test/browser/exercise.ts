@@ -58,8 +58,21 @@ function chain(first: Node | null): Node[] {
   return nodes;
 }
 
+/** What an object's programs gave. */
+interface Ran {
+  readonly isCompiled: boolean;
+  readonly steps: readonly unknown[];
+  readonly statistics: unknown;
+}
+
+export interface Exercised {
+  readonly list: Ran;
+  readonly table: Ran;
+  readonly refusal: unknown;
+}
+
 /** All that the list and the hash table give on one engine, and what a program that is refused is told. */
-export async function exercise(api: typeof Api, read: Read, engine: Engine): Promise<unknown> {
+export async function exercise(api: typeof Api, read: Read, engine: Engine): Promise<Exercised> {
   const list = await run(api, read, engine, 'arena_list', { cnt: LIST_VALUES }, ({ globals }) =>
     chain(globals.list_head.first).map(({ value }) => String(value)),
   );
@@ -78,7 +91,7 @@ async function run(
   name: string,
   globals: Record<string, number>,
   walk: (loaded: Api.LoadedObject) => unknown,
-): Promise<unknown> {
+): Promise<Ran> {
   const object = await api.open(await read(`${name}.bpf.o`), { name });
   object.maps.arena.mapExtra = ARENA_ADDRESS;
   Object.assign(object.globals, globals);
@@ -88,7 +101,9 @@ async function run(
     const { retval, faults } = loaded.programs[program].run();
     return { program, retval, faults, walk: walk(loaded), globals: loaded.readGlobals() };
   });
-  return { steps, statistics: loaded.arena?.statistics };
+  const programs = Object.values(loaded.programs);
+  const isCompiled = programs.every((each) => 'compiled' in each && each.compiled !== undefined);
+  return { isCompiled, steps, statistics: loaded.arena?.statistics };
 }
 
 async function refusal(api: typeof Api, engine: Engine): Promise<unknown> {
