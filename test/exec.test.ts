@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { text } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { assembleInstructions } from '../src/isa/assembler.ts';
@@ -47,4 +48,10 @@ describe('bpf-arena exec', () => {
       assert.match(status === 0 ? run.stdout : run.stderr, out);
       assert.equal(status === 0 ? run.stderr : run.stdout, '');
     });
+
+  it('needs no more than a line: stdin may stay open', { timeout: 60_000 }, async () => {
+    const child = spawn(process.execPath, ['bin/bpf-arena.js', 'exec'], { cwd: ROOT });
+    child.stdin.write(`${MINUS_ONE}\n`);
+    assert.equal(await text(child.stdout), 'ffffffffffffffff\n');
+  });
 });

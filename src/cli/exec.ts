@@ -1,4 +1,3 @@
-import { text } from 'node:stream/consumers';
 import { Command } from 'commander';
 import { decode, embedded, FormatError, type Instruction, runRaw } from '../index.ts';
 import { parseHex } from './input.ts';
@@ -18,10 +17,21 @@ export function exec(): Command {
 
 async function runExec(memory = '', { interpreter }: { interpreter?: true }): Promise<void> {
   const bytes = parseHex(memory, 'the memory');
-  const insns = instructions(parseHex(await text(process.stdin), 'the program'));
+  const insns = instructions(parseHex(await firstLine(process.stdin), 'the program'));
   using kernel = embedded({ engine: interpreter ? 'interpreter' : 'jit' });
   const { r0 } = runRaw(kernel, insns, bytes);
   print(r0.toString(16));
+}
+
+/** The first line that is not blank: who sends it need not close the stream. */
+async function firstLine(input: AsyncIterable<Buffer>): Promise<string> {
+  let text = '';
+  for await (const chunk of input) {
+    text += chunk.toString('latin1');
+    const line = chunk.includes('\n') ? /^\s*(\S.*)\n/.exec(text) : null;
+    if (line !== null) return line[1];
+  }
+  return text;
 }
 
 function instructions(bytes: Uint8Array): Instruction[] {
