@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { compareObject } from '../fuzz/engines/objects.ts';
-import { FormatError } from '../src/errors.ts';
+import { BpfError } from '../src/errors.ts';
 import { compile, missing, sourcesWith, unpack } from './selftests/sources.ts';
 
 /**
@@ -48,7 +48,12 @@ for (const path of objects()) {
   const name = basename(path).replace(/(\.bpf)?\.o$/, '');
   for (const faults of ['off', 'report'] as const) {
     try {
-      const { compared, skipped, difference } = await compareObject(readFileSync(path), name, { faults });
+      const { compared, skipped, difference } = await compareObject(
+        readFileSync(path),
+        name,
+        { faults },
+        values.selftests,
+      );
       totals.compared += compared.length;
       totals.skipped += skipped.size;
       if (values.list)
@@ -58,7 +63,7 @@ for (const path of objects()) {
       totals.differences++;
       console.log(`DIFFERS  ${name} ${difference.program}, faults ${faults}: ${difference.what}`);
     } catch (error) {
-      if (!(error instanceof FormatError)) throw new Error(name, { cause: error });
+      if (!(error instanceof BpfError)) throw new Error(name, { cause: error });
       if (values.list) console.log(`not opened: ${name}: ${error.message}`);
     }
   }

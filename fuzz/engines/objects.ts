@@ -5,7 +5,7 @@ import { opcode } from '../../src/isa/opcodes.ts';
 import { annotationsOf } from '../../src/object/annotations.ts';
 import { MAP_TYPES } from '../../src/object/map-types.ts';
 import { OpenedObject } from '../../src/opened.ts';
-import { NotCompared, Pair } from './pair.ts';
+import { NotCompared, NotCompiled, Pair } from './pair.ts';
 
 /** Objects that somebody wrote, on both engines: their programs run in order, and after each all must look the same. */
 
@@ -26,26 +26,39 @@ export interface ObjectCompared {
   readonly difference?: { readonly program: string; readonly what: string };
 }
 
+/**
+ * @param all takes also programs that are not loaded by default, and those of types that are not run here, as syscall
+ * programs: most of what tests verifiers is accepted as one.
+ */
 export async function compareObject(
   bytes: Uint8Array,
   name: string,
   options: EmbeddedOptions = {},
+  all = false,
 ): Promise<ObjectCompared> {
   const skipped = new Map<string, string>();
   const compared: string[] = [];
-  const object = open(bytes, name);
+  const object = open(bytes, name, all);
   for (const program of Object.values(object.programs)) {
-    const why = program.autoload ? await unrunnable(bytes, name, program.name) : 'not loaded by default';
+    const why = program.autoload ? await unrunnable(bytes, name, program.name, all) : 'not loaded by default';
     if (why !== undefined) skipped.set(program.name, why);
     program.autoload = why === undefined;
   }
   if (skipped.size === Object.keys(object.programs).length) return { compared, skipped };
-  using pair = await Pair.open(object, {
+  const settings = {
     mayGoto: { iterations: MAY_GOTO },
     instructionBudget: 2 ** 30,
     checked: false,
     ...options,
-  });
+  };
+  using opened = new DisposableStack();
+  let pair: Pair;
+  try {
+    pair = opened.use(await Pair.open(object, settings));
+  } catch (error) {
+    if (!(error instanceof NotCompiled)) throw error;
+    return { compared, skipped, difference: { program: '(not compiled)', what: error.message } };
+  }
   for (const program of Object.keys(pair.sides[0].load.programs)) {
     try {
       const { contextBytes } = pair.sides[0].load.programs[program].verified.facts;
@@ -60,20 +73,34 @@ export async function compareObject(
   return { compared, skipped };
 }
 
-function open(bytes: Uint8Array, name: string): OpenedObject {
+function open(bytes: Uint8Array, name: string, all: boolean): OpenedObject {
   const object = new OpenedObject(bytes, name);
   for (const map of Object.values(object.maps))
     if (map.type === MAP_TYPES.arena) map.mapExtra ||= ARENA_ADDRESS;
   for (const program of Object.values(object.programs)) {
     const flags = object.btf && annotationsOf(object.btf, program.name)?.flags;
     if (flags !== undefined) program.flags = flags;
+    if (!all) continue;
+    program.autoload = true;
+    if (!RUNNABLE_PROGRAM_TYPES.includes(program.type))
+      Object.assign(program, {
+        type: 'syscall',
+        attachType: undefined,
+        attachTo: undefined,
+        sleepable: true,
+      });
   }
   return object;
 }
 
 /** Why a program, alone in its object, cannot be run here, or not twice alike. */
-async function unrunnable(bytes: Uint8Array, name: string, program: string): Promise<string | undefined> {
-  const object = open(bytes, name);
+async function unrunnable(
+  bytes: Uint8Array,
+  name: string,
+  program: string,
+  all: boolean,
+): Promise<string | undefined> {
+  const object = open(bytes, name, all);
   for (const each of Object.values(object.programs)) each.autoload = each.name === program;
   const kernel = new EmbeddedKernel({ engine: 'interpreter' });
   try {
