@@ -26,7 +26,11 @@ export type Lookup = 'none' | 'present' | 'writable';
 export interface Group {
   readonly first: ArenaAccess;
   readonly members: readonly ArenaAccess[];
-  /** Bytes that all of them together reach, counted from the first one's base register: from, and one past the last. */
+  /**
+   * Bytes that all of them together reach, counted from the first one's base register: from, and one past the last. What
+   * the other bases point to is among them: a base that stays in the page has not wrapped around at 4 GiB, where adding
+   * up distances would be wrong.
+   */
   readonly from: number;
   readonly to: number;
 }
@@ -109,8 +113,9 @@ function split(found: readonly { access: ArenaAccess; place: Place }[]): Group[]
     const rest: typeof open = [];
     for (const each of open) {
       const { access } = each;
-      const at = access.off + each.place.offset - place.offset;
-      const wider = { from: Math.min(from, at), to: Math.max(to, at + access.size) };
+      const base = each.place.offset - place.offset;
+      const at = base + access.off;
+      const wider = { from: Math.min(from, base, at), to: Math.max(to, base + 1, at + access.size) };
       if (wider.to - wider.from > WIDEST || wider.to > WIDEST || wider.from < -WIDEST) rest.push(each);
       else {
         ({ from, to } = wider);
