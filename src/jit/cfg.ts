@@ -10,6 +10,8 @@ import { opcode } from '../isa/opcodes.ts';
 
 export interface CodeNode {
   readonly kind: 'code';
+  /** Which of the functions that were put together it belongs to: see unit.ts. */
+  readonly frame: number;
   /** First slot, and one past the last one. */
   readonly start: number;
   readonly end: number;
@@ -30,7 +32,24 @@ export interface DispatchNode {
   readonly next: number[];
 }
 
-export type Node = CodeNode | EnterNode | DispatchNode;
+/** A function that was put into its caller begins: its arguments are handed over. */
+export interface InlineNode {
+  readonly kind: 'inline';
+  readonly frame: number;
+  readonly caller: number;
+  readonly next: number[];
+}
+
+/** Goes on after a may_goto whose iterations may be used up: to where the jump leads, or to where it does not. */
+export interface RefillNode {
+  readonly kind: 'refill';
+  readonly frame: number;
+  /** The slot of the may_goto. */
+  readonly at: number;
+  readonly next: number[];
+}
+
+export type Node = CodeNode | EnterNode | DispatchNode | InlineNode | RefillNode;
 
 /** Node 0 is where the function is entered. */
 export type Graph = readonly Node[];
@@ -78,6 +97,6 @@ export function controlFlow(
     if (target !== undefined) ways.push(target);
     if (kind !== 'exit' && kind !== 'goto' && after < end) ways.push(after);
     const next = [...new Set(ways.map((slot) => nodeAt[slot - start]).filter((node) => node >= 0))];
-    return { kind: 'code', start: first, end: after, next };
+    return { kind: 'code', frame: 0, start: first, end: after, next };
   });
 }

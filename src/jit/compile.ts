@@ -1,12 +1,12 @@
-import { BPF_PSEUDO_CALL, MAX_BPF_REG, opcode } from '../isa/opcodes.ts';
+import { BPF_PSEUDO_CALL, opcode } from '../isa/opcodes.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import { ARGUMENT_TYPE, RESULT_TYPES } from './emit/call.ts';
-import { type Callees, Emitter, type Frame } from './emit/emitter.ts';
-import { emitFunction } from './emit/function.ts';
+import type { Callees } from './emit/emitter.ts';
 import { CHECK, checkFunction, MISALIGNED, misalignedFunction } from './emit/runtime.ts';
+import { argumentRegisters, Versions } from './emit/versions.ts';
 import { Code, type MemoryIndex } from './encode/code.ts';
 import { type EncodedModule, ModuleBuilder, type Signature } from './encode/module.ts';
-import { OP, TYPE, type ValueType } from './encode/opcodes.ts';
+import { OP, TYPE } from './encode/opcodes.ts';
 import { type FunctionPlan, planFunctions } from './plan.ts';
 import type { CallOut, JitOptions, Target } from './target.ts';
 
@@ -149,50 +149,19 @@ class Translator implements Callees {
   }
 
   #define(number: number): void {
-    const plan = this.#plans[number];
-    const registers = argumentRegisters(plan);
-    const params: ValueType[] = registers.map(() => TYPE.i64);
-    if (plan.needsFrame) params.push(TYPE.i32);
-    const code = new Code(params.length);
-    const locals = Array.from({ length: MAX_BPF_REG - 1 }, (_, register) => {
-      const parameter = registers.indexOf(register);
-      return parameter >= 0 ? parameter : code.local(TYPE.i64);
-    });
-    const frame: Frame = {
-      plan,
-      registers: locals,
-      cells: new Map(),
-      depth: 0,
-      exit: undefined,
-      loop: plan.hasMayGoto ? { count: code.local(TYPE.i32), deadline: code.local(TYPE.f64) } : undefined,
-      choice: undefined,
-    };
-    const emitter = new Emitter(
+    const versions = new Versions(
       {
-        code,
         program: this.#program,
         target: this.#target,
         options: this.#options,
         callees: this,
         plans: this.#plans,
-        framePointer: plan.needsFrame ? registers.length : undefined,
+        module: this.#module,
       },
-      frame,
-    );
-    emitter.prologue();
-    emitFunction(emitter);
-    const names = new Array<string>(params.length + code.locals.length).fill('');
-    locals.forEach((local, register) => {
-      names[local] = `r${register}`;
-    });
-    if (plan.needsFrame) names[registers.length] = 'fp';
-    this.#module.define(
+      number,
       this.subprogram(number),
-      plan.name,
-      { params, results: [TYPE.i64] },
-      code,
-      names.map((name, local) => name || `t${local}`),
     );
+    versions.define();
   }
 
   /** What JavaScript calls: makes the context a pointer. */
@@ -217,9 +186,4 @@ class Translator implements Callees {
     if (result === TYPE.i32) code.op(OP.i32_wrap_i64);
     return code;
   }
-}
-
-/** The registers that a function takes as arguments, in order. */
-function argumentRegisters({ args }: FunctionPlan): number[] {
-  return [1, 2, 3, 4, 5].filter((register) => (args & (1 << register)) !== 0);
 }

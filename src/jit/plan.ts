@@ -2,9 +2,7 @@ import { isLdImm64, slots } from '../isa/instruction.ts';
 import { BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, BPF_REG_10, opcode } from '../isa/opcodes.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import { controlFlow, type Graph } from './cfg.ts';
-import { reducible } from './reducible.ts';
 import { type Cell, ownStackAccess, promotedCells } from './stack-slots.ts';
-import { structure, type Token } from './structure.ts';
 import type { JitOptions } from './target.ts';
 
 /**
@@ -16,7 +14,6 @@ export interface FunctionPlan {
   readonly number: number;
   readonly name: string;
   readonly graph: Graph;
-  readonly tokens: readonly Token[];
   readonly cells: ReadonlyMap<number, Cell>;
   /** Which of r1 to r5 it reads: a bit a register. */
   readonly args: number;
@@ -29,8 +26,6 @@ export interface FunctionPlan {
   needsFrame: boolean;
   /** Every call of it is replaced by its body. */
   inlined: boolean;
-  /** How many frames deep the bodies in it go. */
-  inlineDepth: number;
 }
 
 /** Instructions up to which a function is inlined wherever it is called. */
@@ -55,7 +50,6 @@ export function planFunctions(program: VerifiedProgram, options: JitOptions): re
       plan.needsFrame ||= inner.needsFrame;
       if (!inner.inlined) continue;
       grown[number] += grown[callee];
-      plan.inlineDepth = Math.max(plan.inlineDepth, 1 + inner.inlineDepth);
     }
     const limit = calls[number] === 1 ? ONCE : SMALL;
     plan.inlined =
@@ -69,7 +63,7 @@ export function planFunctions(program: VerifiedProgram, options: JitOptions): re
   return plans;
 }
 
-/** Too much was put into a function: this one is called after all. Frames are then counted too deep, which is harmless. */
+/** Too much was put into a function: this one is called after all. */
 function undoInlining(plans: readonly FunctionPlan[], number: number): void {
   plans[number].inlined = false;
 }
@@ -77,7 +71,7 @@ function undoInlining(plans: readonly FunctionPlan[], number: number): void {
 function planFunction(program: VerifiedProgram, options: JitOptions, number: number): FunctionPlan {
   const { insns, facts, subprograms } = program;
   const { name, start, end } = subprograms[number];
-  const graph = reducible(controlFlow(insns, facts.seen, start, end));
+  const graph = controlFlow(insns, facts.seen, start, end);
   const cells =
     options.promotion === false ? new Map<number, Cell>() : promotedCells(graph, insns, facts, number);
   const callees: number[] = [];
@@ -104,7 +98,6 @@ function planFunction(program: VerifiedProgram, options: JitOptions, number: num
     number,
     name,
     graph,
-    tokens: graph.length === 0 ? [] : structure(graph),
     cells,
     args: program.argumentsRead(number),
     hasMayGoto,
@@ -112,7 +105,6 @@ function planFunction(program: VerifiedProgram, options: JitOptions, number: num
     size,
     needsFrame,
     inlined: false,
-    inlineDepth: 0,
   };
 }
 

@@ -21,7 +21,7 @@ function anyGraph(next: (below: number) => number): CodeNode[] {
   const count = 2 + next(12);
   return Array.from({ length: count }, (_, i): CodeNode => {
     const edges = [next(count), next(count)].slice(0, next(8) === 0 ? 0 : 1 + next(2));
-    return { kind: 'code', start: i, end: i + 1, next: [...new Set(edges)] };
+    return { kind: 'code', frame: 0, start: i, end: i + 1, next: [...new Set(edges)] };
   });
 }
 
@@ -125,7 +125,7 @@ it('nests by the logarithm of the length, not by the length', () => {
   const count = 20_000;
   const chain = Array.from({ length: count }, (_, i): CodeNode => {
     const next = i === count - 1 ? [] : i % 3 === 2 ? [i + 1] : [Math.min(count - 1, i + 2), i + 1];
-    return { kind: 'code', start: i, end: i + 1, next };
+    return { kind: 'code', frame: 0, start: i, end: i + 1, next };
   });
   let depth = 0;
   let deepest = 0;

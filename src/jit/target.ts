@@ -100,6 +100,8 @@ export interface JitOptions {
   readonly straddleChecks?: boolean;
   /** One check for several accesses through a pointer. */
   readonly grouping?: boolean;
+  /** Code that relies on its checks is apart from code that does not. */
+  readonly versions?: boolean;
   /** Stack slots become locals. */
   readonly promotion?: boolean;
   /** Small static functions are inlined. */

@@ -27,14 +27,8 @@ const NEAR = 256;
 /** Numbers that `check` and the import `fault` know an access's kind by. */
 export const ACCESS_KIND = { load: 0, acquire: 0, store: 1, atomic: 2 } as const;
 
-/** How the accesses of the current run are checked. */
-export type Mode =
-  /** Each on its own. */
-  | 'single'
-  /** A group's check has passed. */
-  | 'checked'
-  /** A group's check has failed. */
-  | 'slow';
+/** How an access is checked: on its own, or not at all since a check for it and others has passed. */
+export type Mode = 'single' | 'checked';
 
 /**
  * Emits an access: `fast` emits it with the address on the stack, given the offset that is still to be added; `absent`
@@ -53,10 +47,6 @@ export function emitArenaAccess(
     fast(pushNear(e, access));
     return;
   }
-  if (mode === 'slow') {
-    emitSlow(e, access, fast, absent);
-    return;
-  }
   const check = e.options.straddleChecks !== false;
   const bits = e.options.ranges === false ? 0 : zeroBits;
   const mask = access.size - 1;
@@ -68,39 +58,58 @@ export function emitArenaAccess(
     fast(0);
     return;
   }
+  const out = e.exits.failedCheck(e.frame.index, access.at);
+  if (out !== undefined) {
+    emitChecked(e, access, { stays, aligned: aligned || !check, lookup }, () => code.brIfOut(out), fast);
+    return;
+  }
   const done = code.block();
   const slow = code.block();
+  emitChecked(e, access, { stays, aligned: aligned || !check, lookup }, () => code.brIf(slow, false), fast);
+  code.br(done);
+  code.end();
+  emitSlow(e, access, fast, absent);
+  code.end();
+}
+
+/** Emits an access behind its checks; `leave` emits the branch for when the condition on the stack says that one failed. */
+function emitChecked(
+  e: Emitter,
+  access: ArenaAccess,
+  known: { stays: boolean; aligned: boolean; lookup: Lookup },
+  leave: () => void,
+  fast: (offset: number) => void,
+): void {
+  const { code } = e;
+  const { stays, aligned, lookup } = known;
+  const mask = access.size - 1;
   const address = e.scratch;
   const isNear = !stays && access.off >= 0 && access.off <= NEAR;
   if (isNear) {
     e.getLow(access.base);
     code.set(address);
     emitPageBounds(e, address, access.off, access.off + access.size);
-    code.brIf(slow, false);
+    leave();
   } else {
     if (!stays) {
       emitLeavesWindow(e, access);
-      code.brIf(slow, false);
+      leave();
     }
     pushAddress(e, access);
     code.set(address);
-    if (mask !== 0 && !aligned && check) {
+    if (mask !== 0 && !aligned) {
       code.get(address);
       code.i32(mask);
       code.op(OP.i32_and);
-      code.brIf(slow, false);
+      leave();
     }
   }
   if (lookup !== 'none') {
     emitLookup(e, address, lookup);
-    code.brIf(slow, false);
+    leave();
   }
   code.get(address);
   fast(isNear ? access.off : 0);
-  code.br(done);
-  code.end();
-  emitSlow(e, access, fast, absent);
-  code.end();
 }
 
 /** What accesses have to look up together. */
@@ -124,18 +133,18 @@ function emitLeavesWindow(e: Emitter, { base, off, size }: ArenaAccess): void {
   }
 }
 
-/** Branches to `slow` where not all accesses of a group may go ahead. */
-export function emitGroupCheck(e: Emitter, group: Group, slow: Parameters<Emitter['code']['brIf']>[0]): void {
+/** Leaves by the block number `out` where not all accesses of a group may go ahead. */
+export function emitGroupCheck(e: Emitter, group: Group, out: number): void {
   const { code } = e;
   const base = e.scratch;
   e.getLow(group.first.base);
   code.set(base);
   emitPageBounds(e, base, group.from, group.to);
-  code.brIf(slow, false);
+  code.brIfOut(out);
   const lookup = lookupOf(e, group.members);
   if (lookup === 'none') return;
   emitLookup(e, base, lookup);
-  code.brIf(slow, false);
+  code.brIfOut(out);
 }
 
 /** Pushes whether some byte from `from` up to `to`, counted from a base, lies in another page than the base. */

@@ -2,11 +2,12 @@ import type { Instruction } from '../../isa/instruction.ts';
 import { BPF_REG_10 } from '../../isa/opcodes.ts';
 import type { VerifiedProgram } from '../../verifier/result.ts';
 import { alignments } from '../alignment.ts';
-import type { Code, Label } from '../encode/code.ts';
+import type { Code } from '../encode/code.ts';
 import { USER_HIGH } from '../encode/module.ts';
 import { OP, TYPE } from '../encode/opcodes.ts';
 import type { FunctionPlan } from '../plan.ts';
 import type { CallOut, JitOptions, Target } from '../target.ts';
+import type { Unit } from '../unit.ts';
 
 /**
  * What all parts of the third stage share: where BPF registers and stack slots of the function that is being written live.
@@ -14,21 +15,31 @@ import type { CallOut, JitOptions, Target } from '../target.ts';
  * own for r1 to r9. r0 is one for all: a call leaves its result there.
  */
 
-/** One BPF function inside a WebAssembly function. */
+/** One BPF function inside a WebAssembly function, with the locals of its variables. */
 export interface Frame {
+  readonly index: number;
   readonly plan: FunctionPlan;
   /** Locals of r0 to r9. */
   readonly registers: readonly number[];
   /** Locals of promoted stack slots, by offset from the frame pointer. */
-  readonly cells: Map<number, number>;
+  readonly cells: ReadonlyMap<number, number>;
   /** Frames around it in the same WebAssembly function. */
   readonly depth: number;
-  /** Where `exit` goes; undefined where it returns. */
-  readonly exit: Label | undefined;
   /** What is left for its may_goto, and until when they may go on. */
   readonly loop: { readonly count: number; readonly deadline: number } | undefined;
-  /** The choice that a dispatch node reads. */
-  choice: number | undefined;
+}
+
+/** How a version of a unit goes on where it cannot. */
+export interface Exits {
+  /**
+   * Where an arena access fails its check: the number of the block to leave for; undefined where this version checks
+   * everything itself.
+   */
+  failedCheck(frame: number, at: number): number | undefined;
+  /** Where a may_goto has no iterations left, likewise; undefined where this version refills them itself. */
+  exhausted(frame: number, at: number): number | undefined;
+  /** Goes over to the version that begins behind a may_goto; undefined where there is none. */
+  goOnBehind: ((frame: number, at: number) => void) | undefined;
 }
 
 /** Functions of the module that code may call, by what they are. */
@@ -55,18 +66,36 @@ export class Emitter {
   readonly options: JitOptions;
   readonly callees: Callees;
   readonly plans: readonly FunctionPlan[];
+  readonly unit: Unit;
+  readonly frames: readonly Frame[];
+  readonly exits: Exits;
   frame: Frame;
+  /** Local of each variable. */
+  readonly locals: readonly number[];
   /** Local that holds the frame pointer of the outermost frame, as an offset into kernel memory; i32. */
   readonly framePointer: number | undefined;
   /** Local that holds the lowest address of all frames of this function: what stack accesses count from. */
   #stackBase: number | undefined;
   readonly #deepest: number;
   #scratch: number | undefined;
+  #choice: number | undefined;
+  #credit: number | undefined;
   readonly #alignments = new Map<FunctionPlan, ReturnType<typeof alignments>>();
 
   constructor(
-    context: Pick<Emitter, 'code' | 'program' | 'target' | 'options' | 'callees' | 'plans' | 'framePointer'>,
-    frame: Frame,
+    context: Pick<
+      Emitter,
+      | 'code'
+      | 'program'
+      | 'target'
+      | 'options'
+      | 'callees'
+      | 'plans'
+      | 'framePointer'
+      | 'unit'
+      | 'locals'
+      | 'exits'
+    >,
   ) {
     this.code = context.code;
     this.program = context.program;
@@ -76,14 +105,42 @@ export class Emitter {
     this.callees = context.callees;
     this.plans = context.plans;
     this.framePointer = context.framePointer;
-    this.frame = frame;
-    this.#deepest = frame.plan.inlineDepth;
+    this.unit = context.unit;
+    this.locals = context.locals;
+    this.exits = context.exits;
+    this.#deepest = context.unit.deepest;
+    const { locals } = this;
+    this.frames = context.unit.frames.map(({ plan, depth, registers, cells, loop }, index) => ({
+      index,
+      plan,
+      depth,
+      registers: registers.map((variable) => locals[variable]),
+      cells: new Map([...cells].map(([offset, variable]) => [offset, locals[variable]])),
+      loop: loop && { count: locals[loop.count], deadline: locals[loop.deadline] },
+    }));
+    this.frame = this.frames[0];
+  }
+
+  /** The local that a dispatch node reads its choice from. */
+  get choice(): number {
+    this.#choice ??= this.code.local(TYPE.i32);
+    return this.#choice;
+  }
+
+  set choice(local: number) {
+    this.#choice = local;
   }
 
   /** An i32 local for values that live no longer than the emission of one access. */
   get scratch(): number {
     this.#scratch ??= this.code.local(TYPE.i32);
     return this.#scratch;
+  }
+
+  /** The local that counts how often the version that checks everything still stays in itself. */
+  get credit(): number {
+    this.#credit ??= this.code.local(TYPE.i32);
+    return this.#credit;
   }
 
   /** Called once, before the first instruction. */
@@ -161,14 +218,7 @@ export class Emitter {
 
   /** The local that a stack slot of the current frame lives in; undefined where it lives in memory. */
   cell(offset: number): number | undefined {
-    const { plan, cells } = this.frame;
-    if (!plan.cells.has(offset)) return undefined;
-    let local = cells.get(offset);
-    if (local === undefined) {
-      local = this.code.local(TYPE.i64);
-      cells.set(offset, local);
-    }
-    return local;
+    return this.frame.cells.get(offset);
   }
 
   /** Low bits of a register that are surely 0 before an instruction of the current frame. */

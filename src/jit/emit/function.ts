@@ -1,61 +1,52 @@
 import { slots } from '../../isa/instruction.ts';
 import { BPF_PSEUDO_CALL, opcode } from '../../isa/opcodes.ts';
-import type { CodeNode } from '../cfg.ts';
+import type { CodeNode, Graph, InlineNode } from '../cfg.ts';
 import type { Label } from '../encode/code.ts';
-import { OP, TYPE } from '../encode/opcodes.ts';
+import { OP } from '../encode/opcodes.ts';
 import { type Group, groupsOf } from '../groups.ts';
-import type { FunctionPlan } from '../plan.ts';
+import { reducible } from '../reducible.ts';
+import { structure } from '../structure.ts';
 import { emitAlu } from './alu.ts';
 import { emitGroupCheck, lookupOf, type Mode } from './arena.ts';
 import { emitAtomic } from './atomic.ts';
 import { emitCallOut } from './call.ts';
-import type { Emitter, Frame } from './emitter.ts';
-import { emitBranch, emitIf, lastSlot } from './jump.ts';
+import type { Emitter } from './emitter.ts';
+import { emitBranch, emitIf, emitRefill, lastSlot } from './jump.ts';
 import { emitLoad, emitStore } from './memory.ts';
 
-/**
- * Third stage: the tokens of a function become code. Between two calls the instructions of a node stand twice where
- * accesses are checked in groups: once as they run when the checks have passed, once for when one of them has failed, with
- * every access checked in full; the two meet again at the end.
- */
+/** Third stage: a graph becomes code, token by token of its structure and instruction by instruction of its nodes. */
 
-/** Emits the body of the function that the emitter's frame is of. */
-export function emitFunction(e: Emitter): void {
-  const { plan } = e.frame;
+/** Emits a graph; control never comes out at its end. */
+export function emitGraph(e: Emitter, given: Graph): void {
   const { code } = e;
-  startFrame(e);
+  const graph = reducible(given);
+  // A node may open a block and then a loop: who leaves the block does so before the loop begins.
   const labels = new Map<number, Label>();
-  for (const token of plan.tokens) {
+  for (const token of structure(graph)) {
     switch (token.kind) {
       case 'block':
         labels.set(token.node, code.block());
         break;
       case 'loop':
-        // A block to the same node would have the same name: a header that several edges reach stands in its block.
         labels.set(token.node, code.loop());
         break;
       case 'end':
         code.end();
         break;
       case 'code':
-        emitNode(e, token.node);
+        emitNode(e, graph, token.node);
         break;
       case 'br':
         code.br(labelOf(labels, token.node));
         break;
       case 'br_if':
-        emitBranch(
-          e,
-          lastSlot(e, plan.graph[token.of] as CodeNode),
-          token.holds,
-          labelOf(labels, token.node),
-        );
+        emitBranch(e, graph[token.of], token.holds, labelOf(labels, token.node));
         break;
       case 'if':
-        emitIf(e, lastSlot(e, plan.graph[token.of] as CodeNode), token.holds);
+        emitIf(e, graph[token.of], token.holds);
         break;
       case 'br_table':
-        code.get(choiceOf(e));
+        code.get(e.choice);
         code.brTable(token.nodes.map((node) => labelOf(labels, node)));
     }
   }
@@ -68,29 +59,26 @@ function labelOf(labels: ReadonlyMap<number, Label>, node: number): Label {
   return label;
 }
 
-/** Sets the frame's loop budget. */
-function startFrame(e: Emitter): void {
-  const { loop } = e.frame;
-  if (loop === undefined) return;
-  e.code.i32(e.target.loopIterations);
-  e.code.set(loop.count);
-  e.code.op(OP.f64_const);
-  for (let i = 0; i < 8; i++) e.code.op(0);
-  e.code.set(loop.deadline);
-}
-
-function choiceOf(e: Emitter): number {
-  e.frame.choice ??= e.code.local(TYPE.i32);
-  return e.frame.choice;
-}
-
-function emitNode(e: Emitter, number: number): void {
-  const node = e.frame.plan.graph[number];
-  if (node.kind === 'enter') {
-    e.code.i32(node.choice);
-    e.code.set(choiceOf(e));
+function emitNode(e: Emitter, graph: Graph, number: number): void {
+  const node = graph[number];
+  switch (node.kind) {
+    case 'enter':
+      e.code.i32(node.choice);
+      e.code.set(e.choice);
+      return;
+    case 'inline':
+      emitInlineEntry(e, node);
+      return;
+    case 'refill':
+      emitRefill(e, node);
+      return;
+    case 'code':
+      e.frame = e.frames[node.frame];
+      emitCode(e, node);
   }
-  if (node.kind !== 'code') return;
+}
+
+function emitCode(e: Emitter, node: CodeNode): void {
   let start = node.start;
   for (let at = node.start; at < node.end; at += slots(e.insns[at])) {
     if (opcode(e.insns[at].code)?.kind !== 'call') continue;
@@ -105,34 +93,48 @@ function emitNode(e: Emitter, number: number): void {
     e.code.op(OP.unreachable);
 }
 
-/** Instructions without calls, in order. */
+/** Sets what is left for the may_goto of the current frame. */
+export function emitLoopStart(e: Emitter): void {
+  const { loop } = e.frame;
+  if (loop === undefined) return;
+  e.code.i32(e.target.loopIterations);
+  e.code.set(loop.count);
+  e.code.op(OP.f64_const);
+  for (let i = 0; i < 8; i++) e.code.op(0);
+  e.code.set(loop.deadline);
+}
+
+/** Hands the arguments of a function over that was put into this one. */
+function emitInlineEntry(e: Emitter, { frame, caller }: InlineNode): void {
+  const { code } = e;
+  const inner = e.frames[frame];
+  for (let register = 1; register <= 5; register++) {
+    if ((inner.plan.args & (1 << register)) === 0) continue;
+    code.get(e.frames[caller].registers[register]);
+    code.set(inner.registers[register]);
+  }
+  e.frame = inner;
+  emitLoopStart(e);
+}
+
+/** Instructions without calls, in order. Where the code may be left for another version, accesses are checked in groups. */
 function emitRun(e: Emitter, start: number, end: number): void {
   const isArena = (at: number) => e.program.facts.reachesArena(at);
   const groups = e.options.grouping === false ? [] : worthwhile(e, groupsOf(e.insns, start, end, isArena));
-  groups.sort((a, b) => a.first.at - b.first.at);
   const modes = new Map<number, Mode>();
-  if (groups.length === 0) {
-    emitRange(e, start, end, modes);
-    return;
+  const checks = new Map<number, { group: Group; out: number }>();
+  for (const group of groups) {
+    const out = e.exits.failedCheck(e.frame.index, group.first.at);
+    if (out === undefined) continue;
+    for (const { at } of group.members) modes.set(at, 'checked');
+    checks.set(group.first.at, { group, out });
   }
-  const { code } = e;
-  for (const { members } of groups) for (const { at } of members) modes.set(at, 'checked');
-  emitRange(e, start, groups[0].first.at, modes);
-  const done = code.block();
-  // The last one is opened first: falling out of one leads into what the next one is for.
-  const slow = groups.map(() => code.block()).reverse();
-  groups.forEach((group, i) => {
-    code.position(group.first.at);
-    emitGroupCheck(e, group, slow[i]);
-    emitRange(e, group.first.at, groups[i + 1]?.first.at ?? end, modes);
-  });
-  code.br(done);
-  for (const at of modes.keys()) modes.set(at, 'slow');
-  groups.forEach((group, i) => {
-    code.end();
-    emitRange(e, group.first.at, groups[i + 1]?.first.at ?? end, modes);
-  });
-  code.end();
+  for (let at = start; at < end; at += slots(e.insns[at])) {
+    e.code.position(at);
+    const check = checks.get(at);
+    if (check !== undefined) emitGroupCheck(e, check.group, check.out);
+    emitInstruction(e, at, modes.get(at) ?? 'single');
+  }
 }
 
 /** Groups that save something: accesses that need no check on their own are better off alone. */
@@ -147,13 +149,6 @@ function worthwhile(e: Emitter, groups: Group[]): Group[] {
     }
     return alone > (lookupOf(e, members) === 'none' ? 2 : 4);
   });
-}
-
-function emitRange(e: Emitter, start: number, end: number, modes: ReadonlyMap<number, Mode>): void {
-  for (let at = start; at < end; at += slots(e.insns[at])) {
-    e.code.position(at);
-    emitInstruction(e, at, modes.get(at) ?? 'single');
-  }
 }
 
 function emitInstruction(e: Emitter, at: number, mode: Mode): void {
@@ -176,7 +171,9 @@ function emitInstruction(e: Emitter, at: number, mode: Mode): void {
       e.set(insn.dst);
       return;
     case 'exit':
-      emitExit(e);
+      if (e.frame.depth > 0) return;
+      e.get(0);
+      e.code.op(OP.return);
       return;
     // Jumps are tokens of the structure.
     case 'jump':
@@ -198,16 +195,6 @@ function emitConstant(e: Emitter, at: number): void {
   e.userPointer();
 }
 
-function emitExit(e: Emitter): void {
-  const { exit } = e.frame;
-  if (exit !== undefined) {
-    e.code.br(exit);
-    return;
-  }
-  e.get(0);
-  e.code.op(OP.return);
-}
-
 function emitCall(e: Emitter, at: number): void {
   const insn = e.insns[at];
   if (insn.src !== BPF_PSEUDO_CALL) {
@@ -215,42 +202,9 @@ function emitCall(e: Emitter, at: number): void {
     return;
   }
   const callee = e.plans[e.program.calleeOf(at) ?? 0];
-  if (callee.inlined) {
-    emitInlined(e, callee);
-    return;
-  }
   for (let register = 1; register <= 5; register++)
     if ((callee.args & (1 << register)) !== 0) e.get(register);
   if (callee.needsFrame) e.pushFramePointer(e.frame.depth + 1);
   e.code.call(e.callees.subprogram(callee.number));
   e.set(0);
-}
-
-function emitInlined(e: Emitter, plan: FunctionPlan): void {
-  const { code } = e;
-  const outer = e.frame;
-  const inner = newFrame(e, plan, outer, code.block());
-  for (let register = 1; register <= 5; register++) {
-    if ((plan.args & (1 << register)) === 0) continue;
-    e.get(register);
-    code.set(inner.registers[register]);
-  }
-  e.frame = inner;
-  emitFunction(e);
-  code.end();
-  e.frame = outer;
-}
-
-/** A frame inside another one. Locals of its own: a loop around it must not see what an earlier round left. */
-function newFrame(e: Emitter, plan: FunctionPlan, outer: Frame, exit: Label): Frame {
-  const { code } = e;
-  return {
-    plan,
-    registers: [outer.registers[0], ...Array.from({ length: 9 }, () => code.local(TYPE.i64))],
-    cells: new Map(),
-    depth: outer.depth + 1,
-    exit,
-    loop: plan.hasMayGoto ? { count: code.local(TYPE.i32), deadline: code.local(TYPE.f64) } : undefined,
-    choice: undefined,
-  };
 }

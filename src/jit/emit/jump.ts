@@ -1,6 +1,6 @@
 import { slots } from '../../isa/instruction.ts';
 import { type JumpOp, type JumpOpcode, opcode } from '../../isa/opcodes.ts';
-import type { CodeNode } from '../cfg.ts';
+import type { CodeNode, Node, RefillNode } from '../cfg.ts';
 import type { Label } from '../encode/code.ts';
 import { OP, TYPE } from '../encode/opcodes.ts';
 import type { Emitter } from './emitter.ts';
@@ -33,40 +33,123 @@ export function lastSlot(e: Emitter, { start, end }: CodeNode): number {
   return end - 2 >= start && slots(e.insns[end - 2]) === 2 ? end - 2 : end - 1;
 }
 
-/** Branches to `label` if the jump at `at` is taken (or, with `holds` false, if it is not). */
-export function emitBranch(e: Emitter, at: number, holds: boolean, label: Label): void {
-  const row = opcode(e.insns[at].code);
-  if (row?.kind === 'jump') {
-    emitCondition(e, at, row, holds);
-    e.code.brIf(label);
-    return;
-  }
+/** Branches to `label` if the jump that ends a node is taken (or, with `holds` false, if it is not). */
+export function emitBranch(e: Emitter, node: Node, holds: boolean, label: Label): void {
   const { code } = e;
-  if (holds) emitCountdown(e, label);
-  else {
-    const over = code.block();
-    emitCountdown(e, over);
-    code.br(label);
-    code.end();
-  }
+  if (pushCondition(e, node, holds)) code.brIf(label);
+  else emitMayGoto(e, node as CodeNode, holds, label);
 }
 
-/** Opens a structure whose contents run if the jump at `at` is taken (or is not); its `end` is the caller's matter. */
-export function emitIf(e: Emitter, at: number, holds: boolean): void {
-  const row = opcode(e.insns[at].code);
+/** Opens a structure whose contents run if the jump is taken (or is not); its `end` is the caller's matter. */
+export function emitIf(e: Emitter, node: Node, holds: boolean): void {
   const { code } = e;
-  if (row?.kind === 'jump') {
-    emitCondition(e, at, row, holds);
+  if (pushCondition(e, node, holds)) {
     code.if();
     return;
   }
   const around = code.block();
   if (holds) {
     const over = code.block();
-    emitCountdown(e, over);
+    emitMayGoto(e, node as CodeNode, true, over);
     code.br(around);
     code.end();
-  } else emitCountdown(e, around);
+  } else emitMayGoto(e, node as CodeNode, true, around);
+}
+
+/** Pushes the condition of a jump, i32. @returns false where it is a may_goto, which has none to push. */
+function pushCondition(e: Emitter, node: Node, holds: boolean): boolean {
+  if (node.kind === 'refill') {
+    // What emitRefill left.
+    e.code.get(e.scratch);
+    if (!holds) e.code.op(OP.i32_eqz);
+    return true;
+  }
+  if (node.kind !== 'code') throw new TypeError(`a ${node.kind} node ends in no jump`);
+  e.frame = e.frames[node.frame];
+  const at = lastSlot(e, node);
+  const row = opcode(e.insns[at].code);
+  if (row?.kind !== 'jump') return false;
+  emitCondition(e, at, row, holds);
+  return true;
+}
+
+/**
+ * Takes one iteration from the frame's budget. Where none is left this version is left for another one; one that has none
+ * to go to asks for more, and branches to `label` when there are no more (or, with `holds` false, when there are).
+ */
+function emitMayGoto(e: Emitter, node: CodeNode, holds: boolean, label: Label): void {
+  const { code } = e;
+  const { loop, index } = e.frame;
+  if (loop === undefined) throw new TypeError(`${e.frame.plan.name} was planned without may_goto`);
+  const at = lastSlot(e, node);
+  code.get(loop.count);
+  code.i32(1);
+  code.op(OP.i32_sub);
+  code.tee(loop.count);
+  code.i32(0);
+  code.op(OP.i32_lt_s);
+  const out = e.exits.exhausted(index, at);
+  if (out !== undefined) {
+    code.brIfOut(out);
+    if (!holds) code.br(label);
+    return;
+  }
+  if (e.exits.goOnBehind !== undefined) {
+    // From time to time also otherwise: the version that leads there is the faster one.
+    code.get(e.credit);
+    code.i32(1);
+    code.op(OP.i32_sub);
+    code.tee(e.credit);
+    code.i32(0);
+    code.op(OP.i32_lt_s);
+    code.op(OP.i32_or);
+    code.if(TYPE.empty, false);
+    e.exits.goOnBehind(index, at);
+    code.end();
+    if (!holds) code.br(label);
+    return;
+  }
+  const over = holds ? label : code.block();
+  code.if(TYPE.empty, false);
+  pushRefilled(e, loop);
+  code.brIf(over);
+  code.i32(e.target.loopIterations - 1);
+  code.set(loop.count);
+  code.end();
+  if (holds) return;
+  code.br(label);
+  code.end();
+}
+
+/** The first node behind a may_goto: asks for more iterations if there are none, and leaves in `scratch` whether it got none. */
+export function emitRefill(e: Emitter, node: RefillNode): void {
+  const { code } = e;
+  const { loop } = e.frames[node.frame];
+  if (loop === undefined) throw new TypeError('a function without may_goto needs no iterations');
+  code.i32(0);
+  code.set(e.scratch);
+  code.get(loop.count);
+  code.i32(0);
+  code.op(OP.i32_lt_s);
+  code.if();
+  pushRefilled(e, loop);
+  code.tee(e.scratch);
+  code.op(OP.i32_eqz);
+  code.if();
+  code.i32(e.target.loopIterations - 1);
+  code.set(loop.count);
+  code.end();
+  code.end();
+}
+
+/** Asks for more iterations. Pushes whether there are none, i32. */
+function pushRefilled(e: Emitter, loop: { readonly deadline: number }): void {
+  const { code } = e;
+  code.get(loop.deadline);
+  code.call(e.callees.import('refill'));
+  code.tee(loop.deadline);
+  code.zero(TYPE.f64);
+  code.op(OP.f64_lt);
 }
 
 /** Pushes whether the jump is taken, i32; with `holds` false, whether it is not. */
@@ -104,32 +187,4 @@ function emitCondition(e: Emitter, at: number, row: JumpOpcode, holds: boolean):
   }
   const condition = CONDITIONS[holds ? row.op : CONDITIONS[row.op].not];
   code.op(wide ? condition.wide : condition.narrow);
-}
-
-/** Takes one iteration from the frame's budget; branches to `over` when there is none left. */
-function emitCountdown(e: Emitter, over: Label): void {
-  const { code } = e;
-  const { loop } = e.frame;
-  if (loop === undefined) throw new TypeError(`${e.frame.plan.name} was planned without may_goto`);
-  code.get(loop.count);
-  code.i32(1);
-  code.op(OP.i32_sub);
-  code.tee(loop.count);
-  code.i32(0);
-  code.op(OP.i32_lt_s);
-  code.if(TYPE.empty, false);
-  code.get(loop.deadline);
-  code.call(e.callees.import('refill'));
-  code.tee(loop.deadline);
-  pushZero(e);
-  code.op(OP.f64_lt);
-  code.brIf(over);
-  code.i32(e.target.loopIterations - 1);
-  code.set(loop.count);
-  code.end();
-}
-
-function pushZero({ code }: Emitter): void {
-  code.op(OP.f64_const);
-  for (let i = 0; i < 8; i++) code.op(0);
 }

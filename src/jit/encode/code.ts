@@ -34,6 +34,11 @@ export class Code {
     return this.#parameters + this.locals.push(type) - 1;
   }
 
+  /** Locals, parameters among them. */
+  get localCount(): number {
+    return this.#parameters + this.locals.length;
+  }
+
   /** What follows belongs to this BPF instruction. */
   position(insn: number): void {
     this.positions.push(this.bytes.length, insn);
@@ -93,6 +98,21 @@ export class Code {
     this.bytes.unsigned(index);
   }
 
+  /** Calls a function in place of this one. */
+  returnCall(index: number): void {
+    this.bytes.byte(OP.return_call);
+    this.bytes.unsigned(index);
+  }
+
+  zero(type: ValueType): void {
+    if (type === TYPE.i64) this.i64(0);
+    else if (type === TYPE.i32) this.i32(0);
+    else {
+      this.bytes.byte(OP.f64_const);
+      for (let i = 0; i < 8; i++) this.bytes.byte(0);
+    }
+  }
+
   /** Opens a block that is left forwards. */
   block(type: ValueType | typeof TYPE.empty = TYPE.empty): Label {
     return this.#open(OP.block, type);
@@ -120,6 +140,35 @@ export class Code {
   br(label: Label): void {
     this.bytes.byte(OP.br);
     this.bytes.unsigned(this.#depth - label);
+  }
+
+  /**
+   * Branches out of everything that is open, to the block number `out` around it: 0 is the innermost. Those blocks are
+   * put around the code at the end, by {@link enclose}.
+   */
+  brIfOut(out: number): void {
+    this.#hint(false);
+    this.bytes.byte(OP.br_if);
+    this.bytes.unsigned(this.#depth + out);
+  }
+
+  /** Puts blocks around what was written. Each `write` emits what follows the end of one, the innermost first. */
+  enclose(blocks: readonly (() => void)[]): void {
+    const body = this.bytes.view.slice();
+    this.bytes.length = 0;
+    for (let i = 0; i < blocks.length; i++) {
+      this.bytes.byte(OP.block);
+      this.bytes.byte(TYPE.empty);
+    }
+    const before = this.bytes.length;
+    this.bytes.append(body);
+    for (let i = 0; i < this.positions.length; i += 2) this.positions[i] += before;
+    for (let i = 0; i < this.hints.length; i += 2) this.hints[i] += before;
+    this.#depth = blocks.length;
+    for (const write of blocks) {
+      this.end();
+      write();
+    }
   }
 
   brIf(label: Label, likely?: boolean): void {

@@ -1,0 +1,257 @@
+import { opcode } from '../../isa/opcodes.ts';
+import type { VerifiedProgram } from '../../verifier/result.ts';
+import type { Graph } from '../cfg.ts';
+import { Code } from '../encode/code.ts';
+import type { ModuleBuilder } from '../encode/module.ts';
+import { TYPE, type ValueType } from '../encode/opcodes.ts';
+import { Liveness } from '../liveness.ts';
+import type { FunctionPlan } from '../plan.ts';
+import type { JitOptions, Target } from '../target.ts';
+import { type Unit, unitOf } from '../unit.ts';
+import { enteredAt, enteredBehind, type Point } from '../versions.ts';
+import { type Callees, Emitter, type Exits } from './emitter.ts';
+import { emitGraph, emitLoopStart } from './function.ts';
+
+/**
+ * One unit, several WebAssembly functions. The *fast* one relies on its checks: where one fails it is left for good, by a
+ * tail call that hands all living variables over to the *careful* one, which is entered at that very instruction and
+ * checks everything by itself. So in fast code nothing comes back from a slow path: there is no call in it that was not
+ * in the program, and V8 has no reason to keep variables in memory around one.
+ *
+ * A may_goto that has used up its iterations leaves in the same way, for a version that begins behind it: which asks for
+ * more iterations first, and is fast code again. The careful version goes there, too, from time to time. As a welcome
+ * side effect a loop that runs for long gets into code that V8 has optimised meanwhile.
+ */
+
+export interface UnitContext {
+  readonly program: VerifiedProgram;
+  readonly target: Target;
+  readonly options: JitOptions;
+  readonly callees: Callees;
+  readonly plans: readonly FunctionPlan[];
+  readonly module: ModuleBuilder;
+}
+
+/** Instructions up to which a unit gets more than one version, and may_goto that get one. */
+const LARGEST = 5_000;
+const MOST_LOOPS = 12;
+/** WebAssembly engines take 1,000 parameters. */
+const MOST_VARIABLES = 900;
+/** Rounds of may_goto that the careful version stays in itself. */
+const CREDIT = 64;
+
+/** The registers that a function takes as arguments, in order. */
+export function argumentRegisters({ args }: FunctionPlan): number[] {
+  return [1, 2, 3, 4, 5].filter((register) => (args & (1 << register)) !== 0);
+}
+
+export class Versions {
+  readonly #context: UnitContext;
+  readonly #plan: FunctionPlan;
+  readonly #unit: Unit;
+  readonly #index: number;
+  readonly #liveness: Liveness;
+  /** Where the fast versions are left for the careful one; the order numbers its entries. */
+  readonly #points: Point[] = [];
+  readonly #pointNumbers = new Map<string, number>();
+  /** Functions of the versions that begin behind a may_goto. */
+  readonly #behind = new Map<string, { readonly point: Point; readonly index: number }>();
+  readonly #pending: string[] = [];
+  #careful: number | undefined;
+
+  /** @param index the function that is called for the unit. */
+  constructor(context: UnitContext, number: number, index: number) {
+    this.#context = context;
+    this.#plan = context.plans[number];
+    this.#unit = unitOf(context.program, context.plans, number);
+    this.#index = index;
+    const callOut = (insn: number) => context.callees.callOut(insn);
+    this.#liveness = new Liveness(context.program, context.plans, this.#unit, callOut);
+  }
+
+  define(): void {
+    const { nodes } = this.#unit;
+    const isSingle = !this.#hasVersions();
+    this.#emitMain(nodes, isSingle ? ALONE : this.#fastExits());
+    if (isSingle) return;
+    for (let key = this.#pending.pop(); key !== undefined; key = this.#pending.pop()) this.#emitBehind(key);
+    // What the careful version leads to may in turn lead to it, at points that it has to have.
+    if (this.#careful !== undefined) {
+      for (const point of this.#mayGotos()) this.#versionBehind(point);
+      for (let key = this.#pending.pop(); key !== undefined; key = this.#pending.pop()) this.#emitBehind(key);
+      this.#emitCareful(this.#careful);
+    }
+  }
+
+  #hasVersions(): boolean {
+    const { nodes, variables, frames } = this.#unit;
+    if (this.#context.options.versions === false || variables.length > MOST_VARIABLES) return false;
+    let size = 0;
+    for (const node of nodes) if (node.kind === 'code') size += node.end - node.start;
+    return size <= LARGEST && this.#mayGotos().length <= MOST_LOOPS && frames.length > 0;
+  }
+
+  #mayGotos(): Point[] {
+    const { insns } = this.#context.program;
+    return this.#unit.nodes.flatMap((node) => {
+      if (node.kind !== 'code' || node.end === node.start || node.next.length !== 2) return [];
+      const at = node.end - 1;
+      return opcode(insns[at].code)?.kind === 'may_goto' ? [{ frame: node.frame, at }] : [];
+    });
+  }
+
+  /** Exits of a fast version, with the code that is emitted for each at its end. */
+  #fastExits(): Exits & { readonly blocks: ((e: Emitter) => void)[] } {
+    const blocks: ((e: Emitter) => void)[] = [];
+    const numbers = new Map<string, number>();
+    const block = (key: string, write: (e: Emitter) => void): number => {
+      let number = numbers.get(key);
+      if (number === undefined) {
+        number = blocks.push(write) - 1;
+        numbers.set(key, number);
+      }
+      return number;
+    };
+    return {
+      blocks,
+      failedCheck: (frame, at) =>
+        block(`check ${frame}:${at}`, (e) => this.#leaveForCareful(e, { frame, at })),
+      exhausted: (frame, at) => block(`loop ${frame}:${at}`, (e) => this.#leaveForBehind(e, { frame, at })),
+      goOnBehind: undefined,
+    };
+  }
+
+  #leaveForCareful(e: Emitter, point: Point): void {
+    const key = `${point.frame}:${point.at}`;
+    let number = this.#pointNumbers.get(key);
+    if (number === undefined) {
+      number = this.#points.push(point) - 1;
+      this.#pointNumbers.set(key, number);
+    }
+    this.#careful ??= this.#context.module.reserve();
+    const live = new Set(this.#liveness.before(point.frame, point.at));
+    e.code.i32(number);
+    for (const variable of this.#liveness.anywhere()) {
+      if (live.has(variable)) e.code.get(e.locals[variable]);
+      else e.code.zero(this.#unit.variables[variable]);
+    }
+    if (e.framePointer !== undefined) e.code.get(e.framePointer);
+    e.code.returnCall(this.#careful);
+  }
+
+  #leaveForBehind(e: Emitter, point: Point): void {
+    const index = this.#versionBehind(point);
+    for (const variable of this.#liveness.before(point.frame, point.at)) e.code.get(e.locals[variable]);
+    if (e.framePointer !== undefined) e.code.get(e.framePointer);
+    e.code.returnCall(index);
+  }
+
+  #versionBehind(point: Point): number {
+    const key = `${point.frame}:${point.at}`;
+    const known = this.#behind.get(key);
+    if (known !== undefined) return known.index;
+    const index = this.#context.module.reserve();
+    this.#behind.set(key, { point, index });
+    this.#pending.push(key);
+    return index;
+  }
+
+  #emitMain(nodes: Graph, exits: Exits & { readonly blocks: readonly ((e: Emitter) => void)[] }): void {
+    const registers = argumentRegisters(this.#plan);
+    const { registers: variables } = this.#unit.frames[0];
+    this.#emit(
+      this.#index,
+      this.#plan.name,
+      registers.map((register) => variables[register]),
+      0,
+      exits,
+      (e) => {
+        emitLoopStart(e);
+        emitGraph(e, nodes);
+      },
+    );
+  }
+
+  #emitBehind(key: string): void {
+    const { point, index } = this.#behind.get(key) as { point: Point; index: number };
+    const name = `${this.#plan.name}.behind${point.at}`;
+    const live = this.#liveness.before(point.frame, point.at);
+    this.#emit(index, name, live, 0, this.#fastExits(), (e) =>
+      emitGraph(e, enteredBehind(this.#unit.nodes, point)),
+    );
+  }
+
+  #emitCareful(index: number): void {
+    const exits: Exits & { readonly blocks: [] } = {
+      ...ALONE,
+      goOnBehind: (frame, at) => {
+        if (this.#emitting !== undefined) this.#leaveForBehind(this.#emitting, { frame, at });
+      },
+    };
+    const name = `${this.#plan.name}.careful`;
+    this.#emit(index, name, this.#liveness.anywhere(), 1, exits, (e) => {
+      e.choice = 0;
+      e.code.i32(CREDIT);
+      e.code.set(e.credit);
+      emitGraph(e, enteredAt(this.#unit.nodes, this.#points));
+    });
+  }
+
+  #emitting: Emitter | undefined;
+
+  /**
+   * Emits one function.
+   * @param parameters variables that it is given. @param numbers i32 parameters before those.
+   */
+  #emit(
+    index: number,
+    name: string,
+    parameters: readonly number[],
+    numbers: number,
+    exits: Exits & { readonly blocks: readonly ((e: Emitter) => void)[] },
+    body: (e: Emitter) => void,
+  ): void {
+    const { variables } = this.#unit;
+    const { needsFrame } = this.#plan;
+    const params: ValueType[] = [
+      ...new Array<ValueType>(numbers).fill(TYPE.i32),
+      ...parameters.map((variable) => variables[variable]),
+      ...(needsFrame ? [TYPE.i32] : []),
+    ];
+    const code = new Code(params.length);
+    const given = new Map(parameters.map((variable, i) => [variable, numbers + i]));
+    const locals = variables.map((type, variable) => given.get(variable) ?? code.local(type));
+    const emitter = new Emitter({
+      ...this.#context,
+      code,
+      unit: this.#unit,
+      locals,
+      exits,
+      framePointer: needsFrame ? params.length - 1 : undefined,
+    });
+    this.#emitting = emitter;
+    emitter.prologue();
+    body(emitter);
+    code.enclose(exits.blocks.map((write) => () => write(emitter)));
+    this.#context.module.define(index, name, { params, results: [TYPE.i64] }, code, this.#names(emitter));
+  }
+
+  #names(e: Emitter): string[] {
+    const names = Array.from({ length: e.code.localCount }, (_, local) => `t${local}`);
+    for (const { registers, index } of e.frames)
+      registers.forEach((local, register) => {
+        if (register > 0 || index === 0)
+          names[local] = index === 0 ? `r${register}` : `r${register}.${index}`;
+      });
+    if (e.framePointer !== undefined) names[e.framePointer] = 'fp';
+    return names;
+  }
+}
+
+/** A version that nothing leads away from. */
+const ALONE: Exits & { readonly blocks: [] } = {
+  blocks: [],
+  failedCheck: () => undefined,
+  exhausted: () => undefined,
+  goOnBehind: undefined,
+};

@@ -1,0 +1,73 @@
+import type { CodeNode, Graph, Node } from './cfg.ts';
+import { dominates, dominators } from './dominators.ts';
+
+/**
+ * Other versions of a unit's graph, which are entered somewhere in its middle: where code that relied on a check is left
+ * (docs/jit.md), the same point is gone on at in the version that checks everything; where a may_goto has used up its
+ * iterations, in one that begins behind it.
+ */
+
+/** A point in a unit: before an instruction of a frame. */
+export interface Point {
+  readonly frame: number;
+  readonly at: number;
+}
+
+/** The whole graph behind a node that chooses between `points`, which their order numbers. */
+export function enteredAt(nodes: Graph, points: readonly Point[]): Graph {
+  const all: Node[] = [{ kind: 'dispatch', next: [] }, ...shifted(nodes, 1)];
+  const entries = points.map((point) => {
+    const index = all.findIndex(
+      (node) =>
+        node.kind === 'code' && node.frame === point.frame && node.start <= point.at && point.at < node.end,
+    );
+    const node = all[index] as CodeNode;
+    if (node.start === point.at) return index;
+    const rest = all.push({ ...node, start: point.at }) - 1;
+    all[index] = { ...node, end: point.at, next: [rest] };
+    return rest;
+  });
+  all[0] = { kind: 'dispatch', next: entries };
+  return all;
+}
+
+/**
+ * The graph as it goes on behind a may_goto. The innermost loop around that stands there twice: a copy that is entered at
+ * the may_goto, and behind it the loop as it was, so that both have one entry.
+ */
+export function enteredBehind(nodes: Graph, { frame, at }: Point): Graph {
+  const all: Node[] = [{ kind: 'refill', frame, at, next: [] }, ...shifted(nodes, 1)];
+  const index = all.findIndex(
+    (node) => node.kind === 'code' && node.frame === frame && node.start <= at && at < node.end,
+  );
+  const loop = innermostLoop(all, index, 1);
+  const copies = new Map<number, number>();
+  for (const member of loop) copies.set(member, all.length + copies.size);
+  for (const member of loop)
+    all.push({ ...all[member], next: all[member].next.map((to) => copies.get(to) ?? to) });
+  all[0] = { kind: 'refill', frame, at, next: all[index].next.map((to) => copies.get(to) ?? to) };
+  return all;
+}
+
+function shifted(nodes: Graph, by: number): Node[] {
+  return nodes.map((node) => ({ ...node, next: node.next.map((to) => to + by) }));
+}
+
+/** The nodes of the smallest natural loop that a node is in; none where it is in none. */
+function innermostLoop(nodes: Graph, node: number, entry: number): Set<number> {
+  const tree = dominators(nodes.length, entry, (from) => nodes[from].next);
+  let best = new Set<number>();
+  for (const header of tree.order) {
+    if (!dominates(tree, header, node)) continue;
+    const loop = new Set([header]);
+    const work = tree.previous[header].filter((from) => dominates(tree, header, from));
+    for (let member = work.pop(); member !== undefined; member = work.pop()) {
+      if (loop.has(member)) continue;
+      loop.add(member);
+      work.push(...tree.previous[member]);
+    }
+    const isLoop = tree.previous[header].some((from) => dominates(tree, header, from));
+    if (isLoop && loop.has(node) && (best.size === 0 || loop.size < best.size)) best = loop;
+  }
+  return best;
+}
