@@ -70,6 +70,20 @@ r1 += r4
 r0 = *(u8 *)(r1 + 0)`,
   },
   {
+    rule: 'a function reads the argument that a load-acquire from an absent page leaves as it was',
+    start: 0,
+    text: `
+r2 = *(u64 *)(r1 + 8)
+call acquire
+exit
+.section .text
+.func static acquire : u64 (u64 a, u64 b)
+r1 = 0xf0000000 ll
+r1 = addr_space_cast(r1, 0, 1)
+w2 = load_acquire((u32 *)(r1 + 0))
+r0 = r2`,
+  },
+  {
     rule: 'a loop may be entered in its middle',
     start: 0,
     text: `

@@ -154,6 +154,59 @@ function walk(w: Writer): void {
   w.numbers.add(4).add(5);
 }
 
+/** One access alone, a byte inside or outside of the window, the arena, or a page: an edge that is off by one shows there. */
+function edge(w: Writer): void {
+  const { random } = w;
+  const { arenaStart, arenaPages } = w as EngineWriter;
+  const end = arenaStart + 4096 * arenaPages;
+  const at = random.pick([0, WINDOW, arenaStart, end, arenaStart + 4096]);
+  const size = random.pick([1, 1, 2, 4, 8]);
+  // From where the last byte is the first one inside, to where the first byte is the first one outside.
+  const address = at - size + random.below(size + 1) - random.below(2);
+  const off = random.pick([0, 1, -1, 7, -8, 300, -300, 32_767, -32_768]);
+  const base = (address - off + 2 * WINDOW) % WINDOW;
+  w.rule('arena: one access at an edge');
+  w.say(`r4 = r${w.number()}`);
+  if (random.chance(50)) w.say('r4 &= 0', `r9 = 0x${base.toString(16)} ll`);
+  else {
+    // Its alignment is known, and less than the access may want.
+    const start = arenaStart + 4096 * random.below(arenaPages);
+    w.say(`r4 &= ${random.pick([0xffe, 0xffc, 0xff8, 0x1ffc, 0xfff])}`, `r9 = 0x${start.toString(16)} ll`);
+  }
+  w.say('r9 += r4', 'r9 = addr_space_cast(r9, 0, 1)');
+  w.forget(4);
+  if (random.chance(20)) atomic(w, 'arena edge', 'r9', off);
+  else access(w, 'arena edge', 'r9', off, size);
+  w.say('call 14');
+  w.called();
+}
+
+/** A loop does the same to the arena in each round, while its pointer moves, and pages come and go. */
+function rounds(w: Writer): void {
+  if (!(w as EngineWriter).mayLoop()) return;
+  const { random } = w;
+  const [top, end] = [w.label(), w.label()];
+  const counter = '*(u64 *)(r10 - 120)';
+  w.rule('arena: rounds');
+  w.forget(0, 1, 2, 3, 4, 5);
+  anchor(w);
+  w.say(`${counter} = ${2 + random.below(5)}`, `${top}:`);
+  if (random.chance(40)) w.say(`may_goto ${end}`);
+  const middle = random.pick([0, 0, 8, -16, 4088]);
+  for (let i = 1 + random.below(5); i > 0; i--) part(w, 'r9', middle + random.below(33) - 16);
+  if (random.chance(30)) {
+    const skip = w.label();
+    w.say(`if ${comparison(w)} goto ${skip}`);
+    w.maybe(() => (random.chance(50) ? freeOrTake(w) : part(w, 'r9', random.below(24))));
+    w.say(`${skip}:`);
+  }
+  w.forget(0, 1, 2, 3, 4, 5);
+  if (random.chance(60)) w.say(`r9 += ${random.pick([8, 16, 64, -8, 1, 1360, 4096])}`);
+  if (random.chance(20)) freeOrTake(w);
+  w.say(`r1 = ${counter}`, 'r1 += -1', `${counter} = r1`, `if r1 != 0 goto ${top}`, `${end}:`);
+  w.forget(0, 1, 2, 3, 4, 5);
+}
+
 /** A list of user addresses is followed: where it leads nowhere, it reads as its end. */
 function chase(w: Writer): void {
   if (!(w as EngineWriter).mayLoop()) return;
@@ -180,6 +233,8 @@ export const ARENA_ENGINE_KINDS: readonly Kind[] = (
     { weight: 6, write: anchor },
     { weight: 14, write: group },
     { weight: 3, write: walk },
+    { weight: 5, write: edge },
+    { weight: 4, write: rounds },
     { weight: 2, write: chase },
     { weight: 3, write: freeOrTake },
   ] satisfies Kind[]

@@ -21,10 +21,11 @@ export function argumentsRead(
   const starts = new Map(functions.map(({ start }, number) => [start, number]));
   for (let changed = true; changed; ) {
     changed = false;
-    const live = liveRegisters(insns, argumentsOf, (insn, at) => {
+    const calleeReads = (insn: Instruction, at: number) => {
       const callee = insn.src === BPF_PSEUDO_CALL ? starts.get(subprogramTarget(insn, at) ?? -1) : undefined;
       return callee === undefined ? undefined : read[callee];
-    });
+    };
+    const live = liveRegisters(insns, argumentsOf, calleeReads, true);
     functions.forEach(({ start }, number) => {
       const now = live[start] & ARGUMENTS;
       if (now === read[number]) return;

@@ -16,8 +16,16 @@ interface Uses {
   readonly def: number;
 }
 
-/** Registers that an instruction reads, and those it writes, as bits. @param callee those that the called function reads. */
-function usesOf(insn: Instruction, argumentsOf: (insn: Instruction) => number, callee?: number): Uses {
+/**
+ * Registers that an instruction reads, and those it writes, as bits.
+ * @param callee those that the called function reads. @param mayFault see {@link liveRegisters}.
+ */
+function usesOf(
+  insn: Instruction,
+  argumentsOf: (insn: Instruction) => number,
+  callee: number | undefined,
+  mayFault: boolean,
+): Uses {
   const row = opcode(insn.code);
   const dst = 1 << insn.dst;
   const src = 1 << insn.src;
@@ -35,7 +43,7 @@ function usesOf(insn: Instruction, argumentsOf: (insn: Instruction) => number, c
       return { use: row.source === 'X' ? dst | src : dst, def: 0 };
     case 'atomic': {
       const op = atomicOperation(insn.imm, row.size)?.op;
-      if (op === 'load_acquire') return { use: src, def: dst };
+      if (op === 'load_acquire') return { use: mayFault ? src | dst : src, def: dst };
       const written = writtenRegister(insn);
       const use = op === 'cmpxchg' ? dst | src | 1 : dst | src;
       return { use, def: written === undefined ? 0 : 1 << written };
@@ -63,15 +71,18 @@ function usesOf(insn: Instruction, argumentsOf: (insn: Instruction) => number, c
 /**
  * @param argumentsOf how many of r1 to r5 a helper or kfunc call reads.
  * @param calleeReads which of them the function reads that a call enters, as bits; all where that is not known.
+ * @param mayFault takes a load-acquire for a reader of its result, which stays what it was where the arena has no page.
+ * Linux does not, when it compares states.
  * @returns for each slot a bit for each register that is live before it.
  */
 export function liveRegisters(
   insns: readonly Instruction[],
   argumentsOf: (insn: Instruction) => number,
   calleeReads: (insn: Instruction, at: number) => number | undefined = () => undefined,
+  mayFault = false,
 ): Uint16Array {
   const live = new Uint16Array(insns.length + 1);
-  const uses = insns.map((insn, at) => usesOf(insn, argumentsOf, calleeReads(insn, at)));
+  const uses = insns.map((insn, at) => usesOf(insn, argumentsOf, calleeReads(insn, at), mayFault));
   const starts: number[] = [];
   for (let at = 0; at < insns.length; at += slots(insns[at])) starts.push(at);
   const next = starts.map((at) => successors(insns, at));
