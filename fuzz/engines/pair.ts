@@ -3,6 +3,7 @@ import type { EmbeddedLoad } from '../../src/embedded/load.ts';
 import { ArenaMap } from '../../src/embedded/maps/arena.ts';
 import type { EmbeddedMap } from '../../src/embedded/maps/map.ts';
 import { BpfError } from '../../src/errors.ts';
+import type { LoopBudget } from '../../src/interpreter/environment.ts';
 import { Violation } from '../../src/interpreter/guard.ts';
 import type { FaultReport } from '../../src/kernel.ts';
 import type { OpenedObject } from '../../src/opened.ts';
@@ -47,8 +48,15 @@ interface Outcome {
   readonly error?: string;
 }
 
-/** Options that make runs repeatable. */
-export const REPEATABLE = { mayGoto: { iterations: 20 } } as const satisfies EmbeddedOptions;
+/** Iterations that a frame's may_goto instructions get at once, and how often they get as many again. */
+const ITERATIONS = 6;
+const REFILLS = 3;
+
+/** A loop budget that is refilled as the timed one is, and the same in each run. */
+const BUDGET: LoopBudget = {
+  iterations: ITERATIONS,
+  refill: (refills) => (refills >= 0 && refills < REFILLS ? refills + 1 : -1),
+};
 
 export class Pair implements Disposable {
   readonly sides: readonly Side[];
@@ -70,8 +78,8 @@ export class Pair implements Disposable {
     try {
       for (const engine of ENGINES) {
         const checked = engine === 'interpreter';
-        const settings = { ...REPEATABLE, instructionBudget: 2e6, checked, ...options, engine };
-        const kernel = new EmbeddedKernel(settings);
+        const kernel = new EmbeddedKernel({ instructionBudget: 2e6, checked, ...options, engine });
+        if (options.mayGoto === undefined) Object.assign(kernel.loopBudget, BUDGET);
         kernel.observation = patience();
         sides.push({ engine, kernel, load: await load(kernel, object, refused) });
       }
