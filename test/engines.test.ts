@@ -11,7 +11,7 @@ import { type Setting, shrink, trySeed, tryText } from '../fuzz/engines/try.ts';
  */
 
 const FIRST_SEED = 1;
-const OBJECTS = 125;
+const OBJECTS = 100;
 const PROGRAMS_FOLDER = new URL('../programs/', import.meta.url);
 const PROGRAMS = 8;
 
