@@ -43,6 +43,15 @@ r9 += 16
 r0 = 0`,
   },
   {
+    rule: 'a shift of an arena pointer by 32 is none, and shows nothing of its alignment',
+    start: AT_END,
+    text: `
+r9 = 0xfffffffc ll
+r9 = addr_space_cast(r9, 0, 1)
+r9 <<= 32
+r0 = *(u64 *)(r9 + 0)`,
+  },
+  {
     rule: 'a may_goto that leads to what follows anyway uses up no iteration',
     start: 0,
     text: `

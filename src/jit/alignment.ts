@@ -86,7 +86,8 @@ function step(state: Uint8Array, insn: Instruction, at: number, constant: (insn:
       state[dst] = Math.min(MOST, left + right);
       break;
     case 'lsh':
-      state[dst] = row.source === 'K' ? Math.min(MOST, left + (imm & (row.width - 1))) : left;
+      // A shift by 35 is one by 3 where the pointer is an arena's: such arithmetic is done in 32 bits.
+      state[dst] = row.source === 'K' ? Math.min(MOST, left + (imm & 31)) : left;
       break;
     default:
       state[dst] = 0;
