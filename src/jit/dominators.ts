@@ -18,7 +18,7 @@ export function reversePostorder(count: number, entry: number, edges: Edges): nu
     const next = edges(node);
     const at = position[position.length - 1]++;
     if (at < next.length) {
-      // The last edge first: then the fall-through of a branch comes right behind it.
+      // The last edge first: reversed, the first one comes right behind its node.
       const to = next[next.length - 1 - at];
       if (state[to] !== 0) continue;
       state[to] = 1;

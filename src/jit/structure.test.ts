@@ -3,18 +3,11 @@ import { it } from 'node:test';
 import type { CodeNode, Graph } from './cfg.ts';
 import { reducible } from './reducible.ts';
 import { structure, type Token } from './structure.ts';
+import { random } from './testdata/harness.ts';
 
 /** Random graphs: a walk through the structured form passes the same nodes as a walk through the graph. */
 
 const SEED = 20_261_125;
-
-function random(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
 
 /** Nodes with up to two edges anywhere: mostly irreducible. `start` is the node's own number, to be known again. */
 function anyGraph(next: (below: number) => number): CodeNode[] {

@@ -71,27 +71,26 @@ class UnitBuilder {
       const next = code.next.map((to) => base + to);
       const isExit = opcode(this.#program.insns[code.end - 1].code)?.kind === 'exit';
       const ways = isExit && after !== undefined ? [after] : next;
-      this.#nodes[base + i] = this.#splitAtCalls(frame, base + i, code, ways);
+      this.#nodes[base + i] = this.#splitAtCalls(frame, code, ways);
     });
     return base;
   }
 
   /** Cuts a node at calls that are inlined. @returns what stands in its place. */
-  #splitAtCalls(frame: number, number: number, code: CodeNode, next: number[]): Node {
+  #splitAtCalls(frame: number, code: CodeNode, next: number[]): Node {
     const { insns } = this.#program;
     for (let at = code.start; at < code.end; at += slots(insns[at])) {
       const callee = this.#inlined(at);
       if (callee === undefined) continue;
       const rest: CodeNode = { kind: 'code', frame, start: at + 1, end: code.end, next };
       const after = this.#nodes.push(rest) - 1;
-      this.#nodes[after] = this.#splitAtCalls(frame, after, rest, next);
+      this.#nodes[after] = this.#splitAtCalls(frame, rest, next);
       const enter = this.#nodes.push({ kind: 'dispatch', next: [] }) - 1;
       const inner = this.#frames.length;
       const first = this.add(callee, this.#frames[frame].depth + 1, after);
       this.#nodes[enter] = { kind: 'inline', frame: inner, caller: frame, next: [first] };
       return { kind: 'code', frame, start: code.start, end: at, next: [enter] };
     }
-    void number;
     return { kind: 'code', frame, start: code.start, end: code.end, next };
   }
 

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import type { CodeNode, Graph } from './cfg.ts';
+import { reducible } from './reducible.ts';
+import { random } from './testdata/harness.ts';
+import { enteredAt, enteredBehind, type Point } from './versions.ts';
+
+/** A walk through another version of a graph passes the same instructions as the graph itself from that point on. */
+
+const SEED = 20_261_128;
+const STEPS = 60;
+
+/** Nodes of up to three slots, with up to two edges anywhere. */
+function anyGraph(next: (below: number) => number): CodeNode[] {
+  const count = 2 + next(10);
+  return Array.from({ length: count }, (_, i): CodeNode => {
+    const edges = [next(count), next(count)].slice(0, next(8) === 0 ? 0 : 1 + next(2));
+    return { kind: 'code', frame: 0, start: 10 * i, end: 10 * i + 1 + next(3), next: [...new Set(edges)] };
+  });
+}
+
+/** The slots passed from a node on. @param from the first slot of it. */
+function walk(graph: Graph, start: number, choose: () => boolean, choice = 0, from?: number): number[] {
+  const passed: number[] = [];
+  for (let at = start, first = from; passed.length < STEPS; first = undefined) {
+    const node = graph[at];
+    if (node.kind === 'code') for (let slot = first ?? node.start; slot < node.end; slot++) passed.push(slot);
+    if (node.next.length === 0) break;
+    if (node.kind === 'dispatch') at = node.next[choice];
+    else at = node.next.length === 1 || choose() ? node.next[0] : node.next[1];
+  }
+  return passed.slice(0, STEPS);
+}
+
+/** Decisions, the same for the same seed. */
+function decisions(seed: number): () => boolean {
+  const next = random(seed);
+  return () => next(2) === 0;
+}
+
+it(`a version that is entered at points goes on from each as the graph does (seed ${SEED})`, () => {
+  for (let round = 0; round < 1_000; round++) {
+    const next = random(SEED + round);
+    const graph = anyGraph(next);
+    const points = Array.from({ length: 1 + next(5) }, (): Point => {
+      const { start, end } = graph[next(graph.length)];
+      return { frame: 0, at: start + next(end - start) };
+    });
+    const version = enteredAt(graph, points);
+    points.forEach(({ at }, choice) => {
+      const node = graph.findIndex(({ start, end }) => start <= at && at < end);
+      assert.deepEqual(
+        walk(version, 0, decisions(round), choice),
+        walk(graph, node, decisions(round), 0, at),
+        `round ${round}, entered at ${at}`,
+      );
+    });
+  }
+});
+
+it('an instruction of another frame is another point, though its slot is the same', () => {
+  const node = (frame: number): CodeNode => ({ kind: 'code', frame, start: 0, end: 3, next: [] });
+  const version = enteredAt([node(0), node(1)], [{ frame: 1, at: 1 }]);
+  const entered = version[version[0].next[0]];
+  assert.ok(entered.kind === 'code');
+  assert.deepEqual([entered.frame, entered.start, entered.end], [1, 1, 3]);
+});
+
+it(`a version that begins behind a jump goes on as the graph does (seed ${SEED})`, () => {
+  let began = 0;
+  for (let round = 0; round < 1_000; round++) {
+    const next = random(SEED + round);
+    const graph = anyGraph(next);
+    graph.forEach(({ end, next: ways }, node) => {
+      if (ways.length !== 2) return;
+      began++;
+      const version = enteredBehind(graph, { frame: 0, at: end - 1 });
+      const [expected, found] = [decisions(round), decisions(round)];
+      assert.deepEqual(
+        walk(version, 0, found),
+        walk(graph, node, expected, 0, end),
+        `round ${round}, behind ${end - 1}`,
+      );
+    });
+  }
+  assert.ok(began > 500, `${began} versions`);
+});
+
+it('a loop stands there twice, so that both copies have one entry', () => {
+  // 0, then the loop 1 2 3 with its may_goto in 2, then 4.
+  const code = (i: number, next: number[]): CodeNode => ({
+    kind: 'code',
+    frame: 0,
+    start: i,
+    end: i + 1,
+    next,
+  });
+  const graph = [code(0, [1]), code(1, [2]), code(2, [4, 3]), code(3, [1]), code(4, [])];
+  const version = enteredBehind(graph, { frame: 0, at: 2 });
+  assert.equal(reducible(version), version);
+  const starts = version.flatMap((node) => (node.kind === 'code' ? [node.start] : []));
+  assert.deepEqual(starts.sort(), [0, 1, 1, 2, 2, 3, 3, 4]);
+});
