@@ -26,6 +26,9 @@ const OPTIMISATIONS = [
   'ranges',
 ] as const satisfies readonly (keyof JitOptions)[];
 
+/** Programs between two lines that say how far it is. */
+const TELL_EVERY = 2_000;
+
 /** In an object: what they share is paid for once. */
 const PROGRAMS = 8;
 
@@ -95,7 +98,10 @@ async function tryObject(seed: number): Promise<void> {
 
 console.log(`seed ${first}`);
 const start = performance.now();
-for (let seed = first; totals.tried < count && totals.differences < most; seed++) await tryObject(seed);
+for (let seed = first; totals.tried < count && totals.differences < most; seed++) {
+  await tryObject(seed);
+  if (totals.tried % TELL_EVERY === 0) console.error(`${totals.tried} programs, last seed ${seed}`);
+}
 const perSecond = Math.round((1000 * totals.tried) / (performance.now() - start));
 console.log(`${totals.compared} of ${totals.tried} programs agree on both engines; ${perSecond} a second`);
 console.log(`differences: ${totals.differences}`);
