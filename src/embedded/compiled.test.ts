@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import type { EmbeddedOptions } from './kernel.ts';
+import { TestKernel } from './testdata/harness.ts';
+
+/** Loops of compiled programs: when they end, and that they go on through all versions of their code as if there were one. */
+
+const PAGE = 4096;
+const START = 0x4010_0000_0000n;
+const ARENA = { type: 33, keySize: 0, valueSize: 0, maxEntries: 16, flags: 1 << 10, mapExtra: START };
+const ENGINES = ['interpreter', 'jit'] as const;
+
+/** Lets each look at the clock take 10 ms. */
+function slowClock({ mock }: TestContext): void {
+  let time = 1000;
+  mock.method(performance, 'now', () => {
+    time += 10;
+    return time;
+  });
+}
+
+/** The result on each engine. */
+function results(asm: string, options: EmbeddedOptions, ...args: (bigint | number)[]): bigint[] {
+  return ENGINES.map((engine) => {
+    using kernel = new TestKernel([ARENA], { engine, checked: false, ...options });
+    return kernel.run(asm, ...args).r0;
+  });
+}
+
+const COUNT = 'r0 = 0; l: may_goto out; r0 += 1; goto l; out: exit';
+
+describe('a loop that may_goto ends has its time', () => {
+  it('250 ms by the clock: 65,535 iterations, and as many for each look at it', (test) => {
+    slowClock(test);
+    const [interpreter, jit] = results(COUNT, {});
+    assert.equal(jit, interpreter);
+    assert.equal(jit / 65_535n, 26n);
+  });
+
+  it('one budget for all loops of a frame', (test) => {
+    slowClock(test);
+    const asm =
+      'r0 = 0; outer: may_goto out; r0 += 1; r3 = 0; inner: may_goto next; r3 += 1; r0 += 1; if r3 < 10 goto inner; next: goto outer; out: exit';
+    const [interpreter, jit] = results(asm, {});
+    assert.equal(jit, interpreter);
+    assert.ok(jit > 26n * 60_000n && jit < 26n * 70_000n, `${jit} iterations`);
+  });
+
+  for (const inlining of [true, false])
+    it(`each frame its own, ${inlining ? 'also where it is inlined' : 'where it is called'}`, (test) => {
+      slowClock(test);
+      const asm = `r6 = 0; call f; r6 += r0; call f; r0 += r6; exit; f: ${COUNT}`;
+      const [interpreter, jit] = results(asm, { jitOptions: { inlining } });
+      assert.equal(jit, interpreter);
+      assert.equal(jit / 65_535n, 52n);
+    });
+
+  it('a number of iterations instead, where that is asked for', () => {
+    assert.deepEqual(results(COUNT, { mayGoto: { iterations: 1000 } }), [1000n, 1000n]);
+  });
+});
+
+describe('a loop whose checks fail', () => {
+  // r1: where it begins; 16 pages, of which some are present; results in registers, a slot of the stack, and the arena.
+  const WALK = `
+    r5 = MAP 0; r6 = addr_space_cast(r1, 0, 1); r7 = 1; r8 = 0; *(u64 *)(r10 - 8) = 3
+    l: may_goto out
+    *(u64 *)(r6 + 3) = r7
+    r2 = *(u64 *)(r6 + 3); r8 += r2; r8 *= 31
+    r1 = *(u64 *)(r10 - 8); r1 += r7; call f; *(u64 *)(r10 - 8) = r0
+    r7 += 1; r6 += 1361; r6 &= 0xffff
+    goto l
+    out: r0 = *(u64 *)(r10 - 8); r0 ^= r8; r0 += r7; exit
+    f: r0 = r1; r0 <<= 3; r0 ^= r1; exit`;
+
+  for (const jitOptions of [{}, { inlining: false }, { grouping: false }, { versions: false }])
+    it(`computes what the interpreter computes, with ${JSON.stringify(jitOptions)}`, () => {
+      const [interpreter, jit] = ENGINES.map((engine) => {
+        const options: EmbeddedOptions = { checked: false, mayGoto: { iterations: 2_000 }, jitOptions };
+        using kernel = new TestKernel([{ ...ARENA, mapExtra: START }], { engine, ...options });
+        const alloc = 'r2 = r1; r1 = MAP 0; r3 = 1; r4 = -1; r5 = 0; call bpf_arena_alloc_pages; exit';
+        for (const page of [0, 1, 3, 4, 7, 9, 12]) kernel.run(alloc, START + BigInt(page * PAGE));
+        return kernel.run(WALK, START).r0;
+      });
+      assert.equal(jit, interpreter);
+    });
+
+  it('goes from version to version by tail calls, so the stack does not grow', () => {
+    const asm =
+      'r5 = MAP 0; r1 = addr_space_cast(r1, 0, 1); r0 = 0; l: may_goto out; *(u64 *)(r1 + 0) = 1; r0 += 1; goto l; out: exit';
+    using kernel = new TestKernel([ARENA], {
+      engine: 'jit',
+      checked: false,
+      mayGoto: { iterations: 100_000_000 },
+    });
+    assert.equal(kernel.run(asm, START).r0, 100_000_000n);
+  });
+
+  it('reports each miss once, with how often it happened', () => {
+    const asm =
+      'r5 = MAP 0; r1 = addr_space_cast(r1, 0, 1); l: may_goto out; *(u64 *)(r1 + 0) = 1; goto l; out: r0 = 0; exit';
+    for (const engine of ENGINES) {
+      using kernel = new TestKernel([ARENA], {
+        engine,
+        checked: false,
+        faults: 'report',
+        mayGoto: { iterations: 500 },
+      });
+      const { faults } = kernel.run(asm, START + 5n);
+      assert.deepEqual(
+        faults.map(({ count, access, address, size }) => ({ count, access, address, size })),
+        [{ count: 500, access: 'store', address: 5, size: 8 }],
+        engine,
+      );
+    }
+  });
+});

@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { JitOptions, Target } from '../target.ts';
+import { compiled } from '../testdata/harness.ts';
+
+/**
+ * What the JIT decides, as the WebAssembly shows it: of each function only accesses to memory, calls and conditional
+ * branches are listed. `page?` is a look into the page table, `leave` a branch that is not expected to be taken.
+ */
+
+interface Case {
+  readonly rule: string;
+  readonly asm: string;
+  /** Of the function that is entered. */
+  readonly code: string;
+  readonly options?: JitOptions;
+  readonly target?: Partial<Target>;
+}
+
+/** r6 is an arena pointer, of which nothing is known. */
+const POINTER = 'r5 = ARENA; r6 = *(u64 *)(r1 + 0); r6 = addr_space_cast(r6, 0, 1);';
+const WHOLE_WINDOW = { pageTable: 0x10000, noUserConv: false, start: 0, end: 2 ** 32 };
+const COUNT = 'r0 = 0; l: may_goto out; r0 += 1; goto l; out: exit';
+const FILL = `${POINTER} l: may_goto out; *(u64 *)(r6 + 0) = 1; r6 += 8; goto l; out: r0 = 0; exit`;
+
+const ARENA_ACCESSES: readonly Case[] = [
+  {
+    rule: 'a load of one byte is a load',
+    asm: `${POINTER} r0 = *(u8 *)(r6 + 8); exit`,
+    code: 'i64.load8_u $arena',
+  },
+  {
+    rule: 'so is one that is proven to be aligned',
+    asm: `${POINTER} r6 <<= 3; r0 = *(u64 *)(r6 + 8); exit`,
+    code: 'i64.load $arena',
+  },
+  {
+    rule: 'another load is checked for alignment, for then it straddles no pages',
+    asm: `${POINTER} r0 = *(u64 *)(r6 + 8); exit`,
+    code: 'leave; i64.load $arena; return_call $function_0.careful',
+  },
+  {
+    rule: 'where an offset may lead out of the window, the base has to be far enough from a page’s end',
+    asm: `${POINTER} r0 = *(u64 *)(r6 + 8); exit`,
+    target: { arena: WHOLE_WINDOW },
+    code: 'leave; i64.load $arena offset=8; return_call $function_0.careful',
+  },
+  {
+    rule: 'or, with a large offset, from the window’s end',
+    asm: `${POINTER} r0 = *(u8 *)(r6 + 2000); exit`,
+    target: { arena: WHOLE_WINDOW },
+    code: 'leave; i64.load8_u $arena; return_call $function_0.careful',
+  },
+  {
+    rule: 'a load looks its page up where faults are reported',
+    asm: `${POINTER} r0 = *(u8 *)(r6 + 8); exit`,
+    target: { reportsFaults: true },
+    code: 'page?; leave; i64.load8_u $arena; return_call $function_0.careful',
+  },
+  {
+    rule: 'a store always does',
+    asm: `${POINTER} *(u8 *)(r6 + 8) = 1; r0 = 0; exit`,
+    code: 'page?; leave; i64.store8 $arena; return_call $function_0.careful',
+  },
+  {
+    rule: 'several accesses through a pointer have one check',
+    asm: `${POINTER} *(u32 *)(r6 + 0) = 1; *(u32 *)(r6 + 4) = 2; r0 = *(u64 *)(r6 + 8); exit`,
+    code: 'leave; page?; leave; i64.store32 $arena; i64.store32 $arena offset=4; i64.load $arena offset=8; return_call $function_0.careful',
+  },
+  {
+    rule: 'but not across a call',
+    asm: `${POINTER} *(u8 *)(r6 + 0) = 1; call 5; *(u8 *)(r6 + 4) = 2; r0 = 0; exit`,
+    code: 'page?; leave; i64.store8 $arena; call $bpf_ktime_get_ns; page?; leave; i64.store8 $arena; return_call $function_0.careful; return_call $function_0.careful',
+  },
+  {
+    rule: 'loads that need no check go into no group',
+    asm: `${POINTER} r6 <<= 3; r0 = *(u64 *)(r6 + 0); r2 = *(u64 *)(r6 + 8); exit`,
+    code: 'i64.load $arena; i64.load $arena',
+  },
+  {
+    rule: 'an atomic operation on what is aligned is one',
+    asm: `${POINTER} r6 <<= 3; r2 = 1; lock *(u64 *)(r6 + 0) += r2; r0 = 0; exit`,
+    code: 'page?; leave; i64.atomic.rmw.add $arena; return_call $function_0.careful',
+  },
+];
+
+const OTHERS: readonly Case[] = [
+  {
+    rule: 'a promoted stack slot is no access to memory',
+    asm: '*(u64 *)(r10 - 8) = 5; r0 = *(u64 *)(r10 - 8); exit',
+    code: '',
+  },
+  {
+    rule: 'another is one at a constant offset',
+    asm: '*(u64 *)(r10 - 8) = 5; r0 = *(u64 *)(r10 - 8); exit',
+    options: { promotion: false },
+    code: 'i64.store $memory offset=504; i64.load $memory offset=504',
+  },
+  {
+    rule: 'a lookup in an array is arithmetic',
+    asm: '*(u32 *)(r10 - 4) = 0; r2 = r10; r2 += -4; r1 = ARRAY; call 1; if r0 == 0 goto out; r0 = *(u64 *)(r0 + 0); out: exit',
+    code: 'i64.store32 $memory offset=508; i32.load $memory; br_if; i64.load $memory',
+  },
+  { rule: 'the number of the CPU is a constant of the instance', asm: 'call 8; exit', code: '' },
+  { rule: 'other helpers are called', asm: 'call 5; exit', code: 'call $bpf_ktime_get_ns' },
+  { rule: 'a small function is put into its caller', asm: 'call f; exit; f: r0 = 1; exit', code: '' },
+  {
+    rule: 'or is called',
+    asm: 'call f; exit; f: r0 = 1; exit',
+    options: { inlining: false },
+    code: 'call $function_2',
+  },
+  {
+    rule: 'a may_goto counts down, and leaves for a version that begins behind it',
+    asm: COUNT,
+    code: 'leave; return_call $function_0.behind1',
+  },
+  {
+    rule: 'without versions it asks for more iterations in its place',
+    asm: COUNT,
+    options: { versions: false },
+    code: 'call $refill; br_if',
+  },
+];
+
+function shown(lines: readonly string[]): string {
+  const kept = lines.flatMap((line) => {
+    const leaves = line.startsWith('(@metadata.code.branch_hint "\\00") br_if');
+    const text = line.replace(/ align=\d+| \$block\d+/g, '');
+    if (leaves) return ['leave'];
+    if (text === 'i32.load8_u $memory offset=65536') return ['page?'];
+    return /^\S*(load|store|atomic|call|br_if)/.test(text) ? [text] : [];
+  });
+  return kept.join('; ');
+}
+
+/** What the code that follows the setting of r6 does. */
+function body(lines: readonly string[], asm: string): string {
+  const text = shown(lines);
+  return asm.startsWith(POINTER) ? text.replace(/^i64\.load \$memory(; )?/, '') : text;
+}
+
+for (const [what, cases] of [
+  ['accesses to the arena', ARENA_ACCESSES],
+  ['other code', OTHERS],
+] as const)
+  describe(what, () => {
+    for (const { rule, asm, options, target, code } of cases)
+      it(rule, () => {
+        const functions = compiled(asm, options, target);
+        assert.equal(body(functions.get('function_0') ?? [], asm), code);
+      });
+  });
+
+describe('versions', () => {
+  it('the careful one checks each access by itself, and in full where that fails', () => {
+    const asm = `${POINTER} *(u32 *)(r6 + 0) = 1; *(u32 *)(r6 + 4) = 2; r0 = 0; exit`;
+    const one = 'leave; page?; leave; i64.store32 $arena; call $arena.check; i64.store32 $arena';
+    assert.equal(shown(compiled(asm).get('function_0.careful') ?? []), `${one}; ${one}`);
+  });
+
+  it('it comes back to fast code behind a may_goto, where nothing is checked in full', () => {
+    const functions = compiled(FILL);
+    assert.match(shown(functions.get('function_0.careful') ?? []), /; return_call \$function_0\.behind4$/);
+    const behind = shown(functions.get('function_0.behind4') ?? []);
+    assert.match(behind, /^call \$refill; br_if; /);
+    assert.doesNotMatch(behind, /call \$arena\.check/);
+    assert.match(behind, /return_call \$function_0\.careful/);
+    assert.match(behind, /return_call \$function_0\.behind4/);
+  });
+
+  it('each is given what is live, and no more: here r6, the budget and which entry is meant', () => {
+    const functions = compiled(FILL);
+    const lines = functions.get('function_0') ?? [];
+    const at = lines.indexOf('return_call $function_0.careful');
+    assert.deepEqual(
+      lines.slice(at - 4, at).map((line) => line.split(' ')[0]),
+      ['i32.const', 'local.get', 'local.get', 'local.get'],
+    );
+  });
+
+  it('what makes no use of checks has one', () => {
+    assert.deepEqual([...compiled('r0 = 0; exit').keys()], ['function_0', 'run', 'run64']);
+  });
+});
+
+describe('names', () => {
+  it('registers have theirs, those of an inlined function behind the number of its frame', () => {
+    const lines = compiled('r1 = *(u64 *)(r1 + 0); call f; exit; f: r0 = r1; exit').get('function_0') ?? [];
+    assert.ok(lines.includes('local.set $r1.1'), lines.join('\n'));
+    assert.ok(lines.includes('local.get $r1'));
+  });
+});
