@@ -2,8 +2,8 @@ import { opcode } from '../../isa/opcodes.ts';
 import type { VerifiedProgram } from '../../verifier/result.ts';
 import type { Graph } from '../cfg.ts';
 import { Code } from '../encode/code.ts';
-import type { ModuleBuilder } from '../encode/module.ts';
-import { TYPE, type ValueType } from '../encode/opcodes.ts';
+import { CREDIT, type ModuleBuilder, RETURNED_AT } from '../encode/module.ts';
+import { OP, TYPE, type ValueType } from '../encode/opcodes.ts';
 import { Liveness } from '../liveness.ts';
 import type { FunctionPlan } from '../plan.ts';
 import type { JitOptions, Target } from '../target.ts';
@@ -37,8 +37,9 @@ const LARGEST = 5_000;
 const MOST_LOOPS = 12;
 /** WebAssembly engines take 1,000 parameters. */
 const MOST_VARIABLES = 900;
-/** Rounds of may_goto that the careful version stays in itself. */
-const CREDIT = 64;
+/** Rounds of may_goto that the careful version stays in itself, at least and at most. */
+const LEAST_CREDIT = 2;
+const MOST_CREDIT = 256;
 
 /** The registers that a function takes as arguments, in order. */
 export function argumentRegisters({ args }: FunctionPlan): number[] {
@@ -131,6 +132,9 @@ export class Versions {
     this.#careful ??= this.#context.module.reserve();
     const live = new Set(this.#liveness.before(point.frame, point.at));
     e.code.i32(number);
+    const { loop } = e.frames[point.frame];
+    if (loop === undefined) e.code.i32(0);
+    else e.code.get(loop.count);
     for (const variable of this.#liveness.anywhere()) {
       if (live.has(variable)) e.code.get(e.locals[variable]);
       else e.code.zero(this.#unit.variables[variable]);
@@ -185,14 +189,18 @@ export class Versions {
     const exits: Exits & { readonly blocks: [] } = {
       ...ALONE,
       goOnBehind: (frame, at) => {
-        if (this.#emitting !== undefined) this.#leaveForBehind(this.#emitting, { frame, at });
+        const e = this.#emitting;
+        const loop = e?.frames[frame].loop;
+        if (e === undefined || loop === undefined) return;
+        e.code.get(loop.count);
+        e.code.globalSet(RETURNED_AT);
+        this.#leaveForBehind(e, { frame, at });
       },
     };
     const name = `${this.#plan.name}.careful`;
-    this.#emit(index, name, this.#liveness.anywhere(), 1, exits, (e) => {
+    this.#emit(index, name, this.#liveness.anywhere(), 2, exits, (e) => {
       e.choice = 0;
-      e.code.i32(CREDIT);
-      e.code.set(e.credit);
+      emitCredit(e, 1);
       emitGraph(e, enteredAt(this.#unit.nodes, this.#points));
     });
   }
@@ -246,6 +254,37 @@ export class Versions {
     if (e.framePointer !== undefined) names[e.framePointer] = 'fp';
     return names;
   }
+}
+
+/**
+ * How long the careful version stays: while its checks fail again soon after it has left, twice as long as the last time;
+ * if the fast versions had a good run in between, it leaves as soon as it can. A run is measured in rounds of may_goto.
+ * @param left the local that holds what is left for the may_goto of the frame whose check failed.
+ */
+function emitCredit(e: Emitter, left: number): void {
+  const { code } = e;
+  code.i32(LEAST_CREDIT);
+  code.globalGet(CREDIT);
+  code.i32(1);
+  code.op(OP.i32_shl);
+  code.i32(1);
+  code.op(OP.i32_or);
+  code.tee(e.credit);
+  code.i32(MOST_CREDIT);
+  code.get(e.credit);
+  code.i32(MOST_CREDIT);
+  code.op(OP.i32_lt_u);
+  code.op(OP.select);
+  code.globalGet(RETURNED_AT);
+  code.get(left);
+  code.op(OP.i32_sub);
+  code.globalGet(CREDIT);
+  code.i32(2);
+  code.op(OP.i32_shl);
+  code.op(OP.i32_gt_u);
+  code.op(OP.select);
+  code.tee(e.credit);
+  code.globalSet(CREDIT);
 }
 
 /** A version that nothing leads away from. */

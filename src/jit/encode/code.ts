@@ -63,6 +63,16 @@ export class Code {
     this.bytes.unsigned(local);
   }
 
+  globalGet(global: number): void {
+    this.bytes.byte(OP.global_get);
+    this.bytes.unsigned(global);
+  }
+
+  globalSet(global: number): void {
+    this.bytes.byte(OP.global_set);
+    this.bytes.unsigned(global);
+  }
+
   /** @param value taken modulo 2^32. */
   i32(value: number): void {
     this.bytes.byte(OP.i32_const);

@@ -1,6 +1,6 @@
 import { Bytes } from './bytes.ts';
 import type { Code } from './code.ts';
-import { TYPE, type ValueType } from './opcodes.ts';
+import { OP, TYPE, type ValueType } from './opcodes.ts';
 
 /**
  * A WebAssembly module, put together from function bodies: types, imports, functions, exports, code, and the custom
@@ -40,10 +40,15 @@ export const CPU_NUMBER = 0;
 /** The upper half of the arena's user_vm_start, in place, i64: so that each arena can run the same module. */
 export const USER_HIGH = 1;
 
+/** Globals of the module's own, i32: what the careful versions know of each other (emit/versions.ts). */
+export const CREDIT = 2;
+export const RETURNED_AT = 3;
+const OWN_GLOBALS = 2;
+
 /** Pages of 64 KiB in each of the two memories. */
 const WASM_PAGES = 65_536;
 const SHARED_WITH_MAXIMUM = 3;
-const SECTION = { custom: 0, type: 1, import: 2, function: 3, export: 7, code: 10 } as const;
+const SECTION = { custom: 0, type: 1, import: 2, function: 3, global: 6, export: 7, code: 10 } as const;
 
 /** The imported memories and globals, by their numbers. */
 const MEMORY_NAMES = ['arena', 'memory'] as const;
@@ -51,6 +56,9 @@ const GLOBALS = [
   ['cpu', TYPE.i32],
   ['userHigh', TYPE.i64],
 ] as const;
+
+/** A mutable i32 that starts as 0. */
+const MUTABLE_ZERO = [TYPE.i32, 1, OP.i32_const, 0, OP.end];
 
 export class ModuleBuilder {
   readonly #types: Signature[] = [];
@@ -100,6 +108,10 @@ export class ModuleBuilder {
     section(out, SECTION.type, (b) => vector(b, this.#types, writeType));
     section(out, SECTION.import, (b) => this.#writeImports(b));
     section(out, SECTION.function, (b) => vector(b, functions, (each) => b.unsigned(each.type)));
+    section(out, SECTION.global, (b) => {
+      b.unsigned(OWN_GLOBALS);
+      for (let i = 0; i < OWN_GLOBALS; i++) for (const byte of MUTABLE_ZERO) b.byte(byte);
+    });
     section(out, SECTION.export, (b) => {
       vector(b, this.#exports, ({ name, index }) => {
         b.name(name);
