@@ -49,7 +49,19 @@ export interface RefillNode {
   readonly next: number[];
 }
 
-export type Node = CodeNode | EnterNode | DispatchNode | InlineNode | RefillNode;
+/** Register operations that take effect only if the jump before them is taken (or is not): see choose.ts. */
+export interface ChooseNode {
+  readonly kind: 'choose';
+  readonly frame: number;
+  /** The slot of the jump, and what its condition has to be. */
+  readonly jump: number;
+  readonly holds: boolean;
+  readonly start: number;
+  readonly end: number;
+  readonly next: number[];
+}
+
+export type Node = ChooseNode | CodeNode | EnterNode | DispatchNode | InlineNode | RefillNode;
 
 /** Node 0 is where the function is entered. */
 export type Graph = readonly Node[];

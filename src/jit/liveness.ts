@@ -1,7 +1,7 @@
 import { slots, writtenRegister } from '../isa/instruction.ts';
 import { atomicOperation, BPF_PSEUDO_CALL, opcode } from '../isa/opcodes.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
-import type { CodeNode, Node } from './cfg.ts';
+import type { ChooseNode, Node } from './cfg.ts';
 import { reversePostorder } from './dominators.ts';
 import type { FunctionPlan } from './plan.ts';
 import { ownStackAccess } from './stack-slots.ts';
@@ -107,12 +107,26 @@ export class Liveness {
       remove(live, inner.registers[0]);
       return;
     }
+    if (node.kind === 'choose') {
+      this.#throughChoice(node, live);
+      return;
+    }
     if (node.kind !== 'code') return;
     const at = slotsOf(this.#program, node);
     for (let i = at.length - 1; i >= 0; i--) {
       this.#step(frames[node.frame], at[i], live);
       if (keep && this.#mayLeave(at[i])) this.#at.set(`${node.frame}:${at[i]}`, live.slice());
     }
+  }
+
+  /** What the operations write may also stay as it was. */
+  #throughChoice(node: ChooseNode, live: VariableSet): void {
+    const frame = this.#unit.frames[node.frame];
+    const untouched = live.slice();
+    const at = slotsOf(this.#program, node);
+    for (let i = at.length - 1; i >= 0; i--) this.#step(frame, at[i], live);
+    join(live, untouched);
+    this.#step(frame, node.jump, live);
   }
 
   #mayLeave(at: number): boolean {
@@ -193,7 +207,7 @@ export class Liveness {
 }
 
 /** The slots at which instructions of a node begin. */
-function slotsOf({ insns }: VerifiedProgram, { start, end }: CodeNode): number[] {
+function slotsOf({ insns }: VerifiedProgram, { start, end }: { start: number; end: number }): number[] {
   const found: number[] = [];
   for (let at = start; at < end; at += slots(insns[at])) found.push(at);
   return found;

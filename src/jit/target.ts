@@ -102,6 +102,8 @@ export interface JitOptions {
   readonly grouping?: boolean;
   /** Code that relies on its checks is apart from code that does not. */
   readonly versions?: boolean;
+  /** Jumps around a few register operations become choices between values. */
+  readonly choices?: boolean;
   /** Stack slots become locals. */
   readonly promotion?: boolean;
   /** Small static functions are inlined. */

@@ -2,8 +2,10 @@ import { slots } from '../isa/instruction.ts';
 import { BPF_PSEUDO_CALL, opcode } from '../isa/opcodes.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import type { CodeNode, Node } from './cfg.ts';
+import { chooseInsteadOfJumping } from './choose.ts';
 import { TYPE, type ValueType } from './encode/opcodes.ts';
 import type { FunctionPlan } from './plan.ts';
+import type { JitOptions } from './target.ts';
 
 /**
  * What becomes one WebAssembly function: a BPF function together with those that are put into it, as one graph. Each call
@@ -33,10 +35,15 @@ export interface Unit {
 
 const REGISTERS = 10;
 
-export function unitOf(program: VerifiedProgram, plans: readonly FunctionPlan[], number: number): Unit {
+export function unitOf(
+  program: VerifiedProgram,
+  plans: readonly FunctionPlan[],
+  number: number,
+  options: JitOptions = {},
+): Unit {
   const builder = new UnitBuilder(program, plans);
   builder.add(plans[number], 0, undefined);
-  return builder.unit();
+  return builder.unit(options);
 }
 
 class UnitBuilder {
@@ -51,7 +58,8 @@ class UnitBuilder {
     this.#plans = plans;
   }
 
-  unit(): Unit {
+  unit({ choices }: JitOptions): Unit {
+    if (choices !== false) chooseInsteadOfJumping(this.#nodes, this.#program.insns);
     const deepest = Math.max(...this.#frames.map(({ depth }) => depth));
     return { frames: this.#frames, nodes: this.#nodes, variables: this.#variables, deepest };
   }

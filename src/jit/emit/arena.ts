@@ -172,8 +172,9 @@ function emitLookup(e: Emitter, address: number, lookup: Lookup): void {
   code.op(OP.i32_shr_u);
   code.memory(MEMORY_OP.i32_load8_u, KERNEL_MEMORY, e.arena.pageTable);
   if (lookup === 'writable') {
+    // Compared by xor: V8 would fold a comparison with the load, and load a second time.
     code.i32(PAGE_PRESENT | PAGE_WRITTEN);
-    code.op(OP.i32_ne);
+    code.op(OP.i32_xor);
   } else {
     code.i32(PAGE_PRESENT);
     code.op(OP.i32_and);

@@ -1,8 +1,8 @@
-import { slots } from '../../isa/instruction.ts';
+import { slots, writtenRegister } from '../../isa/instruction.ts';
 import { BPF_PSEUDO_CALL, opcode } from '../../isa/opcodes.ts';
-import type { CodeNode, Graph, InlineNode } from '../cfg.ts';
+import type { ChooseNode, CodeNode, Graph, InlineNode } from '../cfg.ts';
 import type { Label } from '../encode/code.ts';
-import { OP } from '../encode/opcodes.ts';
+import { OP, TYPE } from '../encode/opcodes.ts';
 import { type Group, groupsOf } from '../groups.ts';
 import { reducible } from '../reducible.ts';
 import { structure } from '../structure.ts';
@@ -11,7 +11,7 @@ import { emitGroupCheck, lookupOf, type Mode } from './arena.ts';
 import { emitAtomic } from './atomic.ts';
 import { emitCallOut } from './call.ts';
 import type { Emitter } from './emitter.ts';
-import { emitBranch, emitIf, emitRefill, lastSlot } from './jump.ts';
+import { emitBranch, emitCondition, emitIf, emitRefill, lastSlot } from './jump.ts';
 import { emitLoad, emitStore } from './memory.ts';
 
 /** Third stage: a graph becomes code, token by token of its structure and instruction by instruction of its nodes. */
@@ -72,6 +72,10 @@ function emitNode(e: Emitter, graph: Graph, number: number): void {
     case 'refill':
       emitRefill(e, node);
       return;
+    case 'choose':
+      e.frame = e.frames[node.frame];
+      emitChoice(e, node);
+      return;
     case 'code':
       e.frame = e.frames[node.frame];
       emitCode(e, node);
@@ -91,6 +95,36 @@ function emitCode(e: Emitter, node: CodeNode): void {
   // After a call that never returns nothing follows.
   if (node.next.length === 0 && opcode(e.insns[lastSlot(e, node)].code)?.kind !== 'exit')
     e.code.op(OP.unreachable);
+}
+
+/** Does the operations, and gives the registers that they write their old values back where the jump says so. */
+function emitChoice(e: Emitter, { jump, holds, start, end }: ChooseNode): void {
+  const { code } = e;
+  e.code.position(jump);
+  const row = opcode(e.insns[jump].code);
+  if (row?.kind !== 'jump') throw new TypeError(`instruction ${jump} is no jump to choose by`);
+  emitCondition(e, jump, row, holds);
+  code.set(e.scratch);
+  const written = new Map<number, number>();
+  for (let at = start; at < end; at += slots(e.insns[at])) {
+    const register = writtenRegister(e.insns[at]);
+    if (register === undefined || written.has(register)) continue;
+    const old = code.local(TYPE.i64);
+    written.set(register, old);
+    e.get(register);
+    code.set(old);
+  }
+  for (let at = start; at < end; at += slots(e.insns[at])) {
+    e.code.position(at);
+    emitInstruction(e, at, 'single');
+  }
+  for (const [register, old] of written) {
+    e.get(register);
+    code.get(old);
+    code.get(e.scratch);
+    code.op(OP.select);
+    e.set(register);
+  }
 }
 
 /** Sets what is left for the may_goto of the current frame. */

@@ -153,7 +153,7 @@ function pushRefilled(e: Emitter, loop: { readonly deadline: number }): void {
 }
 
 /** Pushes whether the jump is taken, i32; with `holds` false, whether it is not. */
-function emitCondition(e: Emitter, at: number, row: JumpOpcode, holds: boolean): void {
+export function emitCondition(e: Emitter, at: number, row: JumpOpcode, holds: boolean): void {
   const { code } = e;
   const { dst, src, imm } = e.insns[at];
   const wide = row.width === 64;

@@ -64,7 +64,7 @@ export class Versions {
   constructor(context: UnitContext, number: number, index: number) {
     this.#context = context;
     this.#plan = context.plans[number];
-    this.#unit = unitOf(context.program, context.plans, number);
+    this.#unit = unitOf(context.program, context.plans, number, context.options);
     this.#index = index;
     const callOut = (insn: number) => context.callees.callOut(insn);
     this.#liveness = new Liveness(context.program, context.plans, this.#unit, callOut);
