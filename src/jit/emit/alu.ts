@@ -43,10 +43,10 @@ const NARROW: Readonly<Record<Simple, number>> = {
 };
 
 /** Emits an arithmetic instruction. @returns false when it is none. */
-export function emitAlu(e: Emitter, insn: Instruction, row: Opcode, arena: boolean): boolean {
+export function emitAlu(e: Emitter, at: number, insn: Instruction, row: Opcode, arena: boolean): boolean {
   switch (row.kind) {
     case 'alu':
-      emitTwoOperands(e, insn, row, arena);
+      emitTwoOperands(e, at, insn, row, arena);
       return true;
     case 'neg':
       emitNegation(e, insn, row.width);
@@ -59,10 +59,10 @@ export function emitAlu(e: Emitter, insn: Instruction, row: Opcode, arena: boole
   }
 }
 
-function emitTwoOperands(e: Emitter, insn: Instruction, row: AluOpcode, arena: boolean): void {
+function emitTwoOperands(e: Emitter, at: number, insn: Instruction, row: AluOpcode, arena: boolean): void {
   const { op } = row;
   if (op === 'mov') {
-    emitMove(e, insn, row);
+    emitMove(e, at, insn, row);
     return;
   }
   const wide = row.width === 64 && !arena;
@@ -96,7 +96,7 @@ const EXTEND_WIDE: Readonly<Record<number, number>> = {
 };
 const EXTEND_NARROW: Readonly<Record<number, number>> = { 8: OP.i32_extend8_s, 16: OP.i32_extend16_s };
 
-function emitMove(e: Emitter, insn: Instruction, row: AluOpcode): void {
+function emitMove(e: Emitter, at: number, insn: Instruction, row: AluOpcode): void {
   const { code } = e;
   const { dst, src, off, imm } = insn;
   if (row.source === 'K') {
@@ -108,7 +108,7 @@ function emitMove(e: Emitter, insn: Instruction, row: AluOpcode): void {
     if (off !== 0) code.op(EXTEND_NARROW[off]);
     e.setLow(dst);
   } else if (off === BPF_ADDR_SPACE_CAST) {
-    emitCast(e, insn);
+    emitCast(e, at, insn);
   } else {
     e.get(src);
     if (off !== 0) code.op(EXTEND_WIDE[off]);
@@ -117,8 +117,14 @@ function emitMove(e: Emitter, insn: Instruction, row: AluOpcode): void {
 }
 
 /** cast_kern keeps the low half; cast_user adds the upper half of user_vm_start, but NULL stays NULL. */
-function emitCast(e: Emitter, { dst, src, imm }: Instruction): void {
+function emitCast(e: Emitter, at: number, { dst, src, imm }: Instruction): void {
   const { code } = e;
+  const known = e.lowConstant(at, src);
+  if (known !== undefined && imm === CAST_KERN) {
+    code.i64Big(BigInt(known >>> 0));
+    e.set(dst);
+    return;
+  }
   e.getLow(src);
   e.setLow(dst);
   if (imm === CAST_KERN || e.target.arena === undefined || e.arena.noUserConv) return;

@@ -137,7 +137,7 @@ function emitLeavesWindow(e: Emitter, { base, off, size }: ArenaAccess): void {
 export function emitGroupCheck(e: Emitter, group: Group, out: number): void {
   const { code } = e;
   const base = e.scratch;
-  e.getLow(group.first.base);
+  pushAddress(e, { ...group.first, off: 0 });
   code.set(base);
   emitPageBounds(e, base, group.from, group.to);
   code.brIfOut(out);
@@ -200,7 +200,12 @@ function emitSlow(e: Emitter, access: ArenaAccess, fast: (offset: number) => voi
 }
 
 /** Pushes base plus offset, modulo 2^32. */
-function pushAddress(e: Emitter, { base, off }: ArenaAccess): void {
+function pushAddress(e: Emitter, { at, base, off }: ArenaAccess): void {
+  const known = e.lowConstant(at, base);
+  if (known !== undefined) {
+    e.code.i32(known + off);
+    return;
+  }
   e.getLow(base);
   if (off === 0) return;
   e.code.i32(off);
@@ -209,7 +214,7 @@ function pushAddress(e: Emitter, { base, off }: ArenaAccess): void {
 
 /** Pushes the base of an access that lies in the base's page. @returns the offset that is still to be added. */
 function pushNear(e: Emitter, access: ArenaAccess): number {
-  if (access.off < 0) {
+  if (access.off < 0 || e.lowConstant(access.at, access.base) !== undefined) {
     pushAddress(e, access);
     return 0;
   }

@@ -5,6 +5,7 @@ import { alignments } from '../alignment.ts';
 import type { Code } from '../encode/code.ts';
 import { USER_HIGH } from '../encode/module.ts';
 import { OP, TYPE } from '../encode/opcodes.ts';
+import { lowConstants } from '../low-constants.ts';
 import type { FunctionPlan } from '../plan.ts';
 import type { CallOut, JitOptions, Target } from '../target.ts';
 import type { Unit } from '../unit.ts';
@@ -80,6 +81,7 @@ export class Emitter {
   #scratch: number | undefined;
   #choice: number | undefined;
   #credit: number | undefined;
+  readonly #lowConstants = new Map<FunctionPlan, ReturnType<typeof lowConstants>>();
   readonly #alignments = new Map<FunctionPlan, ReturnType<typeof alignments>>();
 
   constructor(
@@ -228,6 +230,18 @@ export class Emitter {
     if (known === undefined) {
       known = alignments(plan.graph, this.insns, (insn) => this.target.constant(insn));
       this.#alignments.set(plan, known);
+    }
+    return known(at, register);
+  }
+
+  /** The low half of a register before an access or a cast, where that is one number; only the ranges option is asked. */
+  lowConstant(at: number, register: number): number | undefined {
+    if (this.options.ranges === false) return undefined;
+    const { plan } = this.frame;
+    let known = this.#lowConstants.get(plan);
+    if (known === undefined) {
+      known = lowConstants(plan.graph, this.insns, (insn) => this.target.constant(insn));
+      this.#lowConstants.set(plan, known);
     }
     return known(at, register);
   }

@@ -189,7 +189,7 @@ function emitInstruction(e: Emitter, at: number, mode: Mode): void {
   const insn = e.insns[at];
   const row = opcode(insn.code);
   if (row === undefined) throw new TypeError(`instruction ${at} is none`);
-  if (emitAlu(e, insn, row, e.program.facts.isArenaArithmetic(at))) return;
+  if (emitAlu(e, at, insn, row, e.program.facts.isArenaArithmetic(at))) return;
   switch (row.kind) {
     case 'load':
       emitLoad(e, at, insn, row, mode);

@@ -1,0 +1,96 @@
+import { type Instruction, isLdImm64, slots, writtenRegister } from '../isa/instruction.ts';
+import { BPF_ADDR_SPACE_CAST, MAX_BPF_REG, opcode } from '../isa/opcodes.ts';
+import type { Graph } from './cfg.ts';
+import { reversePostorder } from './dominators.ts';
+
+/**
+ * Registers whose low half is the same number on every way to an instruction: addresses of arena globals, mostly. An access
+ * through one has a known address and page; a cast of one is a number. A forward analysis; where different numbers meet,
+ * nothing is known.
+ */
+
+/** The low half of each register, signed; undefined where it varies. Unreached so far: no state at all. */
+type State = (number | undefined)[];
+
+/** @returns for a slot and a register, its low half before that instruction; kept for accesses and casts. */
+export function lowConstants(
+  graph: Graph,
+  insns: readonly Instruction[],
+  constant: (insn: number) => bigint,
+): (at: number, register: number) => number | undefined {
+  const before: (State | undefined)[] = new Array(graph.length);
+  const known = new Map<number, State>();
+  if (graph.length === 0) return () => undefined;
+  before[0] = new Array<undefined>(MAX_BPF_REG).fill(undefined);
+  const order = reversePostorder(graph.length, 0, (node) => graph[node].next);
+  const walk = (node: number, keep: boolean): State => {
+    const state = (before[node] as State).slice();
+    const code = graph[node];
+    if (code.kind !== 'code') return state;
+    for (let at = code.start; at < code.end; at += slots(insns[at])) {
+      if (keep && isAsked(insns[at]) && state.some((each) => each !== undefined))
+        known.set(at, state.slice());
+      step(state, insns[at], at, constant);
+    }
+    return state;
+  };
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (const node of order) {
+      if (before[node] === undefined) continue;
+      const after = walk(node, false);
+      for (const to of graph[node].next) if (meet(before, to, after)) changed = true;
+    }
+  }
+  for (const node of order) if (before[node] !== undefined) walk(node, true);
+  return (at, register) => known.get(at)?.[register];
+}
+
+/** Joins what arrives at a node. @returns whether that changed something. */
+function meet(before: (State | undefined)[], node: number, arriving: State): boolean {
+  const old = before[node];
+  if (old === undefined) {
+    before[node] = arriving.slice();
+    return true;
+  }
+  let changed = false;
+  for (let register = 0; register < MAX_BPF_REG; register++) {
+    if (old[register] === undefined || old[register] === arriving[register]) continue;
+    old[register] = undefined;
+    changed = true;
+  }
+  return changed;
+}
+
+function isAsked({ code, off }: Instruction): boolean {
+  const row = opcode(code);
+  if (row?.kind === 'alu') return row.op === 'mov' && row.source === 'X' && off === BPF_ADDR_SPACE_CAST;
+  return row?.kind === 'load' || row?.kind === 'store' || row?.kind === 'atomic';
+}
+
+function step(state: State, insn: Instruction, at: number, constant: (insn: number) => bigint): void {
+  if (isLdImm64(insn)) {
+    state[insn.dst] = Number(BigInt.asIntN(32, constant(at)));
+    return;
+  }
+  const row = opcode(insn.code);
+  if (row?.kind === 'call') {
+    state.fill(undefined, 0, 6);
+    return;
+  }
+  const written = writtenRegister(insn);
+  if (written !== undefined) state[written] = row?.kind === 'alu' ? result(state, insn) : undefined;
+}
+
+/** The low half that an arithmetic instruction gives, of those that addresses are made with. */
+function result(state: State, { code, dst, src, off, imm }: Instruction): number | undefined {
+  const row = opcode(code);
+  if (row?.kind !== 'alu') return undefined;
+  const right = row.source === 'X' ? state[src] : imm;
+  // Sign extension of fewer bits is not followed.
+  if (row.op === 'mov') return off === 0 || off === BPF_ADDR_SPACE_CAST || off === 32 ? right : undefined;
+  const left = state[dst];
+  if (left === undefined || right === undefined) return undefined;
+  if (row.op === 'add') return (left + right) | 0;
+  return row.op === 'sub' ? (left - right) | 0 : undefined;
+}
