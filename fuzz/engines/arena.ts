@@ -181,6 +181,29 @@ function edge(w: Writer): void {
   w.called();
 }
 
+/** An address is computed in ways that say something of its alignment and range, and then used. */
+function compute(w: Writer): void {
+  const { random } = w;
+  w.rule('arena: computed address');
+  if (random.chance(60)) anchor(w);
+  for (let i = 1 + random.below(3); i > 0; i--) {
+    const wide = random.chance(75) ? 'r' : 'w';
+    const op = random.pick(['+=', '-=', '*=', '&=', '|=', '^=', '<<=', '>>=', 's>>=', '/=', '%=', '-']);
+    const isShift = op.endsWith('<<=') || op.endsWith('>>=');
+    const imm = isShift
+      ? random.below(wide === 'r' ? 64 : 32)
+      : random.pick([1, 2, 3, 4, 8, 12, 16, -4, -8, 4092, 4096]);
+    if (op === '-') w.say(`${wide}9 = -${wide}9`);
+    else w.say(`${wide}9 ${op} ${random.chance(70) ? imm : `${wide}${w.number()}`}`);
+    // In 32 bits it became a number.
+    if (wide === 'w') w.say('r9 = addr_space_cast(r9, 0, 1)');
+  }
+  for (let i = 1 + random.below(3); i > 0; i--)
+    part(w, 'r9', random.pick([0, 0, 4, -4, 8, -8, 2, 300, -300, 32_760]));
+  w.say('call 14');
+  w.called();
+}
+
 /** A loop does the same to the arena in each round, while its pointer moves, and pages come and go. */
 function rounds(w: Writer): void {
   if (!(w as EngineWriter).mayLoop()) return;
@@ -234,6 +257,7 @@ export const ARENA_ENGINE_KINDS: readonly Kind[] = (
     { weight: 14, write: group },
     { weight: 3, write: walk },
     { weight: 5, write: edge },
+    { weight: 5, write: compute },
     { weight: 4, write: rounds },
     { weight: 2, write: chase },
     { weight: 3, write: freeOrTake },
