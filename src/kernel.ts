@@ -80,6 +80,31 @@ export interface RunResult {
   faults: FaultReport[];
 }
 
+/** How a prepared program shall be called. */
+export interface PrepareOptions {
+  /** The context: what it holds at first, or its size in bytes, zeroed. At most 65,535 bytes. Default: none. */
+  ctx?: Uint8Array | { readonly size: number };
+  /** As in {@link RunOptions}. */
+  cpu?: number;
+}
+
+/**
+ * A program with a context of its own, to be called many times: nothing is copied, timed or allocated. Close it, or let `using`
+ * do it; it closes with its program.
+ */
+export interface PreparedRun extends Disposable {
+  /**
+   * The context: write it before {@link run}, and read what the program left there. Throws EBADF when closed. A view that was
+   * taken before stays, and then shows memory that nothing uses any more.
+   */
+  readonly ctx: Uint8Array;
+  /** The faults of the last run, where the kernel was asked to report. */
+  readonly faults: readonly FaultReport[];
+  /** Runs the program once. @returns r0's low 32 bits, unsigned. Throws what `LoadedProgram.run` throws. */
+  run(): number;
+  close(): void;
+}
+
 /** A loaded program. */
 export interface LoadedProgram {
   readonly name: string;
@@ -94,6 +119,8 @@ export interface LoadedProgram {
   /** The WebAssembly module that it became, in the text format, with source lines; undefined where it became none. */
   readonly wat?: string | undefined;
   run(options?: RunOptions): RunResult;
+  /** For calls that shall be cheap. Throws what {@link run} throws for such options, now or when it is run. */
+  prepare(options?: PrepareOptions): PreparedRun;
 }
 
 /** Instructions of a loaded program, with references filled in. */

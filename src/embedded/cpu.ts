@@ -39,10 +39,15 @@ export class Cpu implements Environment {
   readonly loopBudget: LoopBudget;
   /** The program that runs. */
   program: EmbeddedProgram | undefined;
+  /** For the interpreter. */
   arena: ArenaWindow | undefined;
+  /** Where `run` puts contexts. */
   readonly #ctx: KernelOffset;
+  /** The context of the program that runs: its first byte (0: none), its bytes, and the end of its place. */
+  #ctxAt = 0;
   #ctxSize = 0;
-  #faults = new Map<number, ArenaFault & { count: number }>();
+  #ctxEnd = 0;
+  readonly #faults = new Map<number, ArenaFault & { count: number }>();
 
   constructor(kernel: EmbeddedKernel, id: number) {
     this.kernel = kernel;
@@ -65,36 +70,28 @@ export class Cpu implements Environment {
    */
   run(program: EmbeddedProgram, { ctx, data, repeat = 1, cpu }: RunOptions = {}): RunResult {
     if (data !== undefined) throw new BpfError('EINVAL', `a program of type ${program.type} takes no packet`);
-    if (cpu !== undefined && cpu !== this.id) {
-      throw new BpfError('EINVAL', `the embedded kernel has one CPU, ${this.id}; there is no CPU ${cpu}`);
-    }
-    if (ctx !== undefined && !(ctx instanceof Uint8Array))
-      throw new BpfError('EINVAL', 'a context is a Uint8Array');
-    if (ctx !== undefined && ctx.length > MAX_CTX) {
-      throw new BpfError('EINVAL', `a context has at most ${MAX_CTX} bytes, not ${ctx.length}`);
-    }
+    this.checkId(cpu);
     if (!Number.isInteger(repeat) || repeat < 1 || repeat > MAX_REPEAT)
       throw new BpfError('EINVAL', `repeat is a whole number from 1 to ${MAX_REPEAT}, not ${repeat}`);
-    if (this.program !== undefined) throw new BpfError('EBUSY', `CPU ${this.id} runs ${this.program.name}`);
-    const { contextBytes } = program.verified.facts;
-    if ((ctx?.length ?? 0) < contextBytes) {
-      const problem = `it reads or writes ${contextBytes} bytes of context, and got ${ctx?.length ?? 0}`;
-      throw new BpfError('EINVAL', `program '${program.name}': ${problem}; --ctx gives more`);
-    }
-    const { memory } = this.kernel;
-    this.enter(program, ctx);
-    const start = performance.now();
+    checkContext(program, ctx);
+    const { low: at } = this.enter(program, ctx);
     try {
-      const retval = this.#repeat(program, ctx === undefined ? 0 : this.#ctx, repeat);
-      return {
-        retval,
-        durationNs: Math.round(((performance.now() - start) * 1e6) / repeat),
-        ...(ctx && { ctxOut: memory.bytes.slice(this.#ctx, this.#ctx + ctx.length) }),
-        faults: this.#reports(program),
-      };
+      const start = performance.now();
+      const retval = this.#repeat(program, at, repeat);
+      const durationNs = Math.round(((performance.now() - start) * 1e6) / repeat);
+      const faults = this.reports(program);
+      if (ctx === undefined) return { retval, durationNs, faults };
+      const ctxOut = this.kernel.memory.bytes.slice(at, at + ctx.length);
+      return { retval, durationNs, ctxOut, faults };
     } finally {
       this.leave();
     }
+  }
+
+  /** Throws EINVAL for a CPU that is not this one, the only one. */
+  checkId(cpu: number | undefined): void {
+    if (cpu === undefined || cpu === this.id) return;
+    throw new BpfError('EINVAL', `the embedded kernel has one CPU, ${this.id}; there is no CPU ${cpu}`);
   }
 
   /** @returns r0's low half, unsigned, of the last round. */
@@ -105,35 +102,56 @@ export class Cpu implements Environment {
       for (let round = 0; round < repeat; round++) retval = call(ctx, this.stackTop);
       return retval >>> 0;
     }
-    const context = { low: ctx, high: ctx === 0 ? 0 : KERNEL_HIGH };
-    for (let round = 0; round < repeat; round++) {
-      const r0 = run(new Machine(program.code, this, context), this.kernel.instructionBudget);
-      retval = Number(r0 & 0xffffffffn);
-    }
+    for (let round = 0; round < repeat; round++) retval = this.interpret(program, ctx);
     return retval;
   }
 
-  /** Makes a program the one that runs, with this context. @returns what r1 holds then. */
+  /** Runs a program on the interpreter. @param ctx the context's offset in kernel memory, 0: none. @returns as `#repeat`. */
+  interpret(program: EmbeddedProgram, ctx: number): number {
+    const context = { low: ctx, high: ctx === 0 ? 0 : KERNEL_HIGH };
+    const r0 = run(new Machine(program.code, this, context), this.kernel.instructionBudget);
+    return Number(r0 & 0xffffffffn);
+  }
+
+  /** Makes a program the one that runs, with this context. Throws EBUSY when one does. @returns what r1 holds then. */
   enter(program: EmbeddedProgram, ctx: Uint8Array | undefined): { low: number; high: number } {
-    this.program = program;
-    this.arena = program.arena && windowOf(program.arena);
-    this.#faults.clear();
-    this.#ctxSize = ctx?.length ?? 0;
-    if (ctx === undefined) return { low: 0, high: 0 };
+    if (ctx === undefined) {
+      this.begin(program, 0, 0, 0);
+      return { low: 0, high: 0 };
+    }
+    this.begin(program, this.#ctx, ctx.length, this.#ctx + MAX_CTX);
     this.kernel.memory.bytes.set(ctx, this.#ctx);
     return { low: this.#ctx, high: KERNEL_HIGH };
   }
 
-  /** Undoes {@link enter}. */
+  /**
+   * Makes a program the one that runs, with a context that lies in kernel memory. Throws EBUSY when one does.
+   * @param ctx the context's offset in kernel memory, 0: none. @param size its bytes. @param end of the place it has.
+   */
+  begin(program: EmbeddedProgram, ctx: number, size: number, end: number): void {
+    if (this.program !== undefined) this.#refuseBusy(this.program);
+    this.program = program;
+    if (program.compiled === undefined) this.arena = program.arena && windowOf(program.arena);
+    this.#ctxAt = ctx;
+    this.#ctxSize = size;
+    this.#ctxEnd = end;
+    if (this.#faults.size > 0) this.#faults.clear();
+  }
+
+  /** Undoes {@link enter} and {@link begin}. */
   leave(): void {
     this.program = undefined;
-    this.arena = undefined;
+  }
+
+  #refuseBusy({ name }: EmbeddedProgram): never {
+    throw new BpfError('EBUSY', `CPU ${this.id} runs ${name}`);
   }
 
   refusal(offset: number, size: number, writes: boolean): string | undefined {
-    if (offset >= this.#ctx && offset < this.#ctx + MAX_CTX) {
-      const inside = offset + size <= this.#ctx + this.#ctxSize;
-      return inside ? undefined : `invalid bpf_context access off=${offset - this.#ctx} size=${size}`;
+    const ctx = this.#ctxAt;
+    if (ctx !== 0 && offset >= ctx && offset < this.#ctxEnd) {
+      const inside = offset + size <= ctx + this.#ctxSize;
+      return inside ? undefined : `invalid bpf_context access off=${offset - ctx} size=${size}`;
     }
     const map = this.kernel.mapWithValueAt(offset);
     if (map !== undefined) return map.refusal(offset, size, writes);
@@ -270,9 +288,27 @@ export class Cpu implements Environment {
     return low as KernelOffset;
   }
 
-  #reports(program: EmbeddedProgram): FaultReport[] {
+  /** The faults of the run that ends now. */
+  reports(program: EmbeddedProgram): FaultReport[] {
+    if (this.#faults.size === 0) return [];
     return [...this.#faults.values()].map((fault) => program.explain(fault));
   }
+}
+
+/** Throws EINVAL for what is no context, is too large for one, or smaller than what the program reads and writes. */
+export function checkContext(
+  program: EmbeddedProgram,
+  ctx: Uint8Array | { readonly size: number } | undefined,
+): void {
+  if (ctx !== undefined && !(ctx instanceof Uint8Array) && !Number.isInteger(ctx.size))
+    throw new BpfError('EINVAL', 'a context is a Uint8Array');
+  const bytes = ctx === undefined ? 0 : ctx instanceof Uint8Array ? ctx.length : ctx.size;
+  if (bytes < 0 || bytes > MAX_CTX)
+    throw new BpfError('EINVAL', `a context has at most ${MAX_CTX} bytes, not ${bytes}`);
+  const { contextBytes } = program.verified.facts;
+  if (bytes >= contextBytes) return;
+  const problem = `it reads or writes ${contextBytes} bytes of context, and got ${bytes}`;
+  throw new BpfError('EINVAL', `program '${program.name}': ${problem}; --ctx gives more`);
 }
 
 const windows = new WeakMap<object, ArenaWindow>();

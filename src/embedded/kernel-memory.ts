@@ -23,6 +23,11 @@ export class KernelMemory {
   readonly #tree: RangeTree;
   /** Start → pages, of what is handed out. */
   readonly #owned = new Map<KernelOffset, number>();
+  /** Memory that views may still reach after it was given back: {@link lend}. */
+  readonly #lent = new Set<KernelOffset>();
+  readonly #collected = new FinalizationRegistry<KernelOffset>((offset) => {
+    if (this.#lent.delete(offset)) this.free(offset);
+  });
 
   private constructor() {
     const words = RangeTree.words(MAX_PAGES);
@@ -37,10 +42,15 @@ export class KernelMemory {
     return idle.pop() ?? new KernelMemory();
   }
 
-  /** Frees what is still handed out; the object must not be used afterwards. */
+  /**
+   * Frees what is still handed out; the object must not be used afterwards. It is used again unless user space may still hold
+   * a view of it: then it is left to the garbage collector.
+   */
   close(): void {
+    const reachable = this.#lent.size > 0;
+    this.#lent.clear();
     for (const offset of [...this.#owned.keys()]) this.free(offset);
-    idle.push(this);
+    if (!reachable) idle.push(this);
   }
 
   /**
@@ -72,6 +82,23 @@ export class KernelMemory {
     this.#tree.set(offset >>> PAGE_SHIFT, pages);
   }
 
+  /**
+   * Hands out zeroed memory to user space, as a view that nobody can take back: {@link takeBack} says that its time is over, and
+   * the memory is free again when no view of it is left. To know when that is, the view gets a buffer object of its own, to
+   * which every other view that is made of it leads.
+   * @param bytes rounded up to whole pages. @returns its offset, and a view of `bytes` bytes. Throws ENOMEM.
+   */
+  lend(bytes: number): { offset: KernelOffset; view: Uint8Array<SharedArrayBuffer> } {
+    const offset = this.allocate(bytes);
+    this.#lent.add(offset);
+    return { offset, view: new Uint8Array(bufferOfItsOwn(this.memory), offset, bytes) };
+  }
+
+  /** Frees what {@link lend} handed out, when no view leads there any more. */
+  takeBack(offset: KernelOffset, { buffer }: Uint8Array<SharedArrayBuffer>): void {
+    if (this.#lent.has(offset)) this.#collected.register(buffer, offset);
+  }
+
   /** Bytes handed out, in whole pages. */
   get allocated(): number {
     let pages = 0;
@@ -82,5 +109,15 @@ export class KernelMemory {
   /** A typed array over `length` 32-bit words at an offset (a multiple of 4). */
   words(offset: KernelOffset, length: number): Int32Array {
     return new Int32Array(this.memory.buffer, offset, length);
+  }
+}
+
+/** Another buffer object over a memory. Where the platform makes none, the memory's: then what is lent is never free again. */
+function bufferOfItsOwn({ buffer }: WebAssembly.Memory): SharedArrayBuffer {
+  const shared = buffer as unknown as SharedArrayBuffer;
+  try {
+    return structuredClone(shared);
+  } catch {
+    return shared;
   }
 }

@@ -2,7 +2,15 @@ import { BpfError } from '../errors.ts';
 import type { ArenaFault } from '../interpreter/environment.ts';
 import { Code } from '../interpreter/machine.ts';
 import type { Instruction } from '../isa/instruction.ts';
-import type { FaultReport, LoadedProgram, RunOptions, RunResult, XlatedProgram } from '../kernel.ts';
+import type {
+  FaultReport,
+  LoadedProgram,
+  PreparedRun,
+  PrepareOptions,
+  RunOptions,
+  RunResult,
+  XlatedProgram,
+} from '../kernel.ts';
 import type { ProgramType } from '../object/program-types.ts';
 import type { MapInfo } from '../verifier/input.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
@@ -11,6 +19,7 @@ import { Compiled } from './compiled.ts';
 import type { EmbeddedKernel } from './kernel.ts';
 import { PAGE_SIZE } from './layout.ts';
 import type { EmbeddedMap } from './maps/map.ts';
+import { EmbeddedPreparedRun } from './prepared-run.ts';
 import { RUNNABLE_PROGRAM_TYPES } from './runnable.ts';
 import { watOf } from './wat.ts';
 
@@ -26,6 +35,7 @@ export class EmbeddedProgram implements LoadedProgram {
   readonly #resolve: (insn: Instruction, index: number) => bigint | undefined;
   readonly #compiled: Compiled | undefined;
   #code: Code | undefined;
+  readonly #prepared = new Set<EmbeddedPreparedRun>();
   #closed = false;
 
   constructor(
@@ -82,12 +92,26 @@ export class EmbeddedProgram implements LoadedProgram {
 
   /** Runs on CPU 0, the calling thread. Throws EBADF when closed, and what `Cpu.run` throws. */
   run(options?: RunOptions): RunResult {
+    this.#checkRunnable();
+    return this.#kernel.cpu.run(this, options);
+  }
+
+  /** Likewise, for many calls. Its context is a view of kernel memory. */
+  prepare(options: PrepareOptions = {}): PreparedRun {
+    this.#checkRunnable();
+    const run = new EmbeddedPreparedRun(this, this.#kernel.cpu, options, (each) =>
+      this.#prepared.delete(each),
+    );
+    this.#prepared.add(run);
+    return run;
+  }
+
+  #checkRunnable(): void {
     if (this.#closed) throw new BpfError('EBADF', `program '${this.name}' is closed`);
     if (!RUNNABLE_PROGRAM_TYPES.includes(this.type)) {
       const problem = `programs of type ${this.type} are verified here, but not run`;
       throw new BpfError('EOPNOTSUPP', `program '${this.name}': ${problem}; --kernel linux runs them`);
     }
-    return this.#kernel.cpu.run(this, options);
   }
 
   /** A fault in words: where in the source, and what the page was. */
@@ -110,6 +134,7 @@ export class EmbeddedProgram implements LoadedProgram {
 
   close(): void {
     this.#closed = true;
+    for (const run of this.#prepared) run.close();
   }
 
   #pageAt(address: number): FaultReport['page'] {

@@ -43,6 +43,27 @@ export function bpf<Name extends Command>(name: Name, attributes: Attributes<Nam
 }
 
 /**
+ * The same call many times, with the same attributes: they are encoded once. Memory that they name must stay referenced.
+ * @returns makes the call, and gives what {@link bpf} gives.
+ */
+export function bpfAgain<Name extends Command>(
+  name: Name,
+  attributes: Attributes<Name>,
+): () => BpfAnswer<Name> {
+  const [command, layout] = COMMANDS[name];
+  const attr = encodeStruct(layout, attributes, addressOf);
+  const address = Number(addressOf(attr));
+  const answer = {
+    result: 0,
+    field: (field: string) => readField<StructLayout>(layout, attr, field),
+  };
+  return () => {
+    answer.result = syscall('bpf', command, address, attr.length);
+    return answer;
+  };
+}
+
+/**
  * Makes a call that signals interrupt, while none reach the calling thread: BPF_PROG_LOAD gives up with EAGAIN when one
  * waits (libbpf tries five times, but a profiler sends a thousand a second), repeated test runs with EINTR. Other threads
  * take the signals that are for the process.

@@ -1,7 +1,14 @@
 import type { Btf } from '../btf/index.ts';
 import { type BpfError, ERRNO, type ErrnoName, errnoName } from '../errors.ts';
 import { decode, encode, INSN_SIZE } from '../isa/instruction.ts';
-import type { LoadedProgram, RunOptions, RunResult, XlatedProgram } from '../kernel.ts';
+import type {
+  LoadedProgram,
+  PreparedRun,
+  PrepareOptions,
+  RunOptions,
+  RunResult,
+  XlatedProgram,
+} from '../kernel.ts';
 import { type LinkedProgram, sourceLookup } from '../object/link.ts';
 import type { ProgramSpec } from '../object/object.ts';
 import { ATTACH_TYPES, PROGRAM_TYPES, type ProgramType } from '../object/program-types.ts';
@@ -12,6 +19,7 @@ import type { Closable, Fd } from './fd.ts';
 import type { KernelTypes } from './kernel-types.ts';
 import type { Info } from './layouts.ts';
 import type { LoadedBtf } from './object-btf.ts';
+import { LinuxPreparedRun } from './prepared-run.ts';
 import { testRun } from './test-run.ts';
 
 /**
@@ -111,6 +119,11 @@ export class LinuxProgram implements LoadedProgram, Closable {
   /** BPF_PROG_TEST_RUN. Throws EBADF when closed, ENOTSUPP when Linux cannot run this type without attaching it. */
   run(options?: RunOptions): RunResult {
     return testRun(this.#fd.number, this.name, this.type, options);
+  }
+
+  /** Likewise, for many calls with the same context. */
+  prepare(options: PrepareOptions = {}): PreparedRun {
+    return new LinuxPreparedRun(this.#fd, this.name, this.type, options);
   }
 
   /** Pins it at a path of a BPF file system: it then outlives this process. */

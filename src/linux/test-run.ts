@@ -4,6 +4,7 @@ import type { ProgramType } from '../object/program-types.ts';
 import { bpf, withoutSignals } from './bpf.ts';
 import { linuxError } from './fd.ts';
 import { syscall } from './ffi.ts';
+import type { Attributes } from './layouts.ts';
 
 /**
  * BPF_PROG_TEST_RUN. What it takes depends on the program's type: some want a packet, `syscall` a context that it may
@@ -24,14 +25,37 @@ export function testRun(fd: number, name: string, type: ProgramType, options: Ru
   const { ctx, data, repeat = 1, cpu } = options;
   if (!Number.isInteger(repeat) || repeat < 1 || repeat > 0x7fffffff)
     throw new BpfError('EINVAL', `program '${name}': repeat is ${repeat}, not a number of runs`);
-  if (type === 'syscall' && ctx !== undefined && ctx.length > MAX_SYSCALL_CONTEXT)
-    throw new BpfError('EINVAL', `program '${name}': a context of ${ctx.length} bytes is more than 65,535`);
+  checkContextSize(name, type, ctx);
   if (SINGLE.includes(type) && data !== undefined)
     throw new BpfError('EINVAL', `program '${name}': programs of type ${type} see no packet`);
   const pinned = cpu !== undefined && !type.startsWith('raw_tracepoint');
   const run = () =>
     SINGLE.includes(type) ? runSingle(fd, name, type, options) : runPacket(fd, name, type, options);
   return pinned ? onCpu(cpu, run) : run();
+}
+
+/** Throws EINVAL for a context that is larger than Linux's largest. */
+export function checkContextSize(name: string, type: ProgramType, ctx: Uint8Array | undefined): void {
+  if (type === 'syscall' && ctx !== undefined && ctx.length > MAX_SYSCALL_CONTEXT)
+    throw new BpfError('EINVAL', `program '${name}': a context of ${ctx.length} bytes is more than 65,535`);
+}
+
+/**
+ * The attributes of a run that gets a context and no more, which comes back in the same place.
+ * @returns them, and whether it is the calling thread that must be on the CPU.
+ */
+export function contextAttributes(
+  fd: number,
+  type: ProgramType,
+  ctx: Uint8Array | undefined,
+  cpu: number | undefined,
+): { attributes: Attributes<'prog_test_run'>; pinned: boolean } {
+  const context = { prog_fd: fd, ctx_in: ctx ?? 0, ctx_size_in: ctx?.length ?? 0 };
+  const onCpuFlag = cpu !== undefined && type.startsWith('raw_tracepoint');
+  const attributes = SINGLE.includes(type)
+    ? { ...context, ...(onCpuFlag && { flags: BPF_F_TEST_RUN_ON_CPU, cpu }) }
+    : { ...context, repeat: 1, ctx_out: ctx ?? 0, ctx_size_out: ctx?.length ?? 0 };
+  return { attributes, pinned: cpu !== undefined && !onCpuFlag };
 }
 
 function runSingle(
@@ -41,13 +65,7 @@ function runSingle(
   { ctx, repeat = 1, cpu }: RunOptions,
 ): RunResult {
   const context = ctx?.slice();
-  const onCpuFlag = cpu !== undefined && type.startsWith('raw_tracepoint');
-  const attributes = {
-    prog_fd: fd,
-    ctx_in: context ?? 0,
-    ctx_size_in: context?.length ?? 0,
-    ...(onCpuFlag && { flags: BPF_F_TEST_RUN_ON_CPU, cpu }),
-  };
+  const { attributes } = contextAttributes(fd, type, context, cpu);
   const start = process.hrtime.bigint();
   let answer = bpf('prog_test_run', attributes);
   for (let i = 1; i < repeat && answer.result >= 0; i++) answer = bpf('prog_test_run', attributes);
@@ -92,7 +110,8 @@ function runPacket(
   };
 }
 
-function refusal(result: number, name: string, type: ProgramType): BpfError {
+/** The error for what the kernel answers to a run. */
+export function refusal(result: number, name: string, type: ProgramType): BpfError {
   const advice =
     result === -524
       ? `Linux cannot test-run programs of type ${type}: attach it`
@@ -101,7 +120,7 @@ function refusal(result: number, name: string, type: ProgramType): BpfError {
 }
 
 /** Runs `work` with the calling thread on one CPU. Throws EINVAL for a CPU that is not there. */
-function onCpu<Result>(cpu: number, work: () => Result): Result {
+export function onCpu<Result>(cpu: number, work: () => Result): Result {
   const before = new Uint8Array(CPU_MASK_BYTES);
   const wanted = new Uint8Array(CPU_MASK_BYTES);
   if (!Number.isInteger(cpu) || cpu < 0 || cpu >= CPU_MASK_BYTES * 8)
