@@ -1,30 +1,34 @@
 import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { JIT_AREAS } from './mutants/jit.ts';
 import { AREAS, type Mutant } from './mutants/table.ts';
 
 /**
- * `npm run mutants [-- TEXT…]`: tries whether the verifier's tests see deliberate bugs. Each is put into a copy of the
- * repository, and the tests run there until one fails. A bug that all of them miss shows that a case is missing.
+ * `npm run mutants [-- TEXT…]`: tries whether the tests of the verifier and of the JIT see deliberate bugs. Each is put into
+ * a copy of the repository, and the tests run there until one fails. A bug that all of them miss shows that a case is missing.
  */
 
 const USAGE = `usage: npm run mutants [-- [--jobs N] TEXT...]
   --jobs N  how many are tried at a time; 2 by default
-  TEXT      only bugs whose area, file or name contains it; all by default`;
+  TEXT      only bugs whose room, area, file or name contains it; all by default`;
 
 /** Milliseconds after which a bug is taken for seen: what it made endless would not have passed. */
 const LIMIT = 120_000;
 
 const ROOT = new URL('..', import.meta.url).pathname;
-const COPIED = ['src', 'fuzz', 'tools', 'test', 'include', 'package.json', 'tsconfig.json'];
+const COPIED = ['src', 'fuzz', 'tools', 'test', 'include', 'programs', 'package.json', 'tsconfig.json'];
 
 /** Cases are most of the tests, and one process of their own: node:test takes long to begin. */
 const CASES = 'tools/mutants/first-failure.ts';
 const LIKELY = `${CASES} --only`;
 
+type Room = 'verifier' | 'jit';
+
 interface Bug extends Mutant {
+  readonly room: Room;
   readonly area: string;
   /** Topics of cases that come first. */
   readonly topics: readonly string[];
@@ -45,14 +49,30 @@ if (values.help) {
   process.exit(0);
 }
 
-/** What is run, the quickest to see a bug first: cases of the likely topics, tests beside the file, all cases, all tests. */
-function testsFor(root: string, file: string): string[] {
-  const beside = `src/verifier/${dirname(file)}/`;
-  const tests = readdirSync(`${root}/src/verifier`, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.test.ts') && name !== 'cases.test.ts')
-    .map((name) => `src/verifier/${name}`)
-    .sort();
-  const near = tests.filter((name) => name.startsWith(beside));
+/** Tests outside of src/jit that see what it does, the quicker ones first. */
+const JIT_TESTS = [
+  'src/embedded/compiled.test.ts',
+  'test/engines-found.test.ts',
+  'test/instructions/jit.test.ts',
+  'test/instructions/faults.test.ts',
+  'test/engines.test.ts',
+];
+
+/** What is run, the quickest to see a bug first; each text is what one process runs. */
+function testsFor(root: string, room: Room, file: string): string[] {
+  const below = (folder: string) =>
+    readdirSync(`${root}/${folder}`, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.test.ts') && name !== 'cases.test.ts')
+      .map((name) => `${folder}/${name}`)
+      .sort();
+  const tests = below(`src/${room}`);
+  if (room === 'jit') {
+    const beside = `src/jit/${file.replace(/\.ts$/, '')}.test.ts`;
+    const others = tests.filter((name) => name !== beside);
+    return [...(tests.includes(beside) ? [beside] : []), others.join(' '), ...JIT_TESTS];
+  }
+  // Cases of the likely topics, tests beside the file, all cases, all tests.
+  const near = tests.filter((name) => name.startsWith(`src/verifier/${dirname(file)}/`));
   return [LIKELY, ...near, CASES, ...tests.filter((name) => !near.includes(name))];
 }
 
@@ -62,7 +82,9 @@ const BROKEN = /SyntaxError|ReferenceError|ERR_INVALID_TYPESCRIPT_SYNTAX|ERR_MOD
 /** Runs tests until their first failure. @returns its name, or undefined when all pass. */
 function firstFailure(root: string, file: string, topics: readonly string[]): Promise<string | undefined> {
   const isCases = file.startsWith(CASES);
-  const args = isCases ? [...file.split(' '), ...topics] : ['--test', '--test-reporter=tap', file];
+  // In one process: none is left when it is ended.
+  const options = ['--test', '--test-isolation=none', '--test-reporter=tap'];
+  const args = [...(isCases ? [] : options), ...file.split(' '), ...(isCases ? topics : [])];
   const child = spawn(process.execPath, args, { cwd: root });
   return new Promise((resolve, reject) => {
     let [text, errors] = ['', ''];
@@ -92,18 +114,18 @@ function firstFailure(root: string, file: string, topics: readonly string[]): Pr
 }
 
 async function tried(root: string, bug: Bug): Promise<Outcome> {
-  const path = join(root, 'src/verifier', bug.file);
+  const path = join(root, 'src', bug.room, bug.file);
   const original = readFileSync(path, 'utf8');
   const parts = original.split(bug.find);
   if (parts.length !== 2) return { result: 'NOT TRIED', by: `its text stands ${parts.length - 1} times` };
   writeFileSync(path, parts.join(bug.replace));
   try {
-    for (const file of testsFor(root, bug.file)) {
+    for (const file of testsFor(root, bug.room, bug.file)) {
       const failed = await firstFailure(root, file, bug.topics);
       if (failed !== undefined)
         return {
           result: 'seen',
-          by: file.startsWith(CASES) ? failed : `${file.split('/').at(-1)}: ${failed}`,
+          by: file.startsWith(CASES) || file.includes(' ') ? failed : `${basename(file)}: ${failed}`,
         };
     }
     return { result: 'SURVIVES', by: '' };
@@ -115,14 +137,17 @@ async function tried(root: string, bug: Bug): Promise<Outcome> {
 }
 
 function chosen(bug: Bug): boolean {
-  const names = [bug.area, bug.file, bug.name];
+  const names = [bug.room, bug.area, bug.file, bug.name];
   return positionals.length === 0 || positionals.some((text) => names.some((name) => name.includes(text)));
 }
 
 const start = performance.now();
-const bugs = AREAS.flatMap(({ area, topics, mutants }) =>
-  mutants.map((mutant): Bug => ({ ...mutant, area, topics })),
-).filter(chosen);
+const bugs = [
+  ...AREAS.map((area) => ({ room: 'verifier' as const, ...area })),
+  ...JIT_AREAS.map((area) => ({ room: 'jit' as const, ...area })),
+]
+  .flatMap(({ mutants, ...rest }) => mutants.map((mutant): Bug => ({ ...mutant, ...rest })))
+  .filter(chosen);
 const outcomes = new Map<Bug, Outcome>();
 const waiting = [...bugs];
 
@@ -141,9 +166,11 @@ async function work(): Promise<void> {
   }
 }
 
-for (const file of testsFor(ROOT, '')) {
-  const failed = await firstFailure(ROOT, file, []);
-  if (failed !== undefined) throw new Error(`without any bug ${file} fails: ${failed}`);
+for (const room of new Set(bugs.map((bug) => bug.room))) {
+  for (const file of testsFor(ROOT, room, '')) {
+    const failed = await firstFailure(ROOT, file, []);
+    if (failed !== undefined) throw new Error(`without any bug ${file} fails: ${failed}`);
+  }
 }
 await Promise.all(Array.from({ length: Number(values.jobs) }, work));
 

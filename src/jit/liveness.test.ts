@@ -20,6 +20,18 @@ interface Step {
   readonly writes: readonly string[];
 }
 
+/** Around one instruction of these, a jump becomes a choice between values. */
+function anyChoice(next: (below: number) => number, label: string): Step[] {
+  const [a, b, c] = [`r${next(8)}`, `r${next(9)}`, `r${next(9)}`];
+  const operations: readonly Step[] = [
+    { asm: `${a} = ${c}`, reads: [c], writes: [a] },
+    { asm: `${a} = 7`, reads: [], writes: [a] },
+    { asm: `${a} += ${c}`, reads: [a, c], writes: [a] },
+  ];
+  const jump = { asm: `if ${b} s< 3 goto ${label}`, reads: [b], writes: [] };
+  return [jump, operations[next(3)], { asm: `${label}: ${a} = ${a}`, reads: [a], writes: [a] }];
+}
+
 /** One instruction. r8 holds a number, r9 an arena pointer, and no step changes them. */
 function anyStep(next: (below: number) => number): Step {
   const [a, b] = [`r${next(8)}`, `r${next(9)}`];
@@ -65,7 +77,9 @@ function anyProgram(next: (below: number) => number): { steps: Step[]; asm: stri
     { asm: '*(u64 *)(r10 - 8) = r8', reads: ['r8'], writes: ['s8'] },
     { asm: '*(u64 *)(r10 - 16) = r8', reads: ['r8'], writes: ['s16'] },
     { asm: 'LOOP: may_goto END', reads: ['budget'], writes: [] },
-    ...Array.from({ length: 4 + next(10) }, () => anyStep(next)),
+    ...Array.from({ length: 4 + next(10) }, (_, i) =>
+      next(5) === 0 ? anyChoice(next, `S${i}`) : [anyStep(next)],
+    ).flat(),
     { asm: 'goto LOOP', reads: [], writes: [] },
     { asm: 'END: exit', reads: ['r0'], writes: [] },
   ];

@@ -41,6 +41,15 @@ it('a loop with two entries gets one: a node that sends each comer to its entry'
   assert.deepEqual(enters.map(({ choice }) => dispatches[0].next[choice]).sort(), [1, 1, 2, 2]);
 });
 
+it('what nothing outside leads to is no entry', () => {
+  const made = reducible(graphOf([[1, 2], [2], [3], [1, 4], []]));
+  const dispatches = made.filter(({ kind }) => kind === 'dispatch');
+  assert.deepEqual(
+    dispatches.map(({ next }) => [...next].sort()),
+    [[1, 2]],
+  );
+});
+
 it('a function that begins in such a loop still begins with node 0', () => {
   const made = reducible(graphOf([[1], [0, 2], [1, 0]]));
   assert.ok(hasOneEntryALoop(made));

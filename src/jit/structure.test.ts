@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { CodeNode, Graph } from './cfg.ts';
 import { reducible } from './reducible.ts';
 import { structure, type Token } from './structure.ts';
@@ -114,17 +114,37 @@ it(`walks any graph as it is, also one that is not reducible (seed ${SEED})`, ()
   }
 });
 
-it('nests by the logarithm of the length, not by the length', () => {
-  const count = 20_000;
-  const chain = Array.from({ length: count }, (_, i): CodeNode => {
-    const next = i === count - 1 ? [] : i % 3 === 2 ? [i + 1] : [Math.min(count - 1, i + 2), i + 1];
-    return { kind: 'code', frame: 0, start: i, end: i + 1, next };
-  });
+function deepestOf(graph: Graph): number {
   let depth = 0;
   let deepest = 0;
-  for (const { kind } of structure(reducible(chain))) {
+  for (const { kind } of structure(reducible(graph))) {
     if (kind === 'block' || kind === 'loop' || kind === 'if') deepest = Math.max(deepest, ++depth);
     if (kind === 'end') depth--;
   }
-  assert.ok(deepest < 40, `${deepest} deep`);
+  return deepest;
+}
+
+const COUNT = 20_000;
+const node = (i: number, next: number[]): CodeNode => ({
+  kind: 'code',
+  frame: 0,
+  start: i,
+  end: i + 1,
+  next,
+});
+
+describe('nests by the logarithm of the length, not by the length', () => {
+  it('where each jump skips a node', () => {
+    const next = (i: number) =>
+      i === COUNT - 1 ? [] : i % 3 === 2 ? [i + 1] : [Math.min(COUNT - 1, i + 2), i + 1];
+    const depth = deepestOf(Array.from({ length: COUNT }, (_, i) => node(i, next(i))));
+    assert.ok(depth < 40, `${depth} deep`);
+  });
+
+  it('where each jump returns, on either side', () => {
+    const next = (i: number) =>
+      i % 2 === 1 || i > COUNT - 3 ? [] : i % 4 === 0 ? [i + 1, i + 2] : [i + 2, i + 1];
+    const depth = deepestOf(Array.from({ length: COUNT }, (_, i) => node(i, next(i))));
+    assert.ok(depth < 40, `${depth} deep`);
+  });
 });

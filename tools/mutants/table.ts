@@ -1,28 +1,30 @@
 /**
- * Deliberate bugs: each replaces a text that stands once in a file of src/verifier. A test must fail for every one of them,
- * or a case is missing. When the code that a row names has changed, the row says so and is to be written anew.
+ * Deliberate bugs: each replaces a text that stands once in a file of a room, here of src/verifier (jit.ts has those of
+ * src/jit). A test must fail for every one of them, or a case is missing. When the code that a row names has changed, the row says so and is to be written anew.
  */
 export interface Mutant {
   /** What is wrong then. */
   readonly name: string;
-  /** Below src/verifier. */
+  /** Below the room. */
   readonly file: string;
   readonly find: string;
   readonly replace: string;
 }
 
-interface Area {
+export interface Area {
   readonly area: string;
   /** Topics of cases that are likely to see them. */
   readonly topics: readonly string[];
   readonly mutants: readonly Mutant[];
 }
 
-const of = (file: string, ...rows: readonly (readonly [name: string, find: string, replace: string])[]) =>
-  rows.map(([name, find, replace]): Mutant => ({ name, file, find, replace }));
+export const mutantsOf = (
+  file: string,
+  ...rows: readonly (readonly [name: string, find: string, replace: string])[]
+) => rows.map(([name, find, replace]): Mutant => ({ name, file, find, replace }));
 
 const SCALARS: readonly Mutant[] = [
-  ...of(
+  ...mutantsOf(
     'scalar/alu.ts',
     [
       '32-bit sums never wrap',
@@ -57,7 +59,7 @@ const SCALARS: readonly Mutant[] = [
     ],
     ['32-bit results keep the upper half', 'if (width === 32) bounds.zeroExtend();', ''],
   ),
-  ...of(
+  ...mutantsOf(
     'scalar/shifts.ts',
     [
       'a left shift keeps bits that leave',
@@ -75,7 +77,7 @@ const SCALARS: readonly Mutant[] = [
       'if (by >= width) return undefined;',
     ],
   ),
-  ...of(
+  ...mutantsOf(
     'scalar/tnum.ts',
     [
       'carries of unknown bits are forgotten',
@@ -98,7 +100,7 @@ const SCALARS: readonly Mutant[] = [
       'return true;',
     ],
   ),
-  ...of(
+  ...mutantsOf(
     'scalar/scalar.ts',
     [
       'a sign-extended byte is its unsigned range',
@@ -117,7 +119,7 @@ const SCALARS: readonly Mutant[] = [
     ],
     ['32-bit ranges need not be within', '      old.s32max >= cur.s32max &&\n', ''],
   ),
-  ...of(
+  ...mutantsOf(
     'scalar/compare.ts',
     [
       'a comparison with ≥ is decided as >',
@@ -147,7 +149,7 @@ const SCALARS: readonly Mutant[] = [
       'return a.t.valueLo === b.t.valueLo;',
     ],
   ),
-  ...of(
+  ...mutantsOf(
     'scalar/bounds.ts',
     [
       'zero extension keeps negative signed ranges',
@@ -163,7 +165,7 @@ const SCALARS: readonly Mutant[] = [
 ];
 
 const ARITHMETIC: readonly Mutant[] = [
-  ...of(
+  ...mutantsOf(
     'explore/alu.ts',
     ['a 32-bit move keeps the number', 'const same = fitsIn(reg.scalar, 4);', 'const same = true;'],
     [
@@ -183,7 +185,7 @@ const ARITHMETIC: readonly Mutant[] = [
       'return old.withScalar(result);\n  return old.with',
     ],
   ),
-  ...of(
+  ...mutantsOf(
     'explore/pointer-alu.ts',
     ['or-null pointers move', 'if (pointer.has(MAYBE_NULL)) throw', ''],
     ['32-bit arithmetic moves pointers', 'if (row.width !== 64) {', 'if (false) {'],
@@ -195,7 +197,7 @@ const ARITHMETIC: readonly Mutant[] = [
     ['offsets may be unbounded', 'if (min === -(2 ** 63)) {', 'if (false) {'],
     ['offsets may be large', 'if (Math.abs(off) >= MAX_VARIABLE_OFFSET)', 'if (false)'],
   ),
-  ...of(
+  ...mutantsOf(
     'explore/linked.ts',
     [
       'a copy that was added to learns the wrong way',
@@ -208,7 +210,7 @@ const ARITHMETIC: readonly Mutant[] = [
       'if (found.length === MAX_LINKED) return reg;',
     ],
   ),
-  ...of(
+  ...mutantsOf(
     'explore/jump.ts',
     [
       'NULL checks resolve all pointers',
@@ -232,7 +234,7 @@ const ARITHMETIC: readonly Mutant[] = [
       'if (width > 0) comparePointers(',
     ],
   ),
-  ...of(
+  ...mutantsOf(
     'explore/packet-compare.ts',
     ['packet ranges are one too long', 'const range = off + (oneMore ? 1 : 0);', 'const range = off + 1;'],
     [
@@ -254,7 +256,7 @@ const ARITHMETIC: readonly Mutant[] = [
 ];
 
 const MEMORY: readonly Mutant[] = [
-  ...of(
+  ...mutantsOf(
     'memory/region.ts',
     ['a region has one byte more', 'at + size <= memSize;', 'at + size <= memSize + 1;'],
     ['only the least offset counts', "check(max + off, 'max');", ''],
@@ -262,12 +264,12 @@ const MEMORY: readonly Mutant[] = [
     ['unbounded offsets are fine', 'if (max >= MAX_VARIABLE_OFFSET) {', 'if (false) {'],
     ['packets are accessed before their start', 'if (reg.scalar.sminNumber() < 0) throw', ''],
   ),
-  ...of('memory/map-access.ts', [
+  ...mutantsOf('memory/map-access.ts', [
     'read-only maps are written',
     'if ((map.flags & forbidden) === 0) return;',
     'return;',
   ]),
-  ...of(
+  ...mutantsOf(
     'memory/alignment.ts',
     ['the stack is accessed misaligned', "if (!strict && reg.kind !== 'fp') return;", 'if (!strict) return;'],
     [
@@ -276,12 +278,12 @@ const MEMORY: readonly Mutant[] = [
       '0 & BPF_F_STRICT_ALIGNMENT',
     ],
   ),
-  ...of(
+  ...mutantsOf(
     'memory/context-access.ts',
     ['a context moves', 'if (off !== 0 && !fixedAllowed)', 'if (false)'],
     ['context accesses are misaligned', 'off % size !== 0', 'false'],
   ),
-  ...of(
+  ...mutantsOf(
     'memory/stack-bounds.ts',
     ['a frame has 520 bytes', 'const below = min < -MAX_STACK ||', 'const below = min < -MAX_STACK - 8 ||'],
     [
@@ -290,7 +292,7 @@ const MEMORY: readonly Mutant[] = [
       'if (below) {',
     ],
   ),
-  ...of(
+  ...mutantsOf(
     'memory/stack.ts',
     [
       'pointers are spilled in part',
@@ -331,7 +333,7 @@ const MEMORY: readonly Mutant[] = [
       '',
     ],
   ),
-  ...of(
+  ...mutantsOf(
     'memory/access.ts',
     ['or-null pointers are dereferenced', 'if (reg.has(MAYBE_NULL)) throw refuse();', ''],
     [
@@ -346,7 +348,7 @@ const MEMORY: readonly Mutant[] = [
 ];
 
 const CALLS: readonly Mutant[] = [
-  ...of(
+  ...mutantsOf(
     'calls/subprogram.ts',
     ['a ninth frame', 'if (state.depth + 1 >= MAX_FRAMES)', 'if (state.depth >= MAX_FRAMES)'],
     ['stack pointers are returned', "if (result.kind === 'fp')", 'if (false)'],
@@ -356,17 +358,17 @@ const CALLS: readonly Mutant[] = [
       'frame.regs[number] = caller.regs[number];',
     ],
   ),
-  ...of(
+  ...mutantsOf(
     'calls/global-arguments.ts',
     ['pointers are passed for numbers', "if (reg.kind !== 'scalar') throw", ''],
     ['NULL is passed where it may not be', 'if (!arg.nullable && reg.maybeNull)', 'if (false)'],
   ),
-  ...of('calls/constant-key.ts', [
+  ...mutantsOf('calls/constant-key.ts', [
     'a key of the stack relies on nothing',
     'markSlotPrecise(env, frame.number, at);',
     '',
   ]),
-  ...of(
+  ...mutantsOf(
     'explore/atomic.ts',
     ['any fetch on the arena', "if (target.kind === 'arena' && fetch &&", 'if (false &&'],
     [
@@ -379,7 +381,7 @@ const CALLS: readonly Mutant[] = [
 ];
 
 const PRUNING: readonly Mutant[] = [
-  ...of(
+  ...mutantsOf(
     'explore/equal.ts',
     [
       'ids do not matter',
@@ -411,7 +413,7 @@ const PRUNING: readonly Mutant[] = [
     ],
     ['zero bytes equal any', 'if (a !== b && a !== INVALID && a !== MISC) return false;', ''],
   ),
-  ...of(
+  ...mutantsOf(
     'explore/backtrack.ts',
     [
       'a source operand is not followed back',
@@ -429,12 +431,12 @@ const PRUNING: readonly Mutant[] = [
       'wanted.dropSlot(entry.slot, entry.frame);',
     ],
   ),
-  ...of('explore/wanted.ts', [
+  ...mutantsOf('explore/wanted.ts', [
     'linked scalars are not followed back',
     'if (entry === undefined || entry.linked.length === 0) return;',
     'return;',
   ]),
-  ...of(
+  ...mutantsOf(
     'explore/precision.ts',
     [
       'what an equal state relied on is forgotten',
@@ -447,7 +449,7 @@ const PRUNING: readonly Mutant[] = [
       '',
     ],
   ),
-  ...of(
+  ...mutantsOf(
     'explore/stack-liveness.ts',
     [
       'reads are not noted',
@@ -460,7 +462,7 @@ const PRUNING: readonly Mutant[] = [
       'const written = -1;',
     ],
   ),
-  ...of(
+  ...mutantsOf(
     'explore/loops.ts',
     [
       'back edges are not gone round again',
@@ -469,7 +471,7 @@ const PRUNING: readonly Mutant[] = [
     ],
     ['what is read is not passed along back edges', 'changed = propagateReads(equal, edge) || changed;', ''],
   ),
-  ...of(
+  ...mutantsOf(
     'explore/prune.ts',
     ['what an equal state read is forgotten', 'propagateReads(old, state);', ''],
     [
@@ -488,22 +490,22 @@ const PRUNING: readonly Mutant[] = [
       "if (old.mayGotoDepth !== state.mayGotoDepth && statesEqual(env, old, state, 'relaxed')) return true;",
     ],
   ),
-  ...of(
+  ...mutantsOf(
     'explore/widen.ts',
     ['precise scalars are widened', 'if (before.precise || reg.precise) return reg;', ''],
     ['nothing is widened', 'return same ? reg : scalarReg(UNKNOWN);', 'return reg;'],
   ),
-  ...of('flow/points.ts', [
+  ...mutantsOf('flow/points.ts', [
     'may_goto without a checkpoint',
     "if (kind === 'may_goto') checkpoint[at] = 1;",
     '',
   ]),
-  ...of('flow/live-registers.ts', [
+  ...mutantsOf('flow/live-registers.ts', [
     'the address of a store is not live',
     "return { use: row.source === 'X' ? dst | src : dst, def: 0 };\n    case 'atomic'",
     "return { use: row.source === 'X' ? src : 0, def: 0 };\n    case 'atomic'",
   ]),
-  ...of('explore/explore.ts', [
+  ...mutantsOf('explore/explore.ts', [
     'a million instructions are not enough',
     'export const MAX_PROCESSED = 1_000_000;',
     'export const MAX_PROCESSED = 10_000;',
@@ -511,7 +513,7 @@ const PRUNING: readonly Mutant[] = [
 ];
 
 const OBJECTS: readonly Mutant[] = [
-  ...of(
+  ...mutantsOf(
     'calls/argument.ts',
     ['a dynptr that holds nothing is given back', 'if (!held) throw', 'if (false) throw'],
     [
@@ -520,7 +522,7 @@ const OBJECTS: readonly Mutant[] = [
       '} else if (false) {',
     ],
   ),
-  ...of(
+  ...mutantsOf(
     'state/references.ts',
     ['pointers outlive their object', 'env.eachReg((reg) => (reg.refId === id ? UNKNOWN_SCALAR : reg));', ''],
     [
@@ -530,7 +532,7 @@ const OBJECTS: readonly Mutant[] = [
     ],
     ['nodes outlive their lock', 'env.eachReg((reg) => (reg.has(NON_OWN_REF) ? UNKNOWN_SCALAR : reg));', ''],
   ),
-  ...of(
+  ...mutantsOf(
     'explore/resource-leak.ts',
     ['objects are leaked', 'if (lingering.length > 0) throw', 'if (false) throw'],
     ['a lock is leaked', "if (regions && holdsLock(env)) throw inside('bpf_spin_lock-ed');", ''],
@@ -542,7 +544,7 @@ const OBJECTS: readonly Mutant[] = [
     ],
     ['interrupts stay off', "if (irqId !== 0) return 'bpf_local_irq_save-ed';", ''],
   ),
-  ...of(
+  ...mutantsOf(
     'regions.ts',
     ['programs sleep in read sections', "if (state.rcuLocks > 0) return 'rcu_read_lock region';", ''],
     [
@@ -552,7 +554,7 @@ const OBJECTS: readonly Mutant[] = [
     ],
     ['anything is called under a lock', 'if (!holdsLock(env)) return;', 'return;'],
   ),
-  ...of(
+  ...mutantsOf(
     'memory/dynptr.ts',
     ['a dynptr may begin anywhere', 'if (off % 8 !== 0 || slot + 1 < slots) {', 'if (slot + 1 < slots) {'],
     [
@@ -568,7 +570,7 @@ const OBJECTS: readonly Mutant[] = [
     ['slices outlive their dynptr', 'env.eachReg((reg) => (isSliceOf(reg, id) ? UNKNOWN_SCALAR : reg));', ''],
     ['ring buffer dynptrs hold nothing', "return type === 'ringbuf';", 'return false;'],
   ),
-  ...of(
+  ...mutantsOf(
     'memory/iterator.ts',
     [
       'an iterator is made over another',
@@ -589,7 +591,7 @@ const OBJECTS: readonly Mutant[] = [
       '',
     ],
   ),
-  ...of(
+  ...mutantsOf(
     'calls/callbacks.ts',
     [
       'a callback runs once at most',
@@ -604,7 +606,7 @@ const OBJECTS: readonly Mutant[] = [
     ['any map is walked', 'if (!WALKABLE.includes(meta.map?.type ?? 0))', 'if (false)'],
     ['the number of rounds is not relied upon', 'markPrecise(env, 1);', ''],
   ),
-  ...of(
+  ...mutantsOf(
     'explore/prune.ts',
     [
       'a drained iterator meets an active one',
@@ -613,7 +615,7 @@ const OBJECTS: readonly Mutant[] = [
     ],
     ['iterators do not tell rounds apart', '!iteratorsDiffer(old, state) &&', ''],
   ),
-  ...of('explore/equal.ts', [
+  ...mutantsOf('explore/equal.ts', [
     'objects on the stack do not matter',
     'return old.bytes === current.bytes && sameObject(old.reg, current.reg, ids);',
     'return old.bytes === current.bytes;',
