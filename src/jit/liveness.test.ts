@@ -5,6 +5,7 @@ import { opcode } from '../isa/opcodes.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import { Liveness } from './liveness.ts';
 import { planFunctions } from './plan.ts';
+import type { JitOptions } from './target.ts';
 import { random, targetOf, verified } from './testdata/harness.ts';
 import { type Unit, unitOf } from './unit.ts';
 
@@ -113,15 +114,20 @@ function wanted(program: VerifiedProgram, stepAt: ReadonlyMap<number, Step>, fro
   return found;
 }
 
-function analysed(program: VerifiedProgram): { unit: Unit; liveness: Liveness } {
-  const plans = planFunctions(program, {});
+function analysed(program: VerifiedProgram, options: JitOptions): { unit: Unit; liveness: Liveness } {
+  const plans = planFunctions(program, options);
   const unit = unitOf(program, plans, 0);
   return { unit, liveness: new Liveness(program, plans, unit, targetOf(program).call) };
 }
 
 /** The variables before an instruction by their names, those of inlined frames behind `frame.`. */
-function namesBefore(program: VerifiedProgram, frame: number, at: number): Set<string> {
-  const { unit, liveness } = analysed(program);
+function namesBefore(
+  program: VerifiedProgram,
+  frame: number,
+  at: number,
+  options: JitOptions = {},
+): Set<string> {
+  const { unit, liveness } = analysed(program, options);
   const names = new Map<number, string>();
   unit.frames.forEach(({ registers, cells, loop }, i) => {
     const prefix = i === 0 ? '' : `${i}.`;
@@ -182,13 +188,14 @@ describe('around calls', () => {
     assert.deepEqual([...namesBefore(program, 1, at)].sort(), ['1.r1', '1.r2', 'r7']);
   });
 
-  it('arguments that the callee reads are wanted before the call, others are not', () => {
-    const program = verified(
-      `${START} r1 = r9; r2 = r6; r3 = 3; *(u8 *)(r9 + 0) = 1; call f; r0 += r7; exit; f: r0 = r2; exit`,
-    );
-    const at = program.insns.findIndex((_, slot) => program.facts.reachesArena(slot));
-    assert.deepEqual([...namesBefore(program, 0, at)].sort(), ['r2', 'r7', 'r9']);
-  });
+  for (const inlining of [true, false])
+    it(`arguments that the callee reads are wanted before the call, others are not; inlined: ${inlining}`, () => {
+      const program = verified(
+        `${START} r1 = r9; r2 = r6; r3 = 3; *(u8 *)(r9 + 0) = 1; call f; r0 += r7; exit; f: r0 = r2; exit`,
+      );
+      const at = program.insns.findIndex((_, slot) => program.facts.reachesArena(slot));
+      assert.deepEqual([...namesBefore(program, 0, at, { inlining })].sort(), ['r2', 'r7', 'r9']);
+    });
 
   it('a budget of a callee begins with it', () => {
     const program = verified(
