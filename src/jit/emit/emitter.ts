@@ -2,9 +2,9 @@ import type { Instruction } from '../../isa/instruction.ts';
 import { BPF_REG_10 } from '../../isa/opcodes.ts';
 import type { VerifiedProgram } from '../../verifier/result.ts';
 import { alignments } from '../alignment.ts';
-import type { Code } from '../encode/code.ts';
+import { type Code, KERNEL_MEMORY } from '../encode/code.ts';
 import { USER_HIGH } from '../encode/module.ts';
-import { OP, TYPE } from '../encode/opcodes.ts';
+import { MEMORY_OP, OP, TYPE } from '../encode/opcodes.ts';
 import { lowConstants } from '../low-constants.ts';
 import type { FunctionPlan } from '../plan.ts';
 import type { CallOut, JitOptions, Target } from '../target.ts';
@@ -81,6 +81,8 @@ export class Emitter {
   #scratch: number | undefined;
   #choice: number | undefined;
   #credit: number | undefined;
+  /** Local of the upper half of user addresses. */
+  #userHigh: number | undefined;
   readonly #lowConstants = new Map<FunctionPlan, ReturnType<typeof lowConstants>>();
   readonly #alignments = new Map<FunctionPlan, ReturnType<typeof alignments>>();
 
@@ -147,6 +149,17 @@ export class Emitter {
 
   /** Called once, before the first instruction. */
   prologue(): void {
+    const { arena } = this.target;
+    if (arena !== undefined) {
+      // Loop-invariant, which V8 does not see: once loaded here, it takes them from here. Unused they cost nothing,
+      // but for one byte of the page table, whose load brings the address of memory 1.
+      this.#userHigh = this.code.local(TYPE.i64);
+      this.code.globalGet(USER_HIGH);
+      this.code.set(this.#userHigh);
+      this.code.i32(0);
+      this.code.memory(MEMORY_OP.i32_load8_u, KERNEL_MEMORY, arena.pageTable);
+      this.code.op(OP.drop);
+    }
     if (this.framePointer === undefined) return;
     this.#stackBase = this.code.local(TYPE.i32);
     this.code.get(this.framePointer);
@@ -195,8 +208,8 @@ export class Emitter {
 
   /** Gives the low half on the stack, an i64 below 2^32, the upper half of the arena's user addresses. */
   userPointer(): void {
-    this.code.op(OP.global_get);
-    this.code.op(USER_HIGH);
+    if (this.#userHigh === undefined) throw new TypeError('a program without an arena makes a user pointer');
+    this.code.get(this.#userHigh);
     this.code.op(OP.i64_or);
   }
 
