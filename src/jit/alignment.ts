@@ -1,22 +1,38 @@
 import { type Instruction, isLdImm64, slots, writtenRegister } from '../isa/instruction.ts';
-import { MAX_BPF_REG, opcode } from '../isa/opcodes.ts';
+import { BPF_ADDR_SPACE_CAST, MAX_BPF_REG, opcode } from '../isa/opcodes.ts';
 import type { Graph } from './cfg.ts';
 import { reversePostorder } from './dominators.ts';
+import { arenaAccess } from './groups.ts';
 
 /**
  * How many low bits of each register are surely zero: an index that was shifted left by three, added to the address of
  * an array, gives addresses at which eight bytes never straddle a page. A forward analysis over the graph of a function;
- * where ways meet, the smaller number counts.
+ * where ways meet, the smaller number counts. In code that is left where a check fails, what was checked is known, too.
  */
 
 /** More than any access needs; every number is a multiple of 2^0. */
 const MOST = 12;
+
+/** Instructions before which the answer is kept: accesses, and where versions change. */
+const KEPT: readonly string[] = ['load', 'store', 'atomic', 'may_goto', 'call'];
+
+/** What code that is left where a check fails may learn. */
+export interface Checks {
+  /** Whether it is left at an access that is not aligned. */
+  leavesUnlessAligned(at: number): boolean;
+  /**
+   * What is known without. After a call only that counts: the callee may have been put into the caller, and what comes
+   * back from it may be another version, which has checked nothing.
+   */
+  sure(at: number, register: number): number;
+}
 
 /** @returns for a slot and a register, the low bits that are zero before that instruction. */
 export function alignments(
   graph: Graph,
   insns: readonly Instruction[],
   constant: (insn: number) => bigint,
+  checks?: Checks,
 ): (at: number, register: number) => number {
   const before = graph.map(() => new Uint8Array(MAX_BPF_REG).fill(MOST));
   if (graph.length === 0) return () => 0;
@@ -27,10 +43,19 @@ export function alignments(
     const state = before[node].slice();
     const code = graph[node];
     if (code.kind !== 'code') return state;
+    /** Registers that hold the same low half have the same number here. */
+    const names = Array.from({ length: MAX_BPF_REG }, (_, register) => register);
+    let fresh = MAX_BPF_REG;
     for (let at = code.start; at < code.end; at += slots(insns[at])) {
       const kind = opcode(insns[at].code)?.kind;
-      if (keep && (kind === 'load' || kind === 'store' || kind === 'atomic')) bits.set(at, state.slice());
+      if (keep && KEPT.includes(kind ?? '')) bits.set(at, state.slice());
+      if (checks?.leavesUnlessAligned(at)) learn(state, names, insns[at], at);
+      if (checks !== undefined && kind === 'call')
+        for (let register = 6; register < MAX_BPF_REG; register++)
+          state[register] = Math.min(state[register], checks.sure(at, register));
       step(state, insns[at], at, constant);
+      const written = writtenRegister(insns[at]);
+      if (written !== undefined) names[written] = isCopy(insns[at]) ? names[insns[at].src] : fresh++;
     }
     return state;
   };
@@ -92,6 +117,26 @@ function step(state: Uint8Array, insn: Instruction, at: number, constant: (insn:
     default:
       state[dst] = 0;
   }
+}
+
+/** What an access that went ahead says of its base, and of all that hold the same. */
+function learn(state: Uint8Array, names: readonly number[], insn: Instruction, at: number): void {
+  const access = arenaAccess(insn, at);
+  if (access === undefined || access.off % access.size !== 0) return;
+  const bits = Math.log2(access.size);
+  for (let register = 0; register < MAX_BPF_REG; register++)
+    if (names[register] === names[access.base] && state[register] < bits) state[register] = bits;
+}
+
+/** Whether the low half of dst becomes that of src. */
+function isCopy({ code, off }: Instruction): boolean {
+  const row = opcode(code);
+  return (
+    row?.kind === 'alu' &&
+    row.op === 'mov' &&
+    row.source === 'X' &&
+    (off === 0 || off === BPF_ADDR_SPACE_CAST)
+  );
 }
 
 function zeroBits(value: number): number {

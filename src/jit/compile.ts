@@ -1,5 +1,6 @@
 import { BPF_PSEUDO_CALL, opcode } from '../isa/opcodes.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
+import { Analyses } from './analyses.ts';
 import { ARGUMENT_TYPE, RESULT_TYPES } from './emit/call.ts';
 import type { Callees } from './emit/emitter.ts';
 import { CHECK, checkFunction, MISALIGNED, misalignedFunction } from './emit/runtime.ts';
@@ -49,6 +50,7 @@ class Translator implements Callees {
   /** Subprograms that are called and have no body yet. */
   readonly #pending: number[] = [];
   readonly #misaligned = new Map<MemoryIndex, number>();
+  readonly #analyses: Analyses;
   #check: number | undefined;
 
   constructor(program: VerifiedProgram, target: Target, options: JitOptions) {
@@ -56,6 +58,7 @@ class Translator implements Callees {
     this.#target = target;
     this.#options = options;
     this.#plans = planFunctions(program, options);
+    this.#analyses = new Analyses(program, target, options);
     const imports = this.#findImports();
     this.#module = new ModuleBuilder(imports);
     imports.forEach(({ name }, index) => {
@@ -157,6 +160,7 @@ class Translator implements Callees {
         callees: this,
         plans: this.#plans,
         module: this.#module,
+        analyses: this.#analyses,
       },
       number,
       this.subprogram(number),

@@ -70,6 +70,14 @@ export interface ArenaTarget {
   readonly end: number;
 }
 
+/** How far an instruction's offset reaches. */
+const REACH = 0x8000;
+
+/** Whether an address that wraps around at 4 GiB lies where the arena has no page, so that it may be used as it is. */
+export function hasMargins({ start, end }: ArenaTarget): boolean {
+  return start >= REACH + 8 && end <= 2 ** 32 - REACH;
+}
+
 export interface Target {
   /** Upper half of a pointer into kernel memory, as a signed 32-bit integer. */
   readonly kernelHigh: number;

@@ -1,7 +1,7 @@
 import { KERNEL_MEMORY } from '../encode/code.ts';
 import { MEMORY_OP, OP } from '../encode/opcodes.ts';
 import type { ArenaAccess, Group, Lookup } from '../groups.ts';
-import { PAGE_PRESENT, PAGE_WRITTEN } from '../target.ts';
+import { hasMargins, PAGE_PRESENT, PAGE_WRITTEN } from '../target.ts';
 import type { Emitter } from './emitter.ts';
 
 /**
@@ -18,9 +18,6 @@ const PAGE_SHIFT = 12;
 const PAGE_MASK = 4095;
 const PAGE_SIZE = 4096;
 const WINDOW = 2 ** 32;
-/** How far an instruction's offset reaches. */
-const REACH = 0x8000;
-
 /** Offsets up to which an access is expected to lie in the page of its base. */
 const NEAR = 256;
 
@@ -48,11 +45,10 @@ export function emitArenaAccess(
     return;
   }
   const check = e.options.straddleChecks !== false;
-  const bits = e.options.ranges === false ? 0 : zeroBits;
   const mask = access.size - 1;
-  const aligned = ((access.off | (1 << bits)) & mask) === 0;
+  const aligned = ((access.off | (1 << zeroBits)) & mask) === 0;
   const lookup = lookupOf(e, [access]);
-  const stays = access.off === 0 || hasMargins(e) || !check;
+  const stays = access.off === 0 || hasMargins(e.arena) || !check;
   if (stays && lookup === 'none' && (aligned || mask === 0 || !check)) {
     pushAddress(e, access);
     fast(0);
@@ -220,10 +216,4 @@ function pushNear(e: Emitter, access: ArenaAccess): number {
   }
   e.getLow(access.base);
   return access.off;
-}
-
-/** An address that wraps around at 4 GiB lies where the arena has no page: it may be used as it is. */
-function hasMargins(e: Emitter): boolean {
-  const { start, end } = e.arena;
-  return start >= REACH + 8 && end <= WINDOW - REACH;
 }

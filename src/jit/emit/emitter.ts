@@ -1,11 +1,10 @@
 import type { Instruction } from '../../isa/instruction.ts';
 import { BPF_REG_10 } from '../../isa/opcodes.ts';
 import type { VerifiedProgram } from '../../verifier/result.ts';
-import { alignments } from '../alignment.ts';
+import type { Analyses } from '../analyses.ts';
 import { type Code, KERNEL_MEMORY } from '../encode/code.ts';
 import { USER_HIGH } from '../encode/module.ts';
 import { MEMORY_OP, OP, TYPE } from '../encode/opcodes.ts';
-import { lowConstants } from '../low-constants.ts';
 import type { FunctionPlan } from '../plan.ts';
 import type { CallOut, JitOptions, Target } from '../target.ts';
 import type { Unit } from '../unit.ts';
@@ -32,6 +31,8 @@ export interface Frame {
 
 /** How a version of a unit goes on where it cannot. */
 export interface Exits {
+  /** Whether it is left where a check fails. */
+  readonly isFast: boolean;
   /**
    * Where an arena access fails its check: the number of the block to leave for; undefined where this version checks
    * everything itself.
@@ -67,6 +68,7 @@ export class Emitter {
   readonly options: JitOptions;
   readonly callees: Callees;
   readonly plans: readonly FunctionPlan[];
+  readonly analyses: Analyses;
   readonly unit: Unit;
   readonly frames: readonly Frame[];
   readonly exits: Exits;
@@ -83,8 +85,6 @@ export class Emitter {
   #credit: number | undefined;
   /** Local of the upper half of user addresses. */
   #userHigh: number | undefined;
-  readonly #lowConstants = new Map<FunctionPlan, ReturnType<typeof lowConstants>>();
-  readonly #alignments = new Map<FunctionPlan, ReturnType<typeof alignments>>();
 
   constructor(
     context: Pick<
@@ -95,6 +95,7 @@ export class Emitter {
       | 'options'
       | 'callees'
       | 'plans'
+      | 'analyses'
       | 'framePointer'
       | 'unit'
       | 'locals'
@@ -108,6 +109,7 @@ export class Emitter {
     this.options = context.options;
     this.callees = context.callees;
     this.plans = context.plans;
+    this.analyses = context.analyses;
     this.framePointer = context.framePointer;
     this.unit = context.unit;
     this.locals = context.locals;
@@ -236,27 +238,25 @@ export class Emitter {
     return this.frame.cells.get(offset);
   }
 
-  /** Low bits of a register that are surely 0 before an instruction of the current frame. */
+  /** Low bits of a register that are surely 0 before an access of the current frame. */
   zeroBits(at: number, register: number): number {
-    const { plan } = this.frame;
-    let known = this.#alignments.get(plan);
-    if (known === undefined) {
-      known = alignments(plan.graph, this.insns, (insn) => this.target.constant(insn));
-      this.#alignments.set(plan, known);
-    }
-    return known(at, register);
+    return this.analyses.zeroBits(this.frame.plan, at, register, this.exits.isFast);
   }
 
-  /** The low half of a register before an access or a cast, where that is one number; only the ranges option is asked. */
-  lowConstant(at: number, register: number): number | undefined {
-    if (this.options.ranges === false) return undefined;
+  /** Registers that fast code knows more low bits of at a may_goto than code which checks everything itself. */
+  learntAt(at: number): { register: number; bits: number }[] {
     const { plan } = this.frame;
-    let known = this.#lowConstants.get(plan);
-    if (known === undefined) {
-      known = lowConstants(plan.graph, this.insns, (insn) => this.target.constant(insn));
-      this.#lowConstants.set(plan, known);
+    const found: { register: number; bits: number }[] = [];
+    for (let register = 0; register < BPF_REG_10; register++) {
+      const bits = this.analyses.zeroBits(plan, at, register, true);
+      if (bits > this.analyses.zeroBits(plan, at, register, false)) found.push({ register, bits });
     }
-    return known(at, register);
+    return found;
+  }
+
+  /** The low half of a register before an access or a cast, where that is one number. */
+  lowConstant(at: number, register: number): number | undefined {
+    return this.analyses.lowConstant(this.frame.plan, at, register);
   }
 
   get arena() {

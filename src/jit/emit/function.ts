@@ -177,7 +177,7 @@ function worthwhile(e: Emitter, groups: Group[]): Group[] {
     let alone = 0;
     for (const access of members) {
       const { at, base, off, size } = access;
-      const bits = e.options.ranges === false ? 0 : e.zeroBits(at, base);
+      const bits = e.zeroBits(at, base);
       if (((off | (1 << bits)) & (size - 1)) !== 0) alone += off === 0 ? 1 : 2;
       if (lookupOf(e, [access]) !== 'none') alone += 2;
     }

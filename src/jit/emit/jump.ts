@@ -82,19 +82,25 @@ function emitMayGoto(e: Emitter, node: CodeNode, holds: boolean, label: Label): 
   const { loop, index } = e.frame;
   if (loop === undefined) throw new TypeError(`${e.frame.plan.name} was planned without may_goto`);
   const at = lastSlot(e, node);
+  const out = e.exits.exhausted(index, at);
+  // Opened before there is something on the stack.
+  const over = holds || out !== undefined ? label : code.block();
   code.get(loop.count);
   code.i32(1);
   code.op(OP.i32_sub);
   code.tee(loop.count);
   code.i32(0);
   code.op(OP.i32_lt_s);
-  const out = e.exits.exhausted(index, at);
   if (out !== undefined) {
     code.brIfOut(out);
     if (!holds) code.br(label);
     return;
   }
-  if (e.exits.goOnBehind !== undefined) {
+  if (e.exits.goOnBehind === undefined) {
+    code.if(TYPE.empty, false);
+    emitRefillHere(e, loop, over);
+    code.end();
+  } else {
     // From time to time also otherwise: the version that leads there is the faster one.
     code.get(e.credit);
     code.i32(1);
@@ -104,20 +110,46 @@ function emitMayGoto(e: Emitter, node: CodeNode, holds: boolean, label: Label): 
     code.op(OP.i32_lt_s);
     code.op(OP.i32_or);
     code.if(TYPE.empty, false);
-    e.exits.goOnBehind(index, at);
+    emitGoOnBehind(e, at);
+    code.get(loop.count);
+    code.i32(0);
+    code.op(OP.i32_lt_s);
+    code.if(TYPE.empty, false);
+    emitRefillHere(e, loop, over);
     code.end();
-    if (!holds) code.br(label);
-    return;
+    code.end();
   }
-  const over = holds ? label : code.block();
-  code.if(TYPE.empty, false);
-  pushRefilled(e, loop);
-  code.brIf(over);
-  code.i32(e.target.loopIterations - 1);
-  code.set(loop.count);
-  code.end();
   if (holds) return;
   code.br(label);
+  code.end();
+}
+
+/** Asks for more iterations, and branches to `over` when there are none. */
+function emitRefillHere(
+  e: Emitter,
+  loop: { readonly count: number; readonly deadline: number },
+  over: Label,
+): void {
+  pushRefilled(e, loop);
+  e.code.brIf(over);
+  e.code.i32(e.target.loopIterations - 1);
+  e.code.set(loop.count);
+}
+
+/**
+ * Goes over to the fast version behind a may_goto, unless a pointer is not aligned of which that version takes it for
+ * granted, since it checked it on the way there.
+ */
+function emitGoOnBehind(e: Emitter, at: number): void {
+  const { code } = e;
+  const stay = code.block();
+  for (const { register, bits } of e.learntAt(at)) {
+    e.getLow(register);
+    code.i32((1 << bits) - 1);
+    code.op(OP.i32_and);
+    code.brIf(stay);
+  }
+  e.exits.goOnBehind?.(e.frame.index, at);
   code.end();
 }
 

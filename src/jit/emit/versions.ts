@@ -1,5 +1,6 @@
 import { opcode } from '../../isa/opcodes.ts';
 import type { VerifiedProgram } from '../../verifier/result.ts';
+import type { Analyses } from '../analyses.ts';
 import type { Graph } from '../cfg.ts';
 import { Code } from '../encode/code.ts';
 import { CREDIT, type ModuleBuilder, RETURNED_AT } from '../encode/module.ts';
@@ -30,6 +31,7 @@ export interface UnitContext {
   readonly callees: Callees;
   readonly plans: readonly FunctionPlan[];
   readonly module: ModuleBuilder;
+  readonly analyses: Analyses;
 }
 
 /** Instructions up to which a unit gets more than one version, and may_goto that get one. */
@@ -114,6 +116,7 @@ export class Versions {
       return number;
     };
     return {
+      isFast: true,
       blocks,
       failedCheck: (frame, at) =>
         block(`check ${frame}:${at}`, (e) => this.#leaveForCareful(e, { frame, at })),
@@ -289,6 +292,7 @@ function emitCredit(e: Emitter, left: number): void {
 
 /** A version that nothing leads away from. */
 const ALONE: Exits & { readonly blocks: [] } = {
+  isFast: false,
   blocks: [],
   failedCheck: () => undefined,
   exhausted: () => undefined,

@@ -1,0 +1,95 @@
+import { slots } from '../isa/instruction.ts';
+import { opcode } from '../isa/opcodes.ts';
+import type { VerifiedProgram } from '../verifier/result.ts';
+import { alignments } from './alignment.ts';
+import { groupsOf } from './groups.ts';
+import { lowConstants } from './low-constants.ts';
+import type { FunctionPlan } from './plan.ts';
+import { hasMargins, type JitOptions, type Target } from './target.ts';
+
+/** What is known of registers, by function; computed when first asked for, and the same for all versions of a unit. */
+
+type Known<Result> = (at: number, register: number) => Result;
+
+export class Analyses {
+  readonly #program: VerifiedProgram;
+  readonly #target: Target;
+  readonly #options: JitOptions;
+  readonly #aligned = {
+    fast: new Map<FunctionPlan, Known<number>>(),
+    careful: new Map<FunctionPlan, Known<number>>(),
+  };
+  readonly #constants = new Map<FunctionPlan, Known<number | undefined>>();
+
+  constructor(program: VerifiedProgram, target: Target, options: JitOptions) {
+    this.#program = program;
+    this.#target = target;
+    this.#options = options;
+  }
+
+  /**
+   * Low bits of a register that are surely 0 before an access.
+   * @param isFast whether the code is left where a check fails.
+   */
+  zeroBits(plan: FunctionPlan, at: number, register: number, isFast: boolean): number {
+    if (this.#options.ranges === false) return 0;
+    const cache = this.#aligned[isFast ? 'fast' : 'careful'];
+    let known = cache.get(plan);
+    if (known === undefined) {
+      const { insns } = this.#program;
+      const constant = (insn: number) => this.#target.constant(insn);
+      const leaves = isFast ? this.#checkedAlone(plan) : undefined;
+      known = alignments(
+        plan.graph,
+        insns,
+        constant,
+        leaves && {
+          leavesUnlessAligned: (it) => leaves.has(it),
+          sure: (it, each) => this.zeroBits(plan, it, each, false),
+        },
+      );
+      cache.set(plan, known);
+    }
+    return known(at, register);
+  }
+
+  /** The low half of a register before an access or a cast, where that is one number. */
+  lowConstant(plan: FunctionPlan, at: number, register: number): number | undefined {
+    if (this.#options.ranges === false) return undefined;
+    let known = this.#constants.get(plan);
+    if (known === undefined) {
+      known = lowConstants(plan.graph, this.#program.insns, (insn) => this.#target.constant(insn));
+      this.#constants.set(plan, known);
+    }
+    return known(at, register);
+  }
+
+  /** Arena accesses that fast code checks for alignment: those that are in no group, where an address may wrap around. */
+  #checkedAlone(plan: FunctionPlan): Set<number> {
+    const { insns, facts } = this.#program;
+    const found = new Set<number>();
+    const { arena } = this.#target;
+    if (arena === undefined || this.#options.straddleChecks === false) return found;
+    const wraps = hasMargins(arena);
+    const isArena = (at: number) => facts.reachesArena(at);
+    const run = (start: number, end: number) => {
+      const members = new Set<number>();
+      if (this.#options.grouping !== false)
+        for (const group of groupsOf(insns, start, end, isArena))
+          for (const { at } of group.members) members.add(at);
+      for (let at = start; at < end; at += slots(insns[at]))
+        if (isArena(at) && !members.has(at) && (wraps || insns[at].off === 0)) found.add(at);
+    };
+    for (const node of plan.graph) {
+      if (node.kind !== 'code') continue;
+      let start = node.start;
+      for (let at = node.start; at < node.end; at += slots(insns[at])) {
+        if (opcode(insns[at].code)?.kind !== 'call') continue;
+        run(start, at);
+        start = at + 1;
+      }
+      run(start, node.end);
+    }
+    return found;
+  }
+}
