@@ -62,28 +62,40 @@ describe('a loop that may_goto ends has its time', () => {
 
 describe('a loop whose checks fail', () => {
   // r1: where it begins; 16 pages, of which some are present; results in registers, a slot of the stack, and the arena.
-  const WALK = `
-    r5 = MAP 0; r6 = addr_space_cast(r1, 0, 1); r7 = 1; r8 = 0; *(u64 *)(r10 - 8) = 3
+  const walk = (offset: number, step: number) => `
+    r5 = MAP 0; r9 = r1; r6 = addr_space_cast(r1, 0, 1); r7 = 1; r8 = 0; *(u64 *)(r10 - 8) = 3
     l: may_goto out
-    *(u64 *)(r6 + 3) = r7
-    r2 = *(u64 *)(r6 + 3); r8 += r2; r8 *= 31
+    *(u64 *)(r6 + ${offset}) = r7
+    r2 = *(u64 *)(r6 + ${offset}); r8 += r2; r8 *= 31
     r1 = *(u64 *)(r10 - 8); r1 += r7; call f; *(u64 *)(r10 - 8) = r0
-    r7 += 1; r6 += 1361; r6 &= 0xffff
+    r2 = *(u32 *)(r6 + ${offset}); r8 ^= r2
+    r7 += 1; r6 += ${step}; r6 &= 0xffff; r6 += r9; r6 = addr_space_cast(r6, 0, 1)
     goto l
     out: r0 = *(u64 *)(r10 - 8); r0 ^= r8; r0 += r7; exit
     f: r0 = r1; r0 <<= 3; r0 ^= r1; exit`;
 
   for (const jitOptions of [{}, { inlining: false }, { grouping: false }, { versions: false }])
-    it(`computes what the interpreter computes, with ${JSON.stringify(jitOptions)}`, () => {
-      const [interpreter, jit] = ENGINES.map((engine) => {
-        const options: EmbeddedOptions = { checked: false, mayGoto: { iterations: 2_000 }, jitOptions };
-        using kernel = new TestKernel([{ ...ARENA, mapExtra: START }], { engine, ...options });
-        const alloc = 'r2 = r1; r1 = MAP 0; r3 = 1; r4 = -1; r5 = 0; call bpf_arena_alloc_pages; exit';
-        for (const page of [0, 1, 3, 4, 7, 9, 12]) kernel.run(alloc, START + BigInt(page * PAGE));
-        return kernel.run(WALK, START).r0;
+    for (const low of [0n, 0xffff_0000n])
+      it(`computes what the interpreter computes, at 0x${low.toString(16)} with ${JSON.stringify(jitOptions)}`, () => {
+        const [interpreter, jit] = ENGINES.map((engine) => {
+          const options: EmbeddedOptions = { checked: false, mayGoto: { iterations: 2_000 }, jitOptions };
+          const start = START + low;
+          using kernel = new TestKernel([{ ...ARENA, mapExtra: start }], { engine, ...options });
+          const alloc = 'r2 = r1; r1 = MAP 0; r3 = 1; r4 = -1; r5 = 0; call bpf_arena_alloc_pages; exit';
+          for (const page of [0, 1, 3, 4, 7, 9, 12, 15]) kernel.run(alloc, start + BigInt(page * PAGE));
+          // Steps by which pointers are never, seldom and mostly aligned.
+          const results: bigint[] = [];
+          for (const [offset, step] of [
+            [3, 1361],
+            [0, 1361],
+            [8, 1364],
+            [-8, 1000],
+          ])
+            results.push(kernel.run(walk(offset, step), start).r0);
+          return results;
+        });
+        assert.deepEqual(jit, interpreter);
       });
-      assert.equal(jit, interpreter);
-    });
 
   it('goes from version to version by tail calls, so the stack does not grow', () => {
     const asm =

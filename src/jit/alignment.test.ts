@@ -43,6 +43,37 @@ describe('low bits that are surely zero', () => {
   for (const [rule, asm, expected] of CASES) it(rule, () => assert.equal(zeroBits(asm), expected));
 });
 
+/** As code knows it that is left where an access is not aligned. @param sure of every register behind a call. */
+function learntBits(asm: string, sure = 0): number {
+  const insns = assembleInstructions(`${asm}; *(u8 *)(r6 + 0) = 0; exit`);
+  const graph = controlFlow(insns, new Uint8Array(insns.length).fill(1), 0, insns.length);
+  const checks = { leavesUnlessAligned: () => true, sure: () => sure };
+  return alignments(graph, insns, (at) => imm64(insns, at), checks)(insns.length - 2, 6);
+}
+
+const LEARNT: readonly (readonly [rule: string, asm: string, zeroBits: number])[] = [
+  ['its base is aligned', 'r1 = *(u64 *)(r6 + 0)', 3],
+  ['by the size of the access', '*(u32 *)(r6 + 0) = 1', 2],
+  ['also at an offset that is a multiple of it, before the base too', 'r1 = *(u64 *)(r6 - 16)', 3],
+  ['at another offset nothing is known', 'r1 = *(u64 *)(r6 + 4)', 0],
+  ['copies of the base are, too', 'r6 = r7; r1 = *(u64 *)(r7 + 0)', 3],
+  ['and what it is a copy of', 'r7 = addr_space_cast(r6, 0, 1); r1 = *(u64 *)(r7 + 0)', 3],
+  ['not what was a copy', 'r7 = r6; r7 += 1; r1 = *(u64 *)(r7 + 0)', 0],
+  ['what it loads is not', 'r6 = *(u64 *)(r6 + 0)', 0],
+  [
+    'where not all ways lead through it nothing is known',
+    'if r2 == 0 goto a; r1 = *(u64 *)(r6 + 0); a: r7 = 0',
+    0,
+  ],
+  ['behind a call only what is sure counts', 'r1 = *(u64 *)(r6 + 0); call 5', 0],
+];
+
+describe('behind an access of code that is left where it is not aligned', () => {
+  for (const [rule, asm, expected] of LEARNT) it(rule, () => assert.equal(learntBits(asm), expected));
+
+  it('and that does count', () => assert.equal(learntBits('r1 = *(u64 *)(r6 + 0); call 5', 2), 2));
+});
+
 const SEED = 20_261_131;
 const OPERATIONS = ['=', '+=', '-=', '|=', '^=', '&=', '*=', '<<='] as const;
 

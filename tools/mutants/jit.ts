@@ -147,7 +147,28 @@ const ANALYSES: readonly Mutant[] = [
       'after[register] <= before[to][register]',
     ],
     ['calls keep what they clobber', 'state.fill(0, 0, 6);', 'state.fill(0, 0, 1);'],
+    ['an access says of its base what holds of its address', ' || access.off % access.size !== 0', ''],
+    [
+      'a pointer that moved on is still a copy',
+      'isCopy(insns[at]) ? names[insns[at].src] : fresh++',
+      'isCopy(insns[at]) ? names[insns[at].src] : names[written]',
+    ],
+    [
+      'what was learnt holds behind calls',
+      'Math.min(state[register], checks.sure(at, register))',
+      'state[register]',
+    ],
     ['a load keeps what its register had', 'if (written !== undefined) state[written] = 0;', ''],
+  ),
+  ...mutantsOf(
+    'analyses.ts',
+    ['accesses of groups are checked for alignment', 'isArena(at) && !members.has(at) &&', 'isArena(at) &&'],
+    ['so are those near the end of a page', '(wraps || insns[at].off === 0)', '(true)'],
+    [
+      'careful code knows what fast code does',
+      "cache = this.#aligned[isFast ? 'fast' : 'careful']",
+      "cache = this.#aligned['fast']",
+    ],
   ),
   ...mutantsOf(
     'low-constants.ts',
@@ -205,15 +226,19 @@ const EMISSION: readonly Mutant[] = [
     ['bytes before the base are not looked at', 'const low = Math.min(from, 0);', 'const low = 0;'],
     [
       'offsets wrap around at 4 GiB',
-      'const stays = access.off === 0 || hasMargins(e) || !check;',
+      'const stays = access.off === 0 || hasMargins(e.arena) || !check;',
       'const stays = true;',
     ],
     [
       'every load is aligned',
-      'const aligned = ((access.off | (1 << bits)) & mask) === 0;',
+      'const aligned = ((access.off | (1 << zeroBits)) & mask) === 0;',
       'const aligned = lookupOf(e, [access]) === "none";',
     ],
-    ['the offset says nothing of alignment', '((access.off | (1 << bits)) & mask)', '((1 << bits) & mask)'],
+    [
+      'the offset says nothing of alignment',
+      '((access.off | (1 << zeroBits)) & mask)',
+      '((1 << zeroBits) & mask)',
+    ],
     ['a load acquired needs no page', "accesses.some(({ kind }) => kind === 'acquire')", 'false'],
     [
       'a group of loads and stores is one of loads',
