@@ -87,8 +87,8 @@ function userHigh(arena: Arena | undefined): WebAssembly.Global {
   return new WebAssembly.Global({ value: 'i64', mutable: false }, value);
 }
 
-/** The embedded kernel as the JIT sees it. */
-function targetOf(
+/** The embedded kernel as the JIT sees it; also for whoever measures translation alone. */
+export function targetOf(
   cpu: Cpu,
   { verified, arena, resolve, mapOf }: CompilationInput,
   options: JitOptions,

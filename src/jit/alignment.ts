@@ -37,7 +37,15 @@ export function alignments(
   const before = graph.map(() => new Uint8Array(MAX_BPF_REG).fill(MOST));
   if (graph.length === 0) return () => 0;
   before[0].fill(0);
-  const bits = new Map<number, Uint8Array>();
+  let first = insns.length;
+  let last = 0;
+  for (const node of graph) {
+    if (node.kind !== 'code') continue;
+    first = Math.min(first, node.start);
+    last = Math.max(last, node.end);
+  }
+  /** What is known of each register before each slot from the first on: 0 where nothing was kept. */
+  const bits = new Uint8Array(Math.max(last - first, 0) * MAX_BPF_REG);
   const order = reversePostorder(graph.length, 0, (node) => graph[node].next);
   const walk = (node: number, keep: boolean): Uint8Array => {
     const state = before[node].slice();
@@ -48,7 +56,7 @@ export function alignments(
     let fresh = MAX_BPF_REG;
     for (let at = code.start; at < code.end; at += slots(insns[at])) {
       const kind = opcode(insns[at].code)?.kind;
-      if (keep && KEPT.includes(kind ?? '')) bits.set(at, state.slice());
+      if (keep && KEPT.includes(kind ?? '')) bits.set(state, (at - first) * MAX_BPF_REG);
       if (checks?.leavesUnlessAligned(at)) learn(state, names, insns[at], at);
       if (checks !== undefined && kind === 'call')
         for (let register = 6; register < MAX_BPF_REG; register++)
@@ -72,7 +80,7 @@ export function alignments(
     }
   }
   for (const node of order) walk(node, true);
-  return (at, register) => bits.get(at)?.[register] ?? 0;
+  return (at, register) => bits[(at - first) * MAX_BPF_REG + register] ?? 0;
 }
 
 function step(state: Uint8Array, insn: Instruction, at: number, constant: (insn: number) => bigint): void {

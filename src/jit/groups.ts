@@ -73,6 +73,7 @@ export function groupsOf(
   end: number,
   isArena: (at: number) => boolean,
 ): Group[] {
+  if (!hasTwo(start, end, isArena)) return [];
   let roots = 0;
   const places: Place[] = Array.from({ length: MAX_BPF_REG }, () => ({ root: roots++, offset: 0 }));
   const byRoot = new Map<number, { access: ArenaAccess; place: Place }[]>();
@@ -89,6 +90,12 @@ export function groupsOf(
     if (written !== undefined) places[written] = derived(insn, places) ?? { root: roots++, offset: 0 };
   }
   return [...byRoot.values()].flatMap((found) => (found.length < 2 ? [] : split(found)));
+}
+
+function hasTwo(start: number, end: number, isArena: (at: number) => boolean): boolean {
+  let count = 0;
+  for (let at = start; at < end && count < 2; at++) if (isArena(at)) count++;
+  return count === 2;
 }
 
 /** The place that a register holds after a move or the addition of a constant. */

@@ -36,6 +36,7 @@ export class Liveness {
   readonly #before: VariableSet[];
   /** Before instructions that code may be left at, by frame and slot. */
   readonly #at = new Map<string, VariableSet>();
+  #anywhere: readonly number[] | undefined;
 
   constructor(
     program: VerifiedProgram,
@@ -76,7 +77,12 @@ export class Liveness {
   }
 
   /** The variables that are live at some point where code may be left. */
-  anywhere(): number[] {
+  anywhere(): readonly number[] {
+    this.#anywhere ??= this.#findAnywhere();
+    return this.#anywhere;
+  }
+
+  #findAnywhere(): number[] {
     const all = new Int32Array(this.#before[0].length);
     for (const set of this.#at.values()) join(all, set);
     return [...this.#unit.variables.keys()].filter((variable) => has(all, variable));

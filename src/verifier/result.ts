@@ -39,6 +39,8 @@ export class VerifiedProgram {
   readonly #argumentsOf: (insn: Instruction) => number;
   #values: ReturnType<typeof registerValues> | undefined;
   #argumentsRead: readonly number[] | undefined;
+  /** Of the functions, by their first slot. */
+  #numbers: ReadonlyMap<number, number> | undefined;
 
   constructor(key: typeof seal, program: ProgramToVerify, facts: Facts, found: Found) {
     if (key !== seal) throw new TypeError('only the verifier makes verified programs');
@@ -86,8 +88,8 @@ export class VerifiedProgram {
     const isFunction = isLdImm64(this.insns[insn]) && src === BPF_PSEUDO_FUNC;
     const target = isFunction ? insn + this.insns[insn].imm + 1 : subprogramTarget(this.insns[insn], insn);
     if (target === undefined) return undefined;
-    const number = this.subprograms.findIndex(({ start }) => start === target);
-    return number < 0 ? undefined : number;
+    this.#numbers ??= new Map(this.subprograms.map(({ start }, number) => [start, number]));
+    return this.#numbers.get(target);
   }
 
   /** The function that a slot belongs to. */

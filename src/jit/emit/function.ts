@@ -154,7 +154,8 @@ function emitInlineEntry(e: Emitter, { frame, caller }: InlineNode): void {
 /** Instructions without calls, in order. Where the code may be left for another version, accesses are checked in groups. */
 function emitRun(e: Emitter, start: number, end: number): void {
   const isArena = (at: number) => e.program.facts.reachesArena(at);
-  const groups = e.options.grouping === false ? [] : worthwhile(e, groupsOf(e.insns, start, end, isArena));
+  const isGrouped = e.options.grouping !== false && e.exits.isFast;
+  const groups = isGrouped ? worthwhile(e, groupsOf(e.insns, start, end, isArena)) : [];
   const modes = new Map<number, Mode>();
   const checks = new Map<number, { group: Group; out: number }>();
   for (const group of groups) {
@@ -165,9 +166,9 @@ function emitRun(e: Emitter, start: number, end: number): void {
   }
   for (let at = start; at < end; at += slots(e.insns[at])) {
     e.code.position(at);
-    const check = checks.get(at);
+    const check = checks.size === 0 ? undefined : checks.get(at);
     if (check !== undefined) emitGroupCheck(e, check.group, check.out);
-    emitInstruction(e, at, modes.get(at) ?? 'single');
+    emitInstruction(e, at, (checks.size === 0 ? undefined : modes.get(at)) ?? 'single');
   }
 }
 

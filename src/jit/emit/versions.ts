@@ -53,7 +53,7 @@ export class Versions {
   readonly #plan: FunctionPlan;
   readonly #unit: Unit;
   readonly #index: number;
-  readonly #liveness: Liveness;
+  #knownLiveness: Liveness | undefined;
   /** Where the fast versions are left for the careful one; the order numbers its entries. */
   readonly #points: Point[] = [];
   readonly #pointNumbers = new Map<string, number>();
@@ -68,8 +68,13 @@ export class Versions {
     this.#plan = context.plans[number];
     this.#unit = unitOf(context.program, context.plans, number, context.options);
     this.#index = index;
-    const callOut = (insn: number) => context.callees.callOut(insn);
-    this.#liveness = new Liveness(context.program, context.plans, this.#unit, callOut);
+  }
+
+  /** Only code that is left for another version needs it. */
+  get #liveness(): Liveness {
+    const { program, plans, callees } = this.#context;
+    this.#knownLiveness ??= new Liveness(program, plans, this.#unit, (insn) => callees.callOut(insn));
+    return this.#knownLiveness;
   }
 
   define(): void {

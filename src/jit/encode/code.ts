@@ -17,8 +17,9 @@ export type MemoryIndex = typeof ARENA_MEMORY | typeof KERNEL_MEMORY;
 export class Code {
   readonly bytes = new Bytes(1024);
   readonly locals: ValueType[] = [];
-  /** Byte offset within the body, BPF instruction, alternating, in ascending order. */
-  readonly positions: number[] = [];
+  /** Byte offset within the body, BPF instruction, alternating, in ascending order; {@link positionCount} of each. */
+  positions = new Uint32Array(64);
+  positionCount = 0;
   /** Byte offset of a br_if or if within the body, 1 when it is likely, alternating. */
   readonly hints: number[] = [];
   readonly #parameters: number;
@@ -41,7 +42,14 @@ export class Code {
 
   /** What follows belongs to this BPF instruction. */
   position(insn: number): void {
-    this.positions.push(this.bytes.length, insn);
+    const at = 2 * this.positionCount++;
+    if (at === this.positions.length) {
+      const more = new Uint32Array(2 * at);
+      more.set(this.positions);
+      this.positions = more;
+    }
+    this.positions[at] = this.bytes.length;
+    this.positions[at + 1] = insn;
   }
 
   op(opcode: number): void {
@@ -164,6 +172,7 @@ export class Code {
 
   /** Puts blocks around what was written. Each `write` emits what follows the end of one, the innermost first. */
   enclose(blocks: readonly (() => void)[]): void {
+    if (blocks.length === 0) return;
     const body = this.bytes.view.slice();
     this.bytes.length = 0;
     for (let i = 0; i < blocks.length; i++) {
@@ -172,7 +181,7 @@ export class Code {
     }
     const before = this.bytes.length;
     this.bytes.append(body);
-    for (let i = 0; i < this.positions.length; i += 2) this.positions[i] += before;
+    for (let i = 0; i < this.positionCount; i++) this.positions[2 * i] += before;
     for (let i = 0; i < this.hints.length; i += 2) this.hints[i] += before;
     this.#depth = blocks.length;
     for (const write of blocks) {

@@ -205,17 +205,18 @@ function writeType({ params, results }: Signature, _index: number, b: Bytes): vo
 }
 
 function writeCode(out: Bytes, functions: readonly DefinedFunction[]): Positions {
-  const body = new Bytes(4096);
+  const body = new Bytes(functions.reduce((sum, { code }) => sum + code.bytes.length + 32, 16));
+  const count = functions.reduce((sum, { code }) => sum + code.positionCount, 0);
+  const positions = { offsets: new Uint32Array(count), insns: new Uint32Array(count) };
   body.unsigned(functions.length);
-  const offsets: number[] = [];
-  const insns: number[] = [];
+  let next = 0;
   for (const { code } of functions) {
     const locals = localDeclarations(code);
     body.unsigned(locals.length + code.bytes.length + 1);
     body.append(locals);
-    for (let i = 0; i < code.positions.length; i += 2) {
-      offsets.push(body.length + code.positions[i]);
-      insns.push(code.positions[i + 1]);
+    for (let i = 0; i < code.positionCount; i++, next++) {
+      positions.offsets[next] = body.length + code.positions[2 * i];
+      positions.insns[next] = code.positions[2 * i + 1];
     }
     body.append(code.bytes.view);
     body.byte(0x0b);
@@ -224,7 +225,8 @@ function writeCode(out: Bytes, functions: readonly DefinedFunction[]): Positions
   out.unsigned(body.length);
   const start = out.length;
   out.append(body.view);
-  return { offsets: Uint32Array.from(offsets, (each) => each + start), insns: Uint32Array.from(insns) };
+  for (let i = 0; i < count; i++) positions.offsets[i] += start;
+  return positions;
 }
 
 /** Locals in runs of one type. */
