@@ -60,6 +60,67 @@ describe('a loop that may_goto ends has its time', () => {
   });
 });
 
+describe('a stack slot that became a local', () => {
+  const SLOTS: readonly (readonly [rule: string, asm: string, result: bigint])[] = [
+    ['holds what was stored', '*(u64 *)(r10 - 8) = r1; r0 = *(u64 *)(r10 - 8); exit', 0x8182_8384_8586_8788n],
+    ['and no more than its size', '*(u16 *)(r10 - 8) = r1; r0 = *(u16 *)(r10 - 8); exit', 0x8788n],
+    ['is extended where it is loaded so', '*(u8 *)(r10 - 8) = r1; r0 = *(s8 *)(r10 - 8); exit', -0x78n],
+    ['in two bytes', '*(u16 *)(r10 - 8) = r1; r0 = *(s16 *)(r10 - 8); exit', -0x7878n],
+    ['and in four', '*(u32 *)(r10 - 8) = r1; r0 = *(s32 *)(r10 - 8); exit', -0x7a79_7878n],
+  ];
+  for (const [rule, asm, result] of SLOTS)
+    it(rule, () => {
+      const expected = BigInt.asUintN(64, result);
+      assert.deepEqual(results(asm, {}, 0x8182_8384_8586_8788n), [expected, expected]);
+    });
+});
+
+describe('a jump is taken as in the interpreter, wherever it leads', () => {
+  const OPERATORS = ['==', '!=', '>', '>=', '<', '<=', 's>', 's>=', 's<', 's<=', '&'];
+  /** Ways to say it: each gives 2 where the jump is taken. */
+  const SHAPES: Readonly<Record<string, (condition: string) => string>> = {
+    'to the smaller side': (c) => `r0 = 0; if ${c} goto t; r0 += 1; r0 *= 1; r0 /= 1; exit; t: r0 = 2; exit`,
+    'to the larger side': (c) => `r0 = 0; if ${c} goto t; r0 = 1; exit; t: r0 += 2; r0 *= 1; r0 /= 1; exit`,
+    'around what is chosen': (c) => `r0 = 2; if ${c} goto t; r0 = 1; t: exit`,
+    'out of a loop': (c) => `r0 = 1; l: may_goto o; if ${c} goto t; r3 = r0; goto l; t: r0 = 2; o: exit`,
+    'back in a loop': (c) => `r0 = 2; l: may_goto o; r3 = r0; if ${c} goto l; r0 = 1; o: exit`,
+  };
+  const VALUES = [0n, 1n, 0x7fff_ffffn, 0x8000_0000n, 2n ** 32n + 1n, 2n ** 63n, 2n ** 64n - 1n];
+
+  for (const [shape, text] of Object.entries(SHAPES))
+    it(shape, () => {
+      const [interpreter, jit] = ENGINES.map((engine) => {
+        using kernel = new TestKernel([], { engine, checked: false, mayGoto: { iterations: 5 } });
+        return OPERATORS.flatMap((operator) =>
+          [`r1 ${operator} r2`, `w1 ${operator} w2`].flatMap((condition) =>
+            VALUES.flatMap((a) =>
+              VALUES.map((b) => `${condition}, ${a}, ${b}: ${kernel.run(text(condition), a, b).r0}`),
+            ),
+          ),
+        );
+      });
+      assert.deepEqual(jit, interpreter);
+    });
+});
+
+it('an array has as many elements as it has: behind the last one is NULL', () => {
+  const asm =
+    '*(u32 *)(r10 - 4) = r1; r2 = r10; r2 += -4; r1 = MAP 0; call 1; if r0 == 0 goto out; r0 = *(u64 *)(r0 + 0); r0 += 1; out: exit';
+  for (const engine of ENGINES) {
+    using kernel = new TestKernel([{ type: 2, maxEntries: 3 }], { engine, checked: false });
+    [11n, 22n, 33n].forEach((value, i) => {
+      kernel.maps[0].update(
+        new Uint8Array(Uint32Array.of(i).buffer),
+        new Uint8Array(BigUint64Array.of(value).buffer),
+      );
+    });
+    assert.deepEqual(
+      [0, 2, 3, 4, -1].map((index) => kernel.run(asm, index).r0),
+      [12n, 34n, 0n, 0n, 0n],
+    );
+  }
+});
+
 describe('a loop whose checks fail', () => {
   // r1: where it begins; 16 pages, of which some are present; results in registers, a slot of the stack, and the arena.
   const walk = (offset: number, step: number) => `

@@ -129,6 +129,7 @@ export class TestKernel {
       verify({ name: asm, insns, subprograms, kernelBtf: btf, map }),
       arena,
       resolve,
+      (info) => this.maps.find(({ id }) => infos.get(id) === info),
     );
     this.#programs.set(key, program);
     return program;

@@ -35,6 +35,11 @@ const ARENA_ACCESSES: readonly Case[] = [
     code: 'i64.load $arena',
   },
   {
+    rule: 'but not at an offset that makes it straddle',
+    asm: `${POINTER} r6 <<= 3; r0 = *(u64 *)(r6 + 4); exit`,
+    code: 'leave; i64.load $arena; return_call $function_0.careful',
+  },
+  {
     rule: 'another load is checked for alignment, for then it straddles no pages',
     asm: `${POINTER} r0 = *(u64 *)(r6 + 8); exit`,
     code: 'leave; i64.load $arena; return_call $function_0.careful',
@@ -76,6 +81,12 @@ const ARENA_ACCESSES: readonly Case[] = [
     rule: 'what was checked for alignment once is aligned',
     asm: `${POINTER} if r6 == 0 goto a; r0 = *(u64 *)(r6 + 0); a: r0 = *(u64 *)(r6 + 0); r7 = r6; r7 += 16; if r0 == 7 goto b; r0 = *(u64 *)(r7 + 0); b: exit`,
     code: 'br_if; leave; i64.load $arena; leave; i64.load $arena; br_if; i64.load $arena; return_call $function_0.careful; return_call $function_0.careful',
+  },
+  {
+    rule: 'what was found far enough from a page’s end need not be',
+    asm: `${POINTER} r0 = *(u64 *)(r6 + 8); if r0 == 1 goto a; r0 = *(u64 *)(r6 + 0); a: exit`,
+    target: { arena: WHOLE_WINDOW },
+    code: 'leave; i64.load $arena offset=8; br_if; leave; i64.load $arena; return_call $function_0.careful; return_call $function_0.careful',
   },
   {
     rule: 'loads that need no check go into no group',
