@@ -118,6 +118,8 @@ export interface LoadedProgram {
   readonly xlated: XlatedProgram;
   /** The WebAssembly module that it became, in the text format, with source lines; undefined where it became none. */
   readonly wat?: string | undefined;
+  /** What runs it in the embedded kernel; the interpreter also where a function is larger than WebAssembly allows. */
+  readonly engine?: 'jit' | 'interpreter';
   run(options?: RunOptions): RunResult;
   /** For calls that shall be cheap. Throws what {@link run} throws for such options, now or when it is run. */
   prepare(options?: PrepareOptions): PreparedRun;

@@ -10,7 +10,7 @@ import type { Cpu } from './cpu.ts';
 import { KERNEL_HIGH } from './layout.ts';
 import { ArenaMap } from './maps/arena.ts';
 import type { EmbeddedMap } from './maps/map.ts';
-import { moduleOf } from './module-cache.ts';
+import { moduleLater, moduleOf } from './module-cache.ts';
 
 /**
  * A program compiled to WebAssembly: translated once, instantiated once a CPU. What the module imports comes from here:
@@ -37,14 +37,25 @@ const ACCESS = ['load', 'store', 'atomic'] as const satisfies readonly ArenaFaul
 
 export class Compiled {
   readonly translation: Translation;
-  readonly module: WebAssembly.Module;
   readonly #input: CompilationInput;
   readonly #entries = new Map<Cpu, Entry>();
+  #module: WebAssembly.Module | undefined;
 
+  /** Translates only. Throws FunctionTooLarge. */
   constructor(cpu: Cpu, input: CompilationInput, options: JitOptions) {
     this.#input = input;
     this.translation = translate(input.verified, targetOf(cpu, input, options), options);
-    this.module = moduleOf(this.translation.bytes);
+  }
+
+  /** Compiled now if it is not yet. */
+  get module(): WebAssembly.Module {
+    this.#module ??= moduleOf(this.translation.bytes);
+    return this.#module;
+  }
+
+  /** Compiles while the calling thread does something else. */
+  async compile(): Promise<void> {
+    this.#module ??= await moduleLater(this.translation.bytes);
   }
 
   /** What runs the program on a CPU. */

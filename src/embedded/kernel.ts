@@ -26,6 +26,11 @@ export interface EmbeddedOptions {
   /** What runs programs: WebAssembly made of them, or the reference interpreter. Default `jit`. */
   engine?: 'jit' | 'interpreter';
   /**
+   * When WebAssembly is compiled: while a load holds the thread up, or off the thread, all programs of an object at once; the load
+   * resolves when they are ready. Default `sync`; on the main thread of a browser, which must not be held up, `async`.
+   */
+  compile?: 'sync' | 'async';
+  /**
    * How long the loops of a frame may go on that end by `may_goto`. Default 250 ms, as on x86-64 Linux; a number of
    * iterations instead makes runs repeatable.
    */
@@ -77,6 +82,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
   readonly arenaGlobals: 'start' | 'end';
   readonly checked: boolean;
   readonly engine: 'jit' | 'interpreter';
+  readonly compile: 'sync' | 'async';
   readonly jitOptions: JitOptions;
   readonly loopBudget: LoopBudget;
   /** In kernel memory: the word that atomics at misaligned addresses lock. */
@@ -102,6 +108,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
     this.arenaGlobals = options.arenaGlobals ?? 'end';
     this.checked = options.checked ?? false;
     this.engine = options.engine ?? 'jit';
+    this.compile = options.compile ?? (hasDocument() ? 'async' : 'sync');
     this.jitOptions = options.jitOptions ?? {};
     this.loopBudget = loopBudget(options.mayGoto ?? { milliseconds: 250 });
     this.logLevel = options.logLevel ?? 0;
@@ -168,7 +175,15 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
     this.#checkOpen();
     const load = EmbeddedLoad.start(this, object);
     this.#loads.add(load);
-    return load;
+    if (this.compile === 'sync') return load;
+    try {
+      await Promise.all(Object.values(load.programs).map((program) => program.compiled?.compile()));
+      this.#checkOpen();
+      return load;
+    } catch (error) {
+      load.close();
+      throw error;
+    }
   }
 
   async verify(object: BpfObject, program: ProgramSpec): Promise<Verification> {
@@ -199,7 +214,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
 }
 
 function checkOptions(options: EmbeddedOptions): void {
-  const { faults, engine, mayGoto, arenaGlobals, instructionBudget: budget, onTrace } = options;
+  const { faults, engine, compile, mayGoto, arenaGlobals, instructionBudget: budget, onTrace } = options;
   const refuse = (problem: string) => new BpfError('EINVAL', `embedded: ${problem}`);
   if (faults !== undefined && faults !== 'off' && faults !== 'report')
     throw refuse(`faults is 'off' or 'report', not ${String(faults)}`);
@@ -207,12 +222,19 @@ function checkOptions(options: EmbeddedOptions): void {
     throw refuse(`arenaGlobals is 'start' or 'end', not ${String(arenaGlobals)}`);
   if (engine !== undefined && engine !== 'jit' && engine !== 'interpreter')
     throw refuse(`engine is 'jit' or 'interpreter', not ${String(engine)}`);
+  if (compile !== undefined && compile !== 'sync' && compile !== 'async')
+    throw refuse(`compile is 'sync' or 'async', not ${String(compile)}`);
   if (mayGoto !== undefined && !(Object.values(mayGoto)[0] > 0))
     throw refuse('mayGoto is { milliseconds } or { iterations }, above 0');
   // NaN would never be reached, and the program never stopped.
   if (budget !== undefined && !(budget > 0))
     throw refuse(`instructionBudget is above 0, not ${String(budget)}`);
   if (onTrace !== undefined && typeof onTrace !== 'function') throw refuse('onTrace is a function');
+}
+
+/** Whether this is the main thread of a browser: workers have no document. */
+function hasDocument(): boolean {
+  return (globalThis as { document?: unknown }).document !== undefined;
 }
 
 /** Linux: BPF_MAX_TIMED_LOOPS. */

@@ -2,6 +2,7 @@ import { BpfError } from '../errors.ts';
 import type { ArenaFault } from '../interpreter/environment.ts';
 import { Code } from '../interpreter/machine.ts';
 import type { Instruction } from '../isa/instruction.ts';
+import { FunctionTooLarge } from '../jit/index.ts';
 import type {
   FaultReport,
   LoadedProgram,
@@ -53,13 +54,19 @@ export class EmbeddedProgram implements LoadedProgram {
     this.verified = verified;
     this.arena = arena;
     this.#resolve = resolve;
-    if (this.engine === 'jit')
-      this.#compiled = new Compiled(kernel.cpu, { verified, arena, resolve, mapOf }, kernel.jitOptions);
+    const { engine, checked, compile, jitOptions } = kernel;
+    if (engine !== 'jit' || checked) return;
+    try {
+      this.#compiled = new Compiled(kernel.cpu, { verified, arena, resolve, mapOf }, jitOptions);
+      if (compile === 'sync') void this.#compiled.module;
+    } catch (error) {
+      if (!(error instanceof FunctionTooLarge)) throw error;
+    }
   }
 
-  /** What runs it. The checked mode is the interpreter's. */
+  /** What runs it. The interpreter: in the checked mode, and where a function is larger than WebAssembly allows. */
   get engine(): 'jit' | 'interpreter' {
-    return this.#kernel.checked ? 'interpreter' : this.#kernel.engine;
+    return this.#compiled === undefined ? 'interpreter' : 'jit';
   }
 
   /** Decoded for the interpreter. */

@@ -1,5 +1,5 @@
 /** The JIT's room: verified programs become WebAssembly modules. */
 
 export { SERVICES, type Translation, translate } from './compile.ts';
-export type { Positions } from './encode/module.ts';
+export { FunctionTooLarge, type Positions } from './encode/module.ts';
 export type { ArgumentForm, CallOut, ImportedCall, JitOptions, Target } from './target.ts';

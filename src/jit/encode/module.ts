@@ -60,6 +60,17 @@ const GLOBALS = [
 /** A mutable i32 that starts as 0. */
 const MUTABLE_ZERO = [TYPE.i32, 1, OP.i32_const, 0, OP.end];
 
+/**
+ * What engines take at most (WebAssembly JavaScript interface, implementation limits): bytes of a function's body with its
+ * local declarations, and locals with parameters.
+ */
+export const LIMITS = { body: 7_654_321, locals: 50_000 } as const;
+
+/** A function is larger than engines take. */
+export class FunctionTooLarge extends Error {
+  override name = 'FunctionTooLarge';
+}
+
 export class ModuleBuilder {
   readonly #types: Signature[] = [];
   readonly #typeKeys = new Map<string, number>();
@@ -210,8 +221,10 @@ function writeCode(out: Bytes, functions: readonly DefinedFunction[]): Positions
   const positions = { offsets: new Uint32Array(count), insns: new Uint32Array(count) };
   body.unsigned(functions.length);
   let next = 0;
-  for (const { code } of functions) {
+  for (const { code, name } of functions) {
     const locals = localDeclarations(code);
+    if (locals.length + code.bytes.length + 1 > LIMITS.body || code.localCount > LIMITS.locals)
+      throw new FunctionTooLarge(`${name}: ${code.bytes.length} bytes, ${code.localCount} locals`);
     body.unsigned(locals.length + code.bytes.length + 1);
     body.append(locals);
     for (let i = 0; i < code.positionCount; i++, next++) {
