@@ -153,21 +153,28 @@ export class Emitter {
   prologue(): void {
     const { arena } = this.target;
     if (arena !== undefined) {
-      // Loop-invariant, which V8 does not see: once loaded here, it takes them from here. Unused they cost nothing,
-      // but for one byte of the page table, whose load brings the address of memory 1.
+      // No loop changes it, which V8 does not see; unused it costs nothing.
       this.#userHigh = this.code.local(TYPE.i64);
       this.code.globalGet(USER_HIGH);
       this.code.set(this.#userHigh);
-      this.code.i32(0);
-      this.code.memory(MEMORY_OP.i32_load8_u, KERNEL_MEMORY, arena.pageTable);
-      this.code.op(OP.drop);
     }
+    this.bringMemory();
     if (this.framePointer === undefined) return;
     this.#stackBase = this.code.local(TYPE.i32);
     this.code.get(this.framePointer);
     this.code.i32(FRAME_BYTES * (1 + this.#deepest));
     this.code.op(OP.i32_sub);
     this.code.set(this.#stackBase);
+  }
+
+  /**
+   * Loads a byte of kernel memory for nothing: V8 then has that memory's address in a register for what follows, where it
+   * would otherwise load it again in each round of a loop. Wanted before loops, and after calls.
+   */
+  bringMemory(): void {
+    this.code.i32(0);
+    this.code.memory(MEMORY_OP.i32_load8_u, KERNEL_MEMORY, 0);
+    this.code.op(OP.drop);
   }
 
   /** Pushes a register, i64. */

@@ -172,6 +172,7 @@ export function emitRefill(e: Emitter, node: RefillNode): void {
   code.set(loop.count);
   code.end();
   code.end();
+  e.bringMemory();
 }
 
 /** Asks for more iterations. Pushes whether there are none, i32. */
