@@ -71,6 +71,8 @@ static __u32 (*const bpf_get_prandom_u32)(void) = (void *)7;
 static __u32 (*const bpf_get_smp_processor_id)(void) = (void *)8;
 /* tgid << 32 | pid */
 static __u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
+/* Calls callback(round, ctx) up to rounds times, until it returns something else than 0; the number of calls. */
+static long (*const bpf_loop)(__u32 rounds, void *callback, void *ctx, __u64 flags) = (void *)181;
 
 /* Writes a line to the trace pipe; fmt is a string literal, at most three arguments. */
 #define bpf_printk(fmt, ...)                                                                                           \

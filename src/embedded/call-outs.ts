@@ -2,6 +2,7 @@ import type { CallOut, ImportedCall } from '../jit/index.ts';
 import type { HelperArgument } from '../verifier/helpers.ts';
 import type { Cpu } from './cpu.ts';
 import type { Kfunc } from './helpers/kfunc-table.ts';
+import { MAX_LOOPS } from './helpers/loop.ts';
 import { type Helper, helper } from './helpers/table.ts';
 import type { KernelOffset } from './layout.ts';
 import { ArrayMap } from './maps/array.ts';
@@ -37,6 +38,7 @@ function intrinsic(row: Helper['row'], map: EmbeddedMap | undefined, cpu: Cpu): 
 /** How the call of helper `id` is made. */
 export function helperCall(id: number, map: EmbeddedMap | undefined, cpu: Cpu, intrinsics: boolean): CallOut {
   const { row } = helper(id) as Helper;
+  if (row.name === 'loop') return { kind: 'loop', most: MAX_LOOPS };
   const done = intrinsics ? intrinsic(row, map, cpu) : undefined;
   if (done !== undefined) return done;
   const args = row.args.map((kind: HelperArgument, index) => ({ register: index + 1, form: formOf(kind) }));

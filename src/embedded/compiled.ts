@@ -117,7 +117,7 @@ export function targetOf(
     loopIterations: Math.min(kernel.loopBudget.iterations, 0x7fffffff),
     atomicLock: kernel.atomicLock,
     reportsFaults: kernel.faults === 'report',
-    constant: (at) => resolve(insns[at], at) ?? imm64(insns, at),
+    constant: (at) => resolve(insns[at], at) ?? verified.functionNumber(at) ?? imm64(insns, at),
     isArenaAddress: (at) =>
       insns[at].src === BPF_PSEUDO_MAP_VALUE && kernel.mapById(insns[at].imm) instanceof ArenaMap,
     call(at): CallOut {

@@ -1,7 +1,7 @@
 import { BpfError } from '../errors.ts';
 import type { ArenaFault, ArenaWindow, Environment, LoopBudget } from '../interpreter/environment.ts';
 import { Violation } from '../interpreter/guard.ts';
-import { run } from '../interpreter/interpreter.ts';
+import { invoke, run } from '../interpreter/interpreter.ts';
 import { FRAME_BYTES, MAX_FRAMES, Machine } from '../interpreter/machine.ts';
 import { helperName } from '../isa/helper-names.ts';
 import type { FaultReport, RunOptions, RunResult } from '../kernel.ts';
@@ -46,6 +46,8 @@ export class Cpu implements Environment {
   /** The context of the program that runs: its first byte (0: none), its bytes, and the end of its place. */
   #ctxAt = 0;
   #ctxSize = 0;
+  /** What the helper that runs was called by. */
+  #machine: Machine | undefined;
   #ctxEnd = 0;
   readonly #faults = new Map<number, ArenaFault & { count: number }>();
 
@@ -184,6 +186,7 @@ export class Cpu implements Environment {
       }
       values.push(value);
     });
+    this.#machine = machine;
     const result = found.call(...values);
     switch (returns) {
       case 'map_value_or_null':
@@ -192,6 +195,12 @@ export class Cpu implements Environment {
       default:
         machine.wide[0] = BigInt(result);
     }
+  }
+
+  /** Calls a function of the program that the interpreter runs, as a helper does with a callback. @returns r0, unsigned. */
+  invoke(subprogram: number, args: readonly bigint[]): bigint {
+    if (this.#machine === undefined) throw new TypeError('no helper of the interpreter is running');
+    return invoke(this.#machine, subprogram, args);
   }
 
   callKfunc(id: number, machine: Machine): void {
@@ -243,6 +252,8 @@ export class Cpu implements Environment {
       case 'unchecked':
       case 'anything':
       case 'scalar':
+      case 'func':
+      case 'stack_or_null':
         return machine.register(register);
       default:
         throw new Violation(machine, `R${register}: ${kind} is not in the embedded kernel`);

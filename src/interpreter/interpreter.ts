@@ -91,6 +91,31 @@ export function step(machine: Machine): void {
   machine.executed++;
 }
 
+/** Runs a function of the program to its end, from within a helper. @returns r0, unsigned. */
+export function invoke(machine: Machine, subprogram: number, args: readonly bigint[]): bigint {
+  const { pc, depth } = machine;
+  const { start } = machine.code.program.subprograms[subprogram];
+  args.forEach((value, index) => {
+    machine.wide[1 + index] = value;
+  });
+  machine.pc = machine.enter(start, pc);
+  while (machine.depth > depth) stepOf(machine);
+  machine.pc = pc;
+  return machine.register(0);
+}
+
+/** One step within the budget. */
+function stepOf(machine: Machine): void {
+  if (machine.executed++ >= machine.limit) throw timedOut(machine);
+  const { pc } = machine;
+  machine.pc = handlersOf(machine.code)[pc](machine, pc);
+}
+
+function timedOut(machine: Machine): BpfError {
+  const where = `${machine.code.program.name} was stopped after ${machine.limit} instructions`;
+  return new BpfError('ETIMEDOUT', `${where}, at instruction ${machine.pc}`);
+}
+
 /**
  * Runs a program to its end.
  * @param budget instructions after which it is stopped.
@@ -99,14 +124,9 @@ export function step(machine: Machine): void {
 export function run(machine: Machine, budget: number): bigint {
   const handlers = handlersOf(machine.code);
   const last = machine.executed + budget;
+  machine.limit = last;
   while (!machine.finished) {
-    if (machine.executed++ >= last) {
-      const { name } = machine.code.program;
-      throw new BpfError(
-        'ETIMEDOUT',
-        `${name} was stopped after ${budget} instructions, at instruction ${machine.pc}`,
-      );
-    }
+    if (machine.executed++ >= last) throw timedOut(machine);
     const { pc } = machine;
     machine.pc = handlers[pc](machine, pc);
   }

@@ -59,7 +59,7 @@ export class Code {
     insns.forEach((insn, index) => {
       this.target[index] = jumpTarget(insn, index) ?? subprogramTarget(insn, index) ?? 0;
       if (isLdImm64(insn)) {
-        const value = resolve(insn, index) ?? imm64(insns, index);
+        const value = resolve(insn, index) ?? program.functionNumber(index) ?? imm64(insns, index);
         const halves = [value, value >> 32n].map((half) => Number(BigInt.asIntN(32, half)));
         this.src[index] = operand(halves[0], halves[1]);
       } else {
@@ -97,6 +97,8 @@ export class Machine {
   finished = false;
   /** Instructions executed so far. */
   executed = 0;
+  /** Instructions after which it is stopped. */
+  limit = Number.POSITIVE_INFINITY;
   /** What is left for the may_goto instructions of the current frame. */
   mayGoto: number;
   /** What {@link LoopBudget.refill} gave the current frame. */

@@ -8,7 +8,7 @@ import { argumentRegisters, Versions } from './emit/versions.ts';
 import { Code, type MemoryIndex } from './encode/code.ts';
 import { type EncodedModule, ModuleBuilder, type Signature } from './encode/module.ts';
 import { OP, TYPE } from './encode/opcodes.ts';
-import { type FunctionPlan, planFunctions } from './plan.ts';
+import { addressTaken, type FunctionPlan, planFunctions } from './plan.ts';
 import type { CallOut, JitOptions, Target } from './target.ts';
 
 /**
@@ -36,6 +36,12 @@ export interface Translation extends EncodedModule {
 export function translate(program: VerifiedProgram, target: Target, options: JitOptions = {}): Translation {
   return new Translator(program, target, options).translate();
 }
+
+/** What functions look like that helpers call back: r1 to r5 and the frame pointer. */
+const CALLBACK = {
+  params: [TYPE.i64, TYPE.i64, TYPE.i64, TYPE.i64, TYPE.i64, TYPE.i32],
+  results: [TYPE.i64],
+} as const satisfies Signature;
 
 class Translator implements Callees {
   readonly #program: VerifiedProgram;
@@ -69,6 +75,7 @@ class Translator implements Callees {
   translate(): Translation {
     const module = this.#module;
     const main = this.subprogram(0);
+    this.#defineCallbacks();
     for (let number = this.#pending.pop(); number !== undefined; number = this.#pending.pop())
       this.#define(number);
     for (const [name, result] of [
@@ -116,6 +123,10 @@ class Translator implements Callees {
     const call = this.#callOuts.get(insn);
     if (call === undefined) throw new TypeError(`instruction ${insn} calls what was not looked up`);
     return call;
+  }
+
+  callbackType(): number {
+    return this.#module.type(CALLBACK);
   }
 
   check(): number {
@@ -166,6 +177,25 @@ class Translator implements Callees {
       this.subprogram(number),
     );
     versions.define();
+  }
+
+  /** Functions of one type for those whose address the program takes, at the places that are their numbers. */
+  #defineCallbacks(): void {
+    for (const number of addressTaken(this.#program)) {
+      const plan = this.#plans[number];
+      if (plan.size === 0) {
+        this.#module.callable(number, undefined);
+        continue;
+      }
+      const code = new Code(CALLBACK.params.length);
+      for (const register of argumentRegisters(plan)) code.get(register - 1);
+      if (plan.needsFrame) code.get(CALLBACK.params.length - 1);
+      code.call(this.subprogram(number));
+      const index = this.#module.reserve();
+      const names = ['r1', 'r2', 'r3', 'r4', 'r5', 'fp'];
+      this.#module.define(index, `${plan.name}.callback`, CALLBACK, code, names);
+      this.#module.callable(number, index);
+    }
   }
 
   /** What JavaScript calls: makes the context a pointer. */

@@ -208,6 +208,7 @@ export class Liveness {
     }
     const call = this.#callOut(at);
     if (call.kind === 'import') return call.args.map(({ register }) => register);
+    if (call.kind === 'loop') return [1, 2, 3, 4];
     return call.kind === 'array-element' ? [2] : [];
   }
 }

@@ -60,6 +60,8 @@ export function planFunctions(program: VerifiedProgram, options: JitOptions): re
       grown[number] <= limit;
     if (grown[number] > LARGEST) for (const callee of plan.callees) undoInlining(plans, callee);
   }
+  // Who calls a helper that calls back hands the frame on.
+  if (referenced.size > 0) for (const plan of plans) plan.needsFrame = true;
   return plans;
 }
 
@@ -109,7 +111,7 @@ function planFunction(program: VerifiedProgram, options: JitOptions, number: num
 }
 
 /** Functions whose address the program takes: a helper calls them. */
-function addressTaken(program: VerifiedProgram): Set<number> {
+export function addressTaken(program: VerifiedProgram): Set<number> {
   const found = new Set<number>();
   program.insns.forEach((insn, at) => {
     if (isLdImm64(insn) && insn.src === BPF_PSEUDO_FUNC) found.add(program.calleeOf(at) ?? 0);

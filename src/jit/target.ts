@@ -58,7 +58,16 @@ export interface CpuNumberCall {
   readonly kind: 'cpu-number';
 }
 
-export type CallOut = ImportedCall | ArrayElementCall | ConstantCall | CpuNumberCall;
+/**
+ * bpf_loop: r1 rounds at most, of the function whose number is in r2, with the round and r3; r4 has to be 0. More than
+ * `most` rounds are refused.
+ */
+export interface LoopCall {
+  readonly kind: 'loop';
+  readonly most: number;
+}
+
+export type CallOut = LoopCall | ImportedCall | ArrayElementCall | ConstantCall | CpuNumberCall;
 
 export interface ArenaTarget {
   /** Where in kernel memory the page table lies: a byte for each of the 2^20 pages of the window. */

@@ -92,6 +92,12 @@ export class VerifiedProgram {
     return this.#numbers.get(target);
   }
 
+  /** What a ld_imm64 of a function's address loads, in both engines: the function's number. */
+  functionNumber(insn: number): bigint | undefined {
+    if (!isLdImm64(this.insns[insn]) || this.insns[insn].src !== BPF_PSEUDO_FUNC) return undefined;
+    return BigInt(this.calleeOf(insn) ?? 0);
+  }
+
   /** The function that a slot belongs to. */
   subprogramOf(insn: number): ProgramFunction {
     return this.subprograms.find(({ start, end }) => start <= insn && insn < end) ?? this.subprograms[0];

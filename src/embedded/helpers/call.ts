@@ -5,7 +5,7 @@ import type { EmbeddedMap } from '../maps/map.ts';
 
 /**
  * How helpers are called: arguments arrive checked and in the form that the prototype's row implies. Only what may need
- * all 64 bits, `anything`, `scalar` and `unchecked` arguments and `u64` results, is a BigInt.
+ * all 64 bits, `anything`, `scalar` and `unchecked` arguments, what callbacks get and `u64` results, is a BigInt.
  */
 
 interface ArgumentForms {
@@ -19,6 +19,9 @@ interface ArgumentForms {
   anything: bigint;
   scalar: bigint;
   unchecked: bigint;
+  /** The number of a function of the program. */
+  func: bigint;
+  stack_or_null: bigint;
 }
 
 /** Everything else is memory. */

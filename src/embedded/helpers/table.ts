@@ -1,6 +1,7 @@
 import { HELPERS, type HelperName } from '../../verifier/helpers.ts';
 import type { HelperFunction } from './call.ts';
 import { get_current_pid_tgid, get_prandom_u32, get_smp_processor_id, ktime_get_ns } from './environment.ts';
+import { loop } from './loop.ts';
 import { map_delete_elem, map_lookup_elem, map_update_elem } from './maps.ts';
 import { trace_printk } from './printk.ts';
 
@@ -9,6 +10,7 @@ import { trace_printk } from './printk.ts';
 type Row<Name extends HelperName> = Extract<(typeof HELPERS)[number], { name: Name }>;
 
 const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
+  loop,
   map_lookup_elem,
   map_update_elem,
   map_delete_elem,

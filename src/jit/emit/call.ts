@@ -1,4 +1,4 @@
-import { BPF_REG_2 } from '../../isa/opcodes.ts';
+import { BPF_REG_1, BPF_REG_2, BPF_REG_3, BPF_REG_4 } from '../../isa/opcodes.ts';
 import { KERNEL_MEMORY } from '../encode/code.ts';
 import { CPU_NUMBER } from '../encode/module.ts';
 import { I64_TRUNC_SAT_F64_S, MEMORY_OP, MISC_PREFIX, OP, TYPE } from '../encode/opcodes.ts';
@@ -21,6 +21,9 @@ export function emitCallOut(e: Emitter, call: CallOut): void {
       e.code.op(OP.global_get);
       e.code.op(CPU_NUMBER);
       e.setLow(0);
+      return;
+    case 'loop':
+      emitLoop(e, call.most);
       return;
     case 'array-element':
       emitArrayElement(e, call);
@@ -106,6 +109,59 @@ function emitArenaPointer(e: Emitter, scratch: number): void {
   code.i32(-1);
   code.op(OP.i32_ne);
   code.op(OP.select);
+}
+
+const E2BIG = 7;
+const EINVAL = 22;
+
+/** bpf_loop: calls the function until it returns something else than 0, and gives the number of calls. */
+function emitLoop(e: Emitter, most: number): void {
+  const { code } = e;
+  const rounds = code.local(TYPE.i32);
+  const done = code.local(TYPE.i32);
+  const out = code.block();
+  const refuse = (errno: number) => {
+    code.if();
+    code.i64(-errno);
+    e.set(0);
+    code.br(out);
+    code.end();
+  };
+  e.get(BPF_REG_4);
+  code.i64(0);
+  code.op(OP.i64_ne);
+  refuse(EINVAL);
+  e.getLow(BPF_REG_1);
+  code.tee(rounds);
+  code.i32(most);
+  code.op(OP.i32_gt_u);
+  refuse(E2BIG);
+  code.i32(0);
+  code.set(done);
+  const end = code.block();
+  const again = code.loop();
+  code.get(done);
+  code.get(rounds);
+  code.op(OP.i32_ge_u);
+  code.brIf(end);
+  code.get(done);
+  code.op(OP.i64_extend_i32_u);
+  e.get(BPF_REG_3);
+  for (let i = 0; i < 3; i++) code.i64(0);
+  e.pushFramePointer(e.frame.depth + 1);
+  code.get(done);
+  code.i32(1);
+  code.op(OP.i32_add);
+  code.set(done);
+  e.getLow(BPF_REG_2);
+  code.callIndirect(e.callees.callbackType());
+  code.op(OP.i64_eqz);
+  code.brIf(again);
+  code.end();
+  code.end();
+  code.get(done);
+  e.setLow(0);
+  code.end();
 }
 
 /** bpf_map_lookup_elem of an array: r2 points to the index, which is compared, multiplied and added. */

@@ -52,6 +52,8 @@ export interface Callees {
   import(name: string): number;
   /** What a helper or kfunc call comes to. */
   callOut(insn: number): CallOut;
+  /** The type of functions that helpers call back: five registers and the frame pointer, to r0. */
+  callbackType(): number;
   /** Checks an access in full: see runtime.ts. */
   check(): number;
   misaligned(memory: 0 | 1): number;

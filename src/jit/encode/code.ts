@@ -116,6 +116,13 @@ export class Code {
     this.bytes.unsigned(index);
   }
 
+  /** Calls the function of the table that the i32 on the stack numbers. */
+  callIndirect(type: number): void {
+    this.bytes.byte(OP.call_indirect);
+    this.bytes.unsigned(type);
+    this.bytes.byte(0);
+  }
+
   /** Calls a function in place of this one. */
   returnCall(index: number): void {
     this.bytes.byte(OP.return_call);

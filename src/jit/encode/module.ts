@@ -48,7 +48,17 @@ const OWN_GLOBALS = 2;
 /** Pages of 64 KiB in each of the two memories. */
 const WASM_PAGES = 65_536;
 const SHARED_WITH_MAXIMUM = 3;
-const SECTION = { custom: 0, type: 1, import: 2, function: 3, global: 6, export: 7, code: 10 } as const;
+const SECTION = {
+  custom: 0,
+  type: 1,
+  import: 2,
+  function: 3,
+  table: 4,
+  global: 6,
+  export: 7,
+  element: 9,
+  code: 10,
+} as const;
 
 /** The imported memories and globals, by their numbers. */
 const MEMORY_NAMES = ['arena', 'memory'] as const;
@@ -76,6 +86,8 @@ export class ModuleBuilder {
   readonly #typeKeys = new Map<string, number>();
   readonly #imports: ImportedFunction[] = [];
   readonly #functions: (DefinedFunction | undefined)[] = [];
+  /** Function indexes by place; the places between stay empty. */
+  readonly #table: (number | undefined)[] = [];
   readonly #exports: { name: string; index: number }[] = [];
   /** Imports come first in the numbering of functions, so all must be known before any is used. */
   readonly #importCount: number;
@@ -105,6 +117,11 @@ export class ModuleBuilder {
     this.#functions[index - this.#importCount] = { name, type: this.type(signature), code, localNames };
   }
 
+  /** Puts a function into the table that indirect calls go through, or makes room for one that is never called. */
+  callable(at: number, index: number | undefined): void {
+    this.#table[at] = index;
+  }
+
   export(name: string, index: number): void {
     this.#exports.push({ name, index });
   }
@@ -119,6 +136,12 @@ export class ModuleBuilder {
     section(out, SECTION.type, (b) => vector(b, this.#types, writeType));
     section(out, SECTION.import, (b) => this.#writeImports(b));
     section(out, SECTION.function, (b) => vector(b, functions, (each) => b.unsigned(each.type)));
+    if (this.#table.length > 0) {
+      section(out, SECTION.table, (b) => {
+        for (const byte of [1, TYPE.funcref, 0]) b.byte(byte);
+        b.unsigned(this.#table.length);
+      });
+    }
     section(out, SECTION.global, (b) => {
       b.unsigned(OWN_GLOBALS);
       for (let i = 0; i < OWN_GLOBALS; i++) for (const byte of MUTABLE_ZERO) b.byte(byte);
@@ -130,6 +153,19 @@ export class ModuleBuilder {
         b.unsigned(index);
       });
     });
+    const filled = this.#table.flatMap((index, at) => (index === undefined ? [] : [{ index, at }]));
+    if (filled.length > 0) {
+      section(out, SECTION.element, (b) => {
+        vector(b, filled, ({ index, at }) => {
+          b.byte(0);
+          b.byte(OP.i32_const);
+          b.signed(at);
+          b.byte(OP.end);
+          b.unsigned(1);
+          b.unsigned(index);
+        });
+      });
+    }
     if (functions.some(({ code }) => code.hints.length > 0))
       section(out, SECTION.custom, (b) => this.#writeHints(b, functions));
     const positions = writeCode(out, functions);

@@ -1,0 +1,16 @@
+import { ERRNO } from '../../errors.ts';
+import type { Cpu } from '../cpu.ts';
+
+/** Linux: BPF_MAX_LOOPS. */
+export const MAX_LOOPS = 8 * 1024 * 1024;
+
+/** bpf_loop as the interpreter does it; compiled programs have the loop in their own code. @returns rounds, or an errno. */
+export function loop(cpu: Cpu, rounds: bigint, callback: bigint, ctx: bigint, flags: bigint): number {
+  if (flags !== 0n) return -ERRNO.EINVAL;
+  const count = Number(rounds & 0xffffffffn);
+  if (count > MAX_LOOPS) return -ERRNO.E2BIG;
+  for (let i = 0; i < count; i++) {
+    if (cpu.invoke(Number(callback), [BigInt(i), ctx]) !== 0n) return i + 1;
+  }
+  return count;
+}
