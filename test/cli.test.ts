@@ -221,7 +221,7 @@ describe('bpf-arena', () => {
     ]);
     assert.deepEqual(
       found.helpers.map(({ id }: { id: number }) => id),
-      [1, 2, 3, 5, 6, 7, 8, 14],
+      [1, 2, 3, 5, 6, 7, 8, 14, 181],
     );
   });
 
