@@ -379,7 +379,7 @@ const BYTES: readonly Mutant[] = [
   ),
   ...mutantsOf(
     'encode/code.ts',
-    ['positions stay where they were', 'this.positions[i] += before;', 'this.positions[i] += 0;'],
+    ['positions stay where they were', 'this.positions[2 * i] += before;', 'this.positions[2 * i] += 0;'],
     [
       'a branch counts from another structure',
       'this.bytes.unsigned(this.#depth + out);',
