@@ -15,8 +15,16 @@ import { table } from './programs/table.ts';
  */
 
 const { values } = parseArgs({
-  options: { calls: { type: 'string', default: '10000000' }, rounds: { type: 'string', default: '20' } },
+  options: {
+    calls: { type: 'string', default: '10000000' },
+    rounds: { type: 'string', default: '20' },
+    help: { type: 'boolean' },
+  },
 });
+if (values.help) {
+  console.log('usage: npm run bench -- call\n       node bench/call.ts [--calls N] [--rounds N]');
+  process.exit();
+}
 const CALLS = Number(values.calls);
 const ROUNDS = Number(values.rounds);
 const CONTEXT_BYTES = 64;
@@ -57,19 +65,6 @@ function oneByOne(program: LoadedProgram): Way['run'] {
 
 /** Prepared once: the context stays where the program reads it. */
 function prepared(program: LoadedProgram): Way['run'] {
-  const call = program.prepare({ ctx: context() });
-  return (calls) => {
-    const start = performance.now();
-    let sum = 0;
-    for (let i = 0; i < calls; i++) sum += call.run();
-    const took = performance.now() - start;
-    if (sum !== calls) throw new Error(`${sum} of ${calls} calls returned 1`);
-    return (took * 1e6) / calls;
-  };
-}
-
-/** The same on Linux: in a function of its own, as a user's code is, so that V8 sees one kind of run in each. */
-function preparedOnLinux(program: LoadedProgram): Way['run'] {
   const call = program.prepare({ ctx: context() });
   return (calls) => {
     const start = performance.now();
@@ -145,7 +140,7 @@ const directory = mkdtempSync(join(tmpdir(), 'bpf-bench-'));
 const reason = linuxUnavailable();
 if (reason === undefined) {
   const program = (await object.load(linux())).programs.decide;
-  ways.push({ words: 'Linux, prepared', calls: few, run: preparedOnLinux(program) });
+  ways.push({ words: 'Linux, prepared', calls: few, run: prepared(program) });
   ways.push({ words: 'Linux, run({ ctx })', calls: few, run: oneByOne(program) });
   if (clangVersion() === null) console.error('not run: Linux, from C: there is no clang-22');
   else ways.push({ words: 'Linux, from C', calls: few, run: fromC(program as LinuxProgram, directory) });

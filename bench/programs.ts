@@ -3,6 +3,7 @@ import { cpus, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { clangVersion } from '../programs/build.ts';
+import type { JitOptions } from '../src/jit/index.ts';
 import { chart } from './programs/chart.ts';
 import { ENGINES, type EngineSpec, unavailable } from './programs/engines.ts';
 import { measure } from './programs/measure.ts';
@@ -69,6 +70,19 @@ function chosen<T>(what: string, names: readonly string[], all: ReadonlyMap<stri
   });
 }
 
+/** What {@link JitOptions} can switch off. */
+const JIT_PARTS = [
+  'storeChecks',
+  'straddleChecks',
+  'grouping',
+  'versions',
+  'choices',
+  'promotion',
+  'inlining',
+  'intrinsics',
+  'ranges',
+] as const satisfies readonly (keyof JitOptions)[];
+
 function enginesOf({ engines, without }: Options): EngineSpec[] {
   const all = new Map<string, EngineSpec>(ENGINES.map((spec) => [spec.label, spec]));
   const wanted = chosen('engine', engines, all);
@@ -77,8 +91,12 @@ function enginesOf({ engines, without }: Options): EngineSpec[] {
     if (reason !== undefined) console.error(`not run: ${spec.words}: ${reason}`);
     return reason === undefined;
   });
+  const parts = new Map(
+    JIT_PARTS.map((part) => [part.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`), part]),
+  );
+  chosen('part of the JIT', without, parts);
   const reduced = without.map((name): EngineSpec => {
-    const option = name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+    const option = parts.get(name) as string;
     return {
       label: `${WITHOUT}${name}`,
       words: `embedded JIT without ${name}`,

@@ -27,8 +27,13 @@ const { values } = parseArgs({
     insns: { type: 'string', default: '50000' },
     rounds: { type: 'string', default: '11' },
     only: { type: 'string', default: '' },
+    help: { type: 'boolean' },
   },
 });
+if (values.help) {
+  console.log('usage: node bench/translate.ts [--insns N] [--rounds N] [--only SHAPE]');
+  process.exit();
+}
 const INSNS = Number(values.insns);
 const ROUNDS = Number(values.rounds);
 

@@ -19,6 +19,8 @@ const USAGE = `usage: npm run fuzz:engines -- [--count N] [--seed S] [--runs R] 
 
 /** Those that can be switched off without changing what a program does. */
 const OPTIMISATIONS = [
+  'versions',
+  'choices',
   'grouping',
   'promotion',
   'inlining',

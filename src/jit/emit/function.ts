@@ -133,8 +133,7 @@ export function emitLoopStart(e: Emitter): void {
   if (loop === undefined) return;
   e.code.i32(e.target.loopIterations);
   e.code.set(loop.count);
-  e.code.op(OP.f64_const);
-  for (let i = 0; i < 8; i++) e.code.op(0);
+  e.code.zero(TYPE.f64);
   e.code.set(loop.deadline);
 }
 

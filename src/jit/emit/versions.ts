@@ -92,11 +92,11 @@ export class Versions {
   }
 
   #hasVersions(): boolean {
-    const { nodes, variables, frames } = this.#unit;
+    const { nodes, variables } = this.#unit;
     if (this.#context.options.versions === false || variables.length > MOST_VARIABLES) return false;
     let size = 0;
     for (const node of nodes) if (node.kind === 'code') size += node.end - node.start;
-    return size <= LARGEST && this.#mayGotos().length <= MOST_LOOPS && frames.length > 0;
+    return size <= LARGEST && this.#mayGotos().length <= MOST_LOOPS;
   }
 
   #mayGotos(): Point[] {
