@@ -28,7 +28,7 @@ const attributes = {
 
 function openArena() {
   const start = performance.now();
-  const map = new ArenaMap(memory, 1, attributes);
+  const map = new ArenaMap({ memory, cpus: 1, mapAt: () => undefined }, 1, attributes);
   map.map();
   return { map, arena: map.arena, took: performance.now() - start };
 }

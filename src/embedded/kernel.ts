@@ -74,6 +74,8 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
   readonly name = 'embedded';
   readonly btf = embeddedBtf();
   readonly memory: KernelMemory;
+  /** CPUs: 0 is the calling thread. */
+  readonly cpus = 1;
   /** CPU 0, the calling thread. */
   readonly cpu: Cpu;
   readonly faults: 'off' | 'report';
@@ -125,7 +127,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
   /** Creates a map, as BPF_MAP_CREATE does. Throws EINVAL, E2BIG, ERANGE, EOPNOTSUPP, ENOMEM. */
   createMap(attributes: MapAttributes): EmbeddedMap {
     this.#checkOpen();
-    const map = createMap(this.memory, this.#nextMapId, attributes);
+    const map = createMap(this, this.#nextMapId, attributes);
     this.#nextMapId++;
     this.#maps.set(map.id, map);
     this.#byHeader.set(map.header, map);

@@ -2,11 +2,10 @@ import { BpfError, ERRNO } from '../../errors.ts';
 import type { ArenaStatistics, PageState, ArenaMap as UserArenaMap } from '../../kernel.ts';
 import { Arena } from '../arena.ts';
 import { BPF_MAP_LAYOUT } from '../btf.ts';
-import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
 import { PAGE_SIZE } from '../layout.ts';
 import { ArenaSpace } from '../spaces.ts';
-import { EmbeddedMap, type MapAttributes } from './map.ts';
+import { EmbeddedMap, type MapAttributes, type MapHost } from './map.ts';
 
 /** BPF_MAP_TYPE_ARENA as a map: it has no elements, so every map operation fails as on Linux. */
 export class ArenaMap extends EmbeddedMap implements UserArenaMap {
@@ -14,9 +13,9 @@ export class ArenaMap extends EmbeddedMap implements UserArenaMap {
   readonly arena: Arena;
   #space: ArenaSpace | undefined;
 
-  constructor(kernel: KernelMemory, id: number, attributes: MapAttributes) {
-    const arena = new Arena(kernel, attributes);
-    super(kernel, id, attributes);
+  constructor(host: MapHost, id: number, attributes: MapAttributes, header?: KernelOffset) {
+    const arena = new Arena(host.memory, attributes);
+    super(host, id, attributes, header);
     this.arena = arena;
   }
 

@@ -10,9 +10,15 @@ import {
   BPF_F_WRONLY_PROG,
   BPF_NOEXIST,
 } from '../../object/map-flags.ts';
-import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
-import { align8, checkFlags, EmbeddedMap, type MapAttributes, type ValueRegion } from './map.ts';
+import {
+  align8,
+  checkFlags,
+  EmbeddedMap,
+  type MapAttributes,
+  type MapHost,
+  type ValueRegion,
+} from './map.ts';
 
 /** BPF_MAP_TYPE_ARRAY: elements of one size behind each other, all there from the start. Data sections are such maps. */
 
@@ -28,7 +34,7 @@ const FLAGS =
 export class ArrayMap extends EmbeddedMap {
   readonly region: ValueRegion;
 
-  constructor(kernel: KernelMemory, id: number, attributes: MapAttributes) {
+  constructor(host: MapHost, id: number, attributes: MapAttributes, header?: KernelOffset) {
     const { name, keySize, valueSize, maxEntries } = attributes;
     const refuse = (problem: string) => new BpfError('EINVAL', `map '${name}': ${problem}`);
     if (keySize !== 4) throw refuse(`the key of an array is a 4-byte index, not ${keySize} bytes`);
@@ -37,7 +43,7 @@ export class ArrayMap extends EmbeddedMap {
     if (valueSize > 0x7fff_ffff)
       throw new BpfError('E2BIG', `map '${name}': a value of ${valueSize} bytes is too large`);
     checkFlags(attributes, FLAGS);
-    super(kernel, id, attributes);
+    super(host, id, attributes, header);
     const stride = align8(valueSize);
     const start = this.own(stride * maxEntries);
     this.region = { start, end: start + stride * maxEntries, stride };

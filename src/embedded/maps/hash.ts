@@ -10,10 +10,16 @@ import {
   BPF_F_ZERO_SEED,
   BPF_NOEXIST,
 } from '../../object/map-flags.ts';
-import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
 import { locked } from '../spin-lock.ts';
-import { align8, checkFlags, EmbeddedMap, type MapAttributes, type ValueRegion } from './map.ts';
+import {
+  align8,
+  checkFlags,
+  EmbeddedMap,
+  type MapAttributes,
+  type MapHost,
+  type ValueRegion,
+} from './map.ts';
 
 /**
  * BPF_MAP_TYPE_HASH. Buckets are lists of elements; removed elements go to a free list and are handed out again. Memory
@@ -56,7 +62,7 @@ export class HashMap extends EmbeddedMap {
   readonly #stride: number;
   readonly #keyOffset: number;
 
-  constructor(kernel: KernelMemory, id: number, attributes: MapAttributes) {
+  constructor(host: MapHost, id: number, attributes: MapAttributes, header?: KernelOffset) {
     const { name, keySize, valueSize, maxEntries } = attributes;
     const refuse = (problem: string) => new BpfError('EINVAL', `map '${name}': ${problem} must not be 0`);
     if (keySize === 0) throw refuse('key_size');
@@ -72,9 +78,9 @@ export class HashMap extends EmbeddedMap {
     const buckets = 2 ** Math.ceil(Math.log2(maxEntries));
     if (buckets > MAX_BUCKETS)
       throw new BpfError('E2BIG', `map '${name}': ${maxEntries} elements are too many`);
-    super(kernel, id, attributes);
+    super(host, id, attributes, header);
     const words = HEADER_WORDS + buckets;
-    this.#words = kernel.words(this.own(words * 4), words);
+    this.#words = host.memory.words(this.own(words * 4), words);
     this.#mask = buckets - 1;
     this.#keyOffset = VALUE + align8(valueSize);
     this.#stride = this.#keyOffset + align8(keySize);

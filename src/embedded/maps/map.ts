@@ -36,6 +36,26 @@ export interface ValueRegion {
   stride: number;
 }
 
+/** What a map needs of the kernel it is in; each CPU has its own object that is one. */
+export interface MapHost {
+  readonly memory: KernelMemory;
+  /** CPUs that the kernel has: what a per-CPU map has a value for. */
+  readonly cpus: number;
+  /** The map whose header is at an offset of kernel memory. */
+  mapAt(header: KernelOffset): EmbeddedMap | undefined;
+}
+
+/** How to make a map's object: anew, or over a map that another CPU has made, whose header is given. */
+export type MapConstructor = new (
+  host: MapHost,
+  id: number,
+  attributes: MapAttributes,
+  header?: KernelOffset,
+) => EmbeddedMap;
+
+/** Pieces of kernel memory that a map can {@link EmbeddedMap.own}, besides its header. */
+const MAX_PIECES = 6;
+
 export abstract class EmbeddedMap implements BpfMap {
   readonly attributes: Readonly<MapAttributes>;
   readonly id: number;
@@ -44,20 +64,31 @@ export abstract class EmbeddedMap implements BpfMap {
   /** Set by BPF_MAP_FREEZE: user space may no longer change it. */
   frozen = false;
   closed = false;
+  protected readonly host: MapHost;
   protected readonly kernel: KernelMemory;
+  /** This object looks at a map that another CPU has made: there is nothing to set up. */
+  protected readonly attached: boolean;
   /** One key and one value for user space's operations, behind the header. */
   readonly #key: KernelOffset;
   readonly #value: KernelOffset;
-  readonly #owned: KernelOffset[] = [];
+  /** Where {@link own} notes what it hands out, so that an attached object finds the same: words behind struct bpf_map. */
+  readonly #pieces: Int32Array;
+  #piece = 0;
 
-  constructor(kernel: KernelMemory, id: number, attributes: MapAttributes) {
-    this.kernel = kernel;
+  /** @param header of the map to attach to; absent: make a new map. */
+  constructor(host: MapHost, id: number, attributes: MapAttributes, header?: KernelOffset) {
+    this.host = host;
+    this.kernel = host.memory;
     this.id = id;
     this.attributes = { ...attributes };
-    this.header = this.own(BPF_MAP_LAYOUT.size + align8(attributes.keySize) + attributes.valueSize);
-    this.#key = (this.header + BPF_MAP_LAYOUT.size) as KernelOffset;
-    this.#value = (this.#key + align8(attributes.keySize)) as KernelOffset;
-    this.#writeHeader();
+    this.attached = header !== undefined;
+    const pieces = align8(4 * MAX_PIECES);
+    const { keySize, valueSize } = attributes;
+    this.header = header ?? this.kernel.allocate(BPF_MAP_LAYOUT.size + pieces + align8(keySize) + valueSize);
+    this.#pieces = this.kernel.words((this.header + BPF_MAP_LAYOUT.size) as KernelOffset, MAX_PIECES);
+    this.#key = (this.header + BPF_MAP_LAYOUT.size + pieces) as KernelOffset;
+    this.#value = (this.#key + align8(keySize)) as KernelOffset;
+    if (!this.attached) this.#writeHeader();
   }
 
   get name(): string {
@@ -81,12 +112,12 @@ export abstract class EmbeddedMap implements BpfMap {
 
   /** Where programs find values, for the guard; undefined when they get no pointers to any. */
   abstract readonly region: ValueRegion | undefined;
-  /** The value for a key, both in kernel memory; 0 when there is no such element. */
-  abstract find(key: KernelOffset): KernelOffset;
-  /** @returns 0 or a negative errno. */
-  abstract store(key: KernelOffset, value: KernelOffset, flags: number): number;
-  /** @returns 0 or a negative errno. */
-  abstract remove(key: KernelOffset): number;
+  /** The value for a key, both in kernel memory; 0 when there is no such element. @param cpu that asks. */
+  abstract find(key: KernelOffset, cpu: number): KernelOffset;
+  /** @returns 0 or a negative errno. @param cpu that stores. */
+  abstract store(key: KernelOffset, value: KernelOffset, flags: number, cpu: number): number;
+  /** @returns 0 or a negative errno. @param cpu that removes. */
+  abstract remove(key: KernelOffset, cpu: number): number;
   /** Writes the key after the one at `key` (0: the first) to `next`. @returns 0 or a negative errno. */
   abstract next(key: KernelOffset, next: KernelOffset): number;
 
@@ -98,7 +129,7 @@ export abstract class EmbeddedMap implements BpfMap {
   lookup(key: Uint8Array): Uint8Array | undefined {
     this.#checkOpen();
     this.#refuseFlag(BPF_F_WRONLY, 'user space may not read it (BPF_F_WRONLY)');
-    const value = this.find(this.#put(this.#key, key, this.keySize, 'key'));
+    const value = this.find(this.#put(this.#key, key, this.keySize, 'key'), USER_CPU);
     return value === 0 ? undefined : this.kernel.bytes.slice(value, value + this.valueSize);
   }
 
@@ -106,12 +137,12 @@ export abstract class EmbeddedMap implements BpfMap {
     this.#checkWritable();
     this.#put(this.#key, key, this.keySize, 'key');
     this.#put(this.#value, value, this.valueSize, 'value');
-    this.check(this.store(this.#key, this.#value, flags), 'update');
+    this.check(this.store(this.#key, this.#value, flags, USER_CPU), 'update');
   }
 
   delete(key: Uint8Array): boolean {
     this.#checkWritable();
-    const result = this.remove(this.#put(this.#key, key, this.keySize, 'key'));
+    const result = this.remove(this.#put(this.#key, key, this.keySize, 'key'), USER_CPU);
     if (result === -ERRNO.ENOENT) return false;
     this.check(result, 'delete');
     return true;
@@ -161,11 +192,17 @@ export abstract class EmbeddedMap implements BpfMap {
     this.#release();
   }
 
-  /** Kernel memory that is freed with the map; when there is none left, the map that is being made is undone. */
+  /**
+   * Zeroed kernel memory that is freed with the map; when there is none left, the map that is being made is undone. To be called
+   * in the same order whenever a map of the type is made: an attached object gets what the map has.
+   */
   protected own(bytes: number): KernelOffset {
+    const piece = this.#piece++;
+    if (piece === MAX_PIECES) throw new TypeError(`a map has at most ${MAX_PIECES} pieces of memory`);
+    if (this.attached) return (this.#pieces[piece] >>> 0) as KernelOffset;
     try {
       const offset = this.kernel.allocate(bytes);
-      this.#owned.push(offset);
+      this.#pieces[piece] = offset;
       return offset;
     } catch (error) {
       this.#release();
@@ -174,7 +211,8 @@ export abstract class EmbeddedMap implements BpfMap {
   }
 
   #release(): void {
-    for (const offset of this.#owned.splice(0)) this.kernel.free(offset);
+    for (const piece of this.#pieces) if (piece !== 0) this.kernel.free((piece >>> 0) as KernelOffset);
+    this.kernel.free(this.header);
   }
 
   #writeHeader(): void {
@@ -224,6 +262,9 @@ export abstract class EmbeddedMap implements BpfMap {
     throw new BpfError(code, `map '${this.name}': ${operation} failed: ${REASONS[code] ?? code}`);
   }
 }
+
+/** User space works on the thread of CPU 0. */
+const USER_CPU = 0;
 
 const REASONS: Partial<Record<ErrnoName, string>> = {
   E2BIG: 'no room for another element, or an index beyond max_entries',

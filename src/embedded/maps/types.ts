@@ -1,16 +1,13 @@
 import { BpfError } from '../../errors.ts';
 import { MAP_TYPES, type MapTypeName, mapTypeName } from '../../object/map-types.ts';
-import type { KernelMemory } from '../kernel-memory.ts';
 import { ArenaMap } from './arena.ts';
 import { ArrayMap } from './array.ts';
 import { HashMap } from './hash.ts';
-import type { EmbeddedMap, MapAttributes } from './map.ts';
+import type { EmbeddedMap, MapAttributes, MapConstructor, MapHost } from './map.ts';
 
 /** The map types of the embedded kernel. A new type is one file and one row here. */
 
-type MapClass = new (kernel: KernelMemory, id: number, attributes: MapAttributes) => EmbeddedMap;
-
-const CLASSES: Partial<Record<MapTypeName, MapClass>> = {
+const CLASSES: Partial<Record<MapTypeName, MapConstructor>> = {
   hash: HashMap,
   array: ArrayMap,
   arena: ArenaMap,
@@ -20,10 +17,10 @@ const CLASSES: Partial<Record<MapTypeName, MapClass>> = {
 export const SUPPORTED_MAP_TYPES = Object.keys(CLASSES) as MapTypeName[];
 
 /** BPF_MAP_CREATE. Throws EINVAL, E2BIG, ERANGE as Linux does, EOPNOTSUPP for a type this kernel lacks. */
-export function createMap(kernel: KernelMemory, id: number, attributes: MapAttributes): EmbeddedMap {
+export function createMap(host: MapHost, id: number, attributes: MapAttributes): EmbeddedMap {
   const name = mapTypeName(attributes.type);
   const Class = CLASSES[name as MapTypeName];
-  if (Class !== undefined) return new Class(kernel, id, attributes);
+  if (Class !== undefined) return new Class(host, id, attributes);
   const known = Object.values<number>(MAP_TYPES).includes(attributes.type);
   const problem = `map '${attributes.name}': map type ${name} is not in the embedded kernel`;
   throw new BpfError(
