@@ -8,13 +8,12 @@ import type { FaultReport, RunOptions, RunResult } from '../kernel.ts';
 import { BPF_F_RDONLY_PROG } from '../object/map-flags.ts';
 import type { HelperArgument, HelperPrototype } from '../verifier/helpers.ts';
 import { BPF_MAP_LAYOUT } from './btf.ts';
+import type { CpuHost, RunningProgram } from './cpus/host.ts';
 import type { Pointer } from './helpers/arena.ts';
 import type { ArgumentForm } from './helpers/kfunc-table.ts';
 import { helper } from './helpers/table.ts';
-import type { EmbeddedKernel } from './kernel.ts';
 import { KERNEL_HIGH, type KernelOffset, kernelPointer, PAGE_SIZE } from './layout.ts';
 import type { EmbeddedMap } from './maps/map.ts';
-import type { EmbeddedProgram } from './program.ts';
 
 /**
  * One CPU: it runs programs, and has a program stack and a place for contexts in kernel memory. To the interpreter it is
@@ -32,13 +31,13 @@ const STACK_BYTES = MAX_FRAMES * FRAME_BYTES;
 
 export class Cpu implements Environment {
   readonly id: number;
-  readonly kernel: EmbeddedKernel;
+  readonly kernel: CpuHost;
   readonly kernelMemory: DataView;
   readonly kernelHigh = KERNEL_HIGH;
   readonly stackTop: number;
   readonly loopBudget: LoopBudget;
   /** The program that runs. */
-  program: EmbeddedProgram | undefined;
+  program: RunningProgram | undefined;
   /** For the interpreter. */
   arena: ArenaWindow | undefined;
   /** Where `run` puts contexts. */
@@ -51,7 +50,7 @@ export class Cpu implements Environment {
   #ctxEnd = 0;
   readonly #faults = new Map<number, ArenaFault & { count: number }>();
 
-  constructor(kernel: EmbeddedKernel, id: number) {
+  constructor(kernel: CpuHost, id: number) {
     this.kernel = kernel;
     this.id = id;
     this.loopBudget = kernel.loopBudget;
@@ -70,7 +69,7 @@ export class Cpu implements Environment {
    * Runs a program to its end, `repeat` times.
    * Throws EINVAL for a context that is too large or a repeat that is none, ETIMEDOUT and Violation as the interpreter.
    */
-  run(program: EmbeddedProgram, { ctx, data, repeat = 1, cpu }: RunOptions = {}): RunResult {
+  run(program: RunningProgram, { ctx, data, repeat = 1, cpu }: RunOptions = {}): RunResult {
     if (data !== undefined) throw new BpfError('EINVAL', `a program of type ${program.type} takes no packet`);
     this.checkId(cpu);
     if (!Number.isInteger(repeat) || repeat < 1 || repeat > MAX_REPEAT)
@@ -97,7 +96,7 @@ export class Cpu implements Environment {
   }
 
   /** @returns r0's low half, unsigned, of the last round. */
-  #repeat(program: EmbeddedProgram, ctx: number, repeat: number): number {
+  #repeat(program: RunningProgram, ctx: number, repeat: number): number {
     let retval = 0;
     if (program.compiled !== undefined) {
       const { run: call } = program.compiled.entry(this);
@@ -109,14 +108,14 @@ export class Cpu implements Environment {
   }
 
   /** Runs a program on the interpreter. @param ctx the context's offset in kernel memory, 0: none. @returns as `#repeat`. */
-  interpret(program: EmbeddedProgram, ctx: number): number {
+  interpret(program: RunningProgram, ctx: number): number {
     const context = { low: ctx, high: ctx === 0 ? 0 : KERNEL_HIGH };
     const r0 = run(new Machine(program.code, this, context), this.kernel.instructionBudget);
     return Number(r0 & 0xffffffffn);
   }
 
   /** Makes a program the one that runs, with this context. Throws EBUSY when one does. @returns what r1 holds then. */
-  enter(program: EmbeddedProgram, ctx: Uint8Array | undefined): { low: number; high: number } {
+  enter(program: RunningProgram, ctx: Uint8Array | undefined): { low: number; high: number } {
     if (ctx === undefined) {
       this.begin(program, 0, 0, 0);
       return { low: 0, high: 0 };
@@ -130,7 +129,7 @@ export class Cpu implements Environment {
    * Makes a program the one that runs, with a context that lies in kernel memory. Throws EBUSY when one does.
    * @param ctx the context's offset in kernel memory, 0: none. @param size its bytes. @param end of the place it has.
    */
-  begin(program: EmbeddedProgram, ctx: number, size: number, end: number): void {
+  begin(program: RunningProgram, ctx: number, size: number, end: number): void {
     if (this.program !== undefined) this.#refuseBusy(this.program);
     this.program = program;
     if (program.compiled === undefined) this.arena = program.arena && windowOf(program.arena);
@@ -145,7 +144,7 @@ export class Cpu implements Environment {
     this.program = undefined;
   }
 
-  #refuseBusy({ name }: EmbeddedProgram): never {
+  #refuseBusy({ name }: RunningProgram): never {
     throw new BpfError('EBUSY', `CPU ${this.id} runs ${name}`);
   }
 
@@ -300,7 +299,7 @@ export class Cpu implements Environment {
   }
 
   /** The faults of the run that ends now. */
-  reports(program: EmbeddedProgram): FaultReport[] {
+  reports(program: RunningProgram): FaultReport[] {
     if (this.#faults.size === 0) return [];
     return [...this.#faults.values()].map((fault) => program.explain(fault));
   }
@@ -308,7 +307,7 @@ export class Cpu implements Environment {
 
 /** Throws EINVAL for what is no context, is too large for one, or smaller than what the program reads and writes. */
 export function checkContext(
-  program: EmbeddedProgram,
+  program: RunningProgram,
   ctx: Uint8Array | { readonly size: number } | undefined,
 ): void {
   if (ctx !== undefined && !(ctx instanceof Uint8Array) && !Number.isInteger(ctx.size))
@@ -316,7 +315,7 @@ export function checkContext(
   const bytes = ctx === undefined ? 0 : ctx instanceof Uint8Array ? ctx.length : ctx.size;
   if (bytes < 0 || bytes > MAX_CTX)
     throw new BpfError('EINVAL', `a context has at most ${MAX_CTX} bytes, not ${bytes}`);
-  const { contextBytes } = program.verified.facts;
+  const { contextBytes } = program;
   if (bytes >= contextBytes) return;
   const problem = `it reads or writes ${contextBytes} bytes of context, and got ${bytes}`;
   throw new BpfError('EINVAL', `program '${program.name}': ${problem}; --ctx gives more`);
@@ -325,7 +324,7 @@ export function checkContext(
 const windows = new WeakMap<object, ArenaWindow>();
 
 /** The arena as the interpreter sees it; made once an arena. */
-function windowOf(arena: NonNullable<EmbeddedProgram['arena']>): ArenaWindow {
+function windowOf(arena: NonNullable<RunningProgram['arena']>): ArenaWindow {
   let window = windows.get(arena);
   if (window === undefined) {
     window = {

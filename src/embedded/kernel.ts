@@ -7,6 +7,7 @@ import type { BpfObject, LinkTarget, ProgramSpec } from '../object/object.ts';
 import type { Observation } from '../verifier/input.ts';
 import { embeddedBtf } from './btf.ts';
 import { Cpu } from './cpu.ts';
+import type { CpuHost } from './cpus/host.ts';
 import { type Kfunc, kfuncsById } from './helpers/kfunc-table.ts';
 import { Judge } from './judge.ts';
 import { KernelMemory } from './kernel-memory.ts';
@@ -70,7 +71,7 @@ const KCONFIG: Readonly<Record<string, KconfigValue>> = {
   CONFIG_PAGE_SHIFT: 12n,
 };
 
-export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget {
+export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost {
   readonly name = 'embedded';
   readonly btf = embeddedBtf();
   readonly memory: KernelMemory;

@@ -17,6 +17,7 @@ import type { MapInfo } from '../verifier/input.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import type { Arena } from './arena.ts';
 import { Compiled } from './compiled.ts';
+import type { RunningProgram } from './cpus/host.ts';
 import type { EmbeddedKernel } from './kernel.ts';
 import { PAGE_SIZE } from './layout.ts';
 import type { EmbeddedMap } from './maps/map.ts';
@@ -25,7 +26,7 @@ import { RUNNABLE_PROGRAM_TYPES } from './runnable.ts';
 import { watOf } from './wat.ts';
 
 /** A program in the embedded kernel: verified, compiled or decoded, associated with its arena. */
-export class EmbeddedProgram implements LoadedProgram {
+export class EmbeddedProgram implements LoadedProgram, RunningProgram {
   readonly name: string;
   readonly type: ProgramType;
   readonly section: string;
@@ -57,7 +58,7 @@ export class EmbeddedProgram implements LoadedProgram {
     const { engine, checked, compile, jitOptions } = kernel;
     if (engine !== 'jit' || checked) return;
     try {
-      this.#compiled = new Compiled(kernel.cpu, { verified, arena, resolve, mapOf }, jitOptions);
+      this.#compiled = new Compiled(kernel, { verified, arena, resolve, mapOf }, jitOptions);
       if (compile === 'sync') void this.#compiled.module;
     } catch (error) {
       if (!(error instanceof FunctionTooLarge)) throw error;
@@ -87,6 +88,10 @@ export class EmbeddedProgram implements LoadedProgram {
 
   get log(): string {
     return this.verified.log;
+  }
+
+  get contextBytes(): number {
+    return this.verified.facts.contextBytes;
   }
 
   get insnCount(): number {

@@ -1,0 +1,47 @@
+import type { ArenaFault, LoopBudget } from '../../interpreter/environment.ts';
+import type { Code } from '../../interpreter/machine.ts';
+import type { FaultReport } from '../../kernel.ts';
+import type { ProgramType } from '../../object/program-types.ts';
+import type { Arena } from '../arena.ts';
+import type { Cpu } from '../cpu.ts';
+import type { Kfunc } from '../helpers/kfunc-table.ts';
+import type { Entry } from '../instance.ts';
+import type { KernelOffset } from '../layout.ts';
+import type { EmbeddedMap, MapHost } from '../maps/map.ts';
+
+/**
+ * What a CPU and the helpers that run on it use of their kernel and of a program. On the calling thread that is the kernel
+ * itself; a worker has objects of its own, which look at the same memory (worker-host.ts).
+ */
+
+export interface CpuHost extends MapHost {
+  readonly faults: 'off' | 'report';
+  /** Instructions after which the interpreter stops a run. */
+  readonly instructionBudget: number;
+  readonly loopBudget: LoopBudget;
+  /** What bpf_get_current_pid_tgid gives. */
+  readonly processId: number;
+  /** The map whose header is at an offset; with `within`, also when the offset lies inside the header. */
+  mapAt(offset: KernelOffset, within?: boolean): EmbeddedMap | undefined;
+  /** The map that has an element at an offset of kernel memory: for the checked mode. */
+  mapWithValueAt(offset: number): EmbeddedMap | undefined;
+  /** The kfunc with this BTF id. */
+  kfunc(id: number): Kfunc | undefined;
+  /** Takes a line that a program prints, without its newline. */
+  trace(line: string): void;
+}
+
+/** A program, as far as a CPU that runs it is concerned. */
+export interface RunningProgram {
+  readonly name: string;
+  readonly type: ProgramType;
+  /** Bytes of context that it reads or writes. */
+  readonly contextBytes: number;
+  readonly arena: Arena | undefined;
+  /** What the JIT made; undefined where the interpreter runs it. */
+  readonly compiled: { entry(cpu: Cpu): Entry } | undefined;
+  /** Decoded for the interpreter. */
+  readonly code: Code;
+  /** A fault in words. */
+  explain(fault: ArenaFault & { count: number }): FaultReport;
+}
