@@ -15,7 +15,8 @@ import { locked } from './spin-lock.ts';
 
 /**
  * The pages of one arena: which are free, reserved or present, and which hold bytes that are not zero. Programs, user
- * space and other CPUs change them under one lock; all state is in kernel memory.
+ * space and other CPUs change them under one lock; all state is in kernel memory. Programs mark pages as written without the
+ * lock, before they store, so bits of the page table are changed atomically, one by one.
  *
  * The page table has one byte for each page of the 4 GiB window, indexed by arena address >> 12, so that a program can
  * look a store up in one load. A page that was never written is known as such and is neither zeroed nor committed.
@@ -56,7 +57,15 @@ export class ArenaPages {
   readonly #free: RangeTree;
   readonly #firstEntry: number;
 
-  constructor(kernel: KernelMemory, bytes: Uint8Array, start: ArenaAddress, pages: number, mapped: number) {
+  /** @param at where the page table lies that another CPU has made; absent: a new arena. */
+  constructor(
+    kernel: KernelMemory,
+    bytes: Uint8Array,
+    start: ArenaAddress,
+    pages: number,
+    mapped: number,
+    at?: KernelOffset,
+  ) {
     this.#kernel = kernel;
     this.#bytes = bytes;
     this.#doubles = new Float64Array(bytes.buffer);
@@ -67,12 +76,12 @@ export class ArenaPages {
     const governed = Math.min(Math.max(pages, mapped), MAX_PAGES - this.#firstEntry);
     const words = RangeTree.words(governed);
     // One allocation: it succeeds or fails as a whole.
-    this.tableOffset = kernel.allocate(MAX_PAGES + (HEADER_WORDS + words) * 4);
+    this.tableOffset = at ?? kernel.allocate(MAX_PAGES + (HEADER_WORDS + words) * 4);
     this.table = kernel.bytes.subarray(this.tableOffset, this.tableOffset + MAX_PAGES);
     const state = kernel.words((this.tableOffset + MAX_PAGES) as KernelOffset, HEADER_WORDS + words);
     this.#header = state.subarray(0, HEADER_WORDS);
     this.#free = new RangeTree(state.subarray(HEADER_WORDS), governed);
-    this.#free.set(0, pages);
+    if (at === undefined) this.#free.set(0, pages);
   }
 
   close(): void {
@@ -118,7 +127,7 @@ export class ArenaPages {
       if (!this.#free.isFree(page, count)) return -ERRNO.EBUSY;
       this.#free.clear(page, count);
       for (let entry = this.#firstEntry + page, end = entry + count; entry < end; entry++)
-        this.table[entry] |= RESERVED;
+        Atomics.or(this.table, entry, RESERVED);
       this.#header[RESERVED_COUNT] += count;
       return 0;
     });
@@ -134,7 +143,7 @@ export class ArenaPages {
     for (let entry = address >>> PAGE_SHIFT; entry <= last; entry++) {
       if ((this.table[entry] & wanted) === wanted) continue;
       if ((this.table[entry] & PRESENT) === 0) this.#faultIn(entry, segvOnFault);
-      if (writes) this.table[entry] |= WRITTEN;
+      if (writes) Atomics.or(this.table, entry, WRITTEN);
     }
   }
 
@@ -194,20 +203,25 @@ export class ArenaPages {
     });
   }
 
-  /** Makes a page present. It is zeroed once more: a store that raced with its free may have landed since. */
+  /**
+   * Makes a page present. It is zeroed once more: a store that raced with its free may have landed since. One that was ever
+   * written stays so, for such a store may still be on its way.
+   */
   #publish(entry: number): void {
     const was = this.table[entry];
     this.#zero(entry, was);
-    if ((was & RESERVED) !== 0) this.#header[RESERVED_COUNT]--;
-    this.table[entry] = PRESENT;
+    if ((was & RESERVED) !== 0) {
+      this.#header[RESERVED_COUNT]--;
+      Atomics.and(this.table, entry, ~RESERVED);
+    }
+    Atomics.or(this.table, entry, PRESENT);
     const present = ++this.#header[PRESENT_COUNT];
     if (present > this.#header[PEAK]) this.#header[PEAK] = present;
   }
 
   /** Makes a page absent; it reads zero from here on. WRITTEN stays, so that {@link #publish} zeroes it again. */
   #withdraw(entry: number): void {
-    const was = this.table[entry];
-    this.table[entry] = was & WRITTEN;
+    const was = Atomics.and(this.table, entry, WRITTEN);
     if ((was & RESERVED) !== 0) this.#header[RESERVED_COUNT]--;
     if ((was & PRESENT) === 0) return;
     this.#header[PRESENT_COUNT]--;

@@ -3,7 +3,14 @@ import type { ArenaStatistics, PageState } from '../kernel.ts';
 import { BPF_F_MMAPABLE, BPF_F_NO_USER_CONV, BPF_F_SEGV_ON_FAULT } from '../object/map-flags.ts';
 import { ArenaPages } from './arena-pages.ts';
 import type { KernelMemory } from './kernel-memory.ts';
-import { type ArenaAddress, MAX_PAGES, MEMORY_BYTES, PAGE_SIZE, pagesOf } from './layout.ts';
+import {
+  type ArenaAddress,
+  type KernelOffset,
+  MAX_PAGES,
+  MEMORY_BYTES,
+  PAGE_SIZE,
+  pagesOf,
+} from './layout.ts';
 import { giveMemory, takeMemory, zero } from './memory-pool.ts';
 
 /**
@@ -45,6 +52,17 @@ let nextUpperHalf = 0x7f00;
 /** Where such an arena starts in its 4 GiB, when it leaves room: the page at 0 would look like NULL to programs. */
 const FIRST_LOW_HALF = 0x10000;
 
+/** An arena that is placed, as one CPU tells another of it. */
+export interface SharedArena {
+  readonly attributes: Readonly<ArenaAttributes>;
+  readonly memory: WebAssembly.Memory;
+  readonly userVmStart: bigint;
+  /** Pages that user space has mapped. */
+  readonly mapped: number;
+  /** Where the page table lies in kernel memory. */
+  readonly pageTable: KernelOffset;
+}
+
 export class Arena {
   readonly attributes: Readonly<ArenaAttributes>;
   /** Memory 0 of the programs that use this arena. */
@@ -57,14 +75,22 @@ export class Arena {
   #mapped = false;
   #exposed = false;
   #closed = false;
+  #released = false;
 
-  /** Throws what BPF_MAP_CREATE fails with: EINVAL, E2BIG, ERANGE. */
-  constructor(kernel: KernelMemory, attributes: ArenaAttributes) {
+  /**
+   * Throws what BPF_MAP_CREATE fails with: EINVAL, E2BIG, ERANGE.
+   * @param made by another CPU, which owns and closes it; absent: a new arena.
+   */
+  constructor(kernel: KernelMemory, attributes: ArenaAttributes, made?: SharedArena) {
     checkAttributes(attributes);
     this.attributes = { ...attributes };
     this.#kernel = kernel;
-    this.memory = takeMemory();
+    this.memory = made?.memory ?? takeMemory();
     this.#bytes = new Uint8Array(this.memory.buffer);
+    if (made !== undefined) {
+      this.#place(made.userVmStart, made.mapped, made.pageTable);
+      return;
+    }
     if (attributes.mapExtra === 0n) return;
     try {
       this.#place(attributes.mapExtra, attributes.maxEntries);
@@ -80,6 +106,12 @@ export class Arena {
       throw new BpfError('EINVAL', "arena's user address must be set via map_extra or mmap()");
     }
     return this.#userVmStart;
+  }
+
+  /** What another CPU needs to use it. Throws EINVAL as {@link userVmStart}. */
+  get shared(): SharedArena {
+    const { attributes, memory, userVmStart, pages } = this;
+    return { attributes, memory, userVmStart, mapped: pages.mapped, pageTable: pages.tableOffset };
   }
 
   /** Whether {@link userVmStart} is known. */
@@ -213,26 +245,49 @@ export class Arena {
     return this.pages.state(index);
   }
 
-  /** Gives the memory back. Views throw afterwards. */
-  close(): void {
-    if (this.#closed) return;
+  /** Closes it for user space: views throw. Programs that still run may use it until {@link close}. */
+  retire(): void {
     this.#closed = true;
-    const pages = this.#pages;
-    if (pages !== undefined) {
-      for (const { start, length } of pages.written()) zero(this.#bytes, start, length);
-      pages.close();
-    }
-    // Someone may still hold `bytes`: that memory goes to the garbage collector, not to the next arena.
-    if (!this.#exposed) giveMemory(this.memory);
+  }
+
+  /** Gives the memory back. No program may still use it. */
+  close(): void {
+    this.#closed = true;
+    if (this.#released) return;
+    this.#zeroWritten();
+    this.#pages?.close();
+    this.#release();
+  }
+
+  /**
+   * Gives only the memory back, where a CPU was stopped in the middle of something and kernel memory is abandoned.
+   * @param stopped whether that CPU is known to have ended; else the memory is left to the garbage collector.
+   */
+  abandon(stopped: boolean): void {
+    this.#closed = true;
+    if (this.#released) return;
+    if (stopped) this.#zeroWritten();
+    this.#release(stopped);
+  }
+
+  #zeroWritten(): void {
+    for (const { start, length } of this.#pages?.written() ?? []) zero(this.#bytes, start, length);
+  }
+
+  /** Someone may still hold `bytes`: such memory goes to the garbage collector, not to the next arena. */
+  #release(reusable = true): void {
+    this.#released = true;
+    if (reusable && !this.#exposed) giveMemory(this.memory);
   }
 
   #checkOpen(): void {
     if (this.#closed) throw new BpfError('EBADF', 'the arena is closed');
   }
 
-  #place(userVmStart: bigint, mapped: number): void {
+  #place(userVmStart: bigint, mapped: number, pageTable?: KernelOffset): void {
     const start = Number(userVmStart & 0xffffffffn) as ArenaAddress;
-    this.#pages = new ArenaPages(this.#kernel, this.#bytes, start, this.attributes.maxEntries, mapped);
+    const { maxEntries } = this.attributes;
+    this.#pages = new ArenaPages(this.#kernel, this.#bytes, start, maxEntries, mapped, pageTable);
     this.#userVmStart = userVmStart;
   }
 }

@@ -1,56 +1,92 @@
 import { BpfError } from '../errors.ts';
-import { type KernelOffset, MAX_PAGES, PAGE_SHIFT, PAGE_SIZE, pagesOf } from './layout.ts';
-import { takeMemory, zero } from './memory-pool.ts';
+import { IndexSet } from './index-set.ts';
+import { type KernelOffset, MAX_PAGES, MEMORY_BYTES, PAGE_SHIFT, PAGE_SIZE, pagesOf } from './layout.ts';
+import { discard, takeMemory, zero } from './memory-pool.ts';
 import { RangeTree } from './range-tree.ts';
+import { locked } from './spin-lock.ts';
 
 /**
  * Memory 1: everything a program can address that is not arena, and the kernel's own bookkeeping that several CPUs
- * share. It is handed out in whole pages by the same {@link RangeTree} as an arena's; the tree's words are its first
- * allocation. All pages are free and zero again when the last owner has freed its own, so a kernel memory that was
- * closed is reused as it is.
+ * share. It is handed out in whole pages by the same {@link RangeTree} as an arena's. What is free and what is handed out stands
+ * in its first words, behind a lock: any CPU can allocate. All pages are free and zero again when the last owner has freed its
+ * own, so a kernel memory that was closed is reused as it is.
  */
 
 /** The first 64 KiB are never handed out: an offset near 0 is always a mistake. */
 const GUARD_PAGES = 16;
-const TREE_OFFSET = GUARD_PAGES * PAGE_SIZE;
+const STATE_OFFSET = (GUARD_PAGES * PAGE_SIZE) as KernelOffset;
+
+/** Words of the state: the lock, the tree of free pages, the set of allocations by their first page, and their pages. */
+const LOCK = 0;
+const TREE = 1;
+const OWNED = TREE + RangeTree.words(MAX_PAGES);
+const LENGTH = OWNED + IndexSet.words(MAX_PAGES);
+const WORDS = LENGTH + MAX_PAGES;
+const FIRST_PAGE = GUARD_PAGES + pagesOf(WORDS * 4);
 
 const idle: KernelMemory[] = [];
 
 export class KernelMemory {
-  readonly memory = takeMemory();
-  readonly bytes = new Uint8Array(this.memory.buffer);
-  readonly view = new DataView(this.memory.buffer);
+  readonly memory: WebAssembly.Memory;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly #state: Int32Array;
   readonly #tree: RangeTree;
-  /** Start → pages, of what is handed out. */
-  readonly #owned = new Map<KernelOffset, number>();
+  /** First pages of what is handed out, and how many pages that is. */
+  readonly #owned: IndexSet;
+  readonly #length: Int32Array;
   /** Memory that views may still reach after it was given back: {@link lend}. */
   readonly #lent = new Set<KernelOffset>();
   readonly #collected = new FinalizationRegistry<KernelOffset>((offset) => {
     if (this.#lent.delete(offset)) this.free(offset);
   });
 
-  private constructor() {
-    const words = RangeTree.words(MAX_PAGES);
-    this.#tree = new RangeTree(this.words(TREE_OFFSET as KernelOffset, words), MAX_PAGES);
-    const first = GUARD_PAGES + pagesOf(words * 4);
-    // The last page stays out of reach, so that the end of an allocation never overflows 32 bits.
-    this.#tree.set(first, MAX_PAGES - 1 - first);
+  private constructor(memory: WebAssembly.Memory) {
+    this.memory = memory;
+    this.bytes = new Uint8Array(memory.buffer);
+    this.view = new DataView(memory.buffer);
+    this.#state = this.words(STATE_OFFSET, WORDS);
+    this.#tree = new RangeTree(this.#state.subarray(TREE, OWNED), MAX_PAGES);
+    this.#owned = new IndexSet(this.#state.subarray(OWNED, LENGTH), MAX_PAGES);
+    this.#length = this.#state.subarray(LENGTH);
   }
 
   /** A kernel memory with nothing handed out. */
   static open(): KernelMemory {
-    return idle.pop() ?? new KernelMemory();
+    return idle.pop() ?? new KernelMemory(takeMemory()).#begin();
+  }
+
+  /** The kernel memory that another thread opened. */
+  static attach(memory: WebAssembly.Memory): KernelMemory {
+    return new KernelMemory(memory);
+  }
+
+  #begin(): this {
+    // The last page stays out of reach, so that the end of an allocation never overflows 32 bits.
+    this.#tree.set(FIRST_PAGE, MAX_PAGES - 1 - FIRST_PAGE);
+    return this;
   }
 
   /**
    * Frees what is still handed out; the object must not be used afterwards. It is used again unless user space may still hold
-   * a view of it: then it is left to the garbage collector.
+   * a view of it: then it is left to the garbage collector. No other thread may still use it.
    */
   close(): void {
     const reachable = this.#lent.size > 0;
     this.#lent.clear();
-    for (const offset of [...this.#owned.keys()]) this.free(offset);
+    for (const offset of this.#allocations()) this.free(offset);
     if (!reachable) idle.push(this);
+  }
+
+  /**
+   * Likewise, where a thread that used it was stopped in the middle of something, so that nothing in it can be relied on.
+   * @param stopped whether that thread is known to have ended; else the memory is left to the garbage collector.
+   */
+  abandon(stopped: boolean): void {
+    const reachable = this.#lent.size > 0;
+    this.#lent.clear();
+    if (reachable || !stopped || !discard(this.bytes, 0, MEMORY_BYTES)) return;
+    idle.push(this.#begin());
   }
 
   /**
@@ -60,26 +96,37 @@ export class KernelMemory {
    */
   allocate(bytes: number): KernelOffset {
     const pages = Math.max(1, pagesOf(bytes));
-    const page = pages > MAX_PAGES ? -1 : this.#tree.find(pages);
-    if (page < 0) {
-      throw new BpfError(
-        'ENOMEM',
-        `${bytes} bytes of kernel memory are not free; the embedded kernel has 4 GiB`,
-      );
-    }
-    this.#tree.clear(page, pages);
-    const offset = (page * PAGE_SIZE) as KernelOffset;
-    this.#owned.set(offset, pages);
-    return offset;
+    const page = pages > MAX_PAGES ? -1 : this.#take(pages);
+    if (page >= 0) return (page * PAGE_SIZE) as KernelOffset;
+    throw new BpfError(
+      'ENOMEM',
+      `${bytes} bytes of kernel memory are not free; the embedded kernel has 4 GiB`,
+    );
+  }
+
+  #take(pages: number): number {
+    return locked(this.#state, LOCK, () => {
+      const page = this.#tree.find(pages);
+      if (page < 0) return page;
+      this.#tree.clear(page, pages);
+      this.#owned.add(page);
+      this.#length[page] = pages;
+      return page;
+    });
   }
 
   /** Takes back what {@link allocate} handed out, and zeroes it. */
   free(offset: KernelOffset): void {
-    const pages = this.#owned.get(offset);
-    if (pages === undefined) throw new BpfError('EFAULT', `kernel memory at ${offset} is not handed out`);
-    this.#owned.delete(offset);
+    const page = offset >>> PAGE_SHIFT;
+    const pages = locked(this.#state, LOCK, () => {
+      if (offset % PAGE_SIZE !== 0 || !this.#owned.has(page)) return 0;
+      this.#owned.delete(page);
+      return this.#length[page];
+    });
+    if (pages === 0) throw new BpfError('EFAULT', `kernel memory at ${offset} is not handed out`);
+    // Nobody's meanwhile: others need not wait for it.
     zero(this.bytes, offset, pages * PAGE_SIZE);
-    this.#tree.set(offset >>> PAGE_SHIFT, pages);
+    locked(this.#state, LOCK, () => this.#tree.set(page, pages));
   }
 
   /**
@@ -102,8 +149,13 @@ export class KernelMemory {
   /** Bytes handed out, in whole pages. */
   get allocated(): number {
     let pages = 0;
-    for (const count of this.#owned.values()) pages += count;
+    for (const offset of this.#allocations()) pages += this.#length[offset >>> PAGE_SHIFT];
     return pages * PAGE_SIZE;
+  }
+
+  *#allocations(): Generator<KernelOffset> {
+    for (let page = this.#owned.next(0); page >= 0; page = this.#owned.next(page + 1))
+      yield (page * PAGE_SIZE) as KernelOffset;
   }
 
   /** A typed array over `length` 32-bit words at an offset (a multiple of 4). */

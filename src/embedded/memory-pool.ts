@@ -47,8 +47,13 @@ export function giveMemory(memory: WebAssembly.Memory): void {
  * @param bytes the whole memory. @param offset bytes, a multiple of the page size. @param length bytes.
  */
 export function zero(bytes: Uint8Array, offset: number, length: number): void {
-  if (length >= WORTH_A_DISCARD && discardPages(bytes.subarray(offset, offset + length))) return;
+  if (length >= WORTH_A_DISCARD && discard(bytes, offset, length)) return;
   for (let page = offset; page < offset + length; page += PAGE_SIZE) zeroPage(bytes, page);
+}
+
+/** Likewise, by the operating system or not at all. @returns whether it could. */
+export function discard(bytes: Uint8Array, offset: number, length: number): boolean {
+  return discardPages(bytes.subarray(offset, offset + length));
 }
 
 /** Makes one page read zero; a page that was never written stays uncommitted. */

@@ -47,8 +47,9 @@ const locateInArena: Locate = (machine, pc, base, size, access) => {
     return ABSENT;
   }
   if (access !== 'load' && (both & PAGE_WRITTEN) === 0) {
-    pageTable[address >>> PAGE_SHIFT] |= PAGE_WRITTEN;
-    pageTable[last >>> PAGE_SHIFT] |= PAGE_WRITTEN;
+    // Another CPU may be freeing the page: only this bit is to change.
+    Atomics.or(pageTable, address >>> PAGE_SHIFT, PAGE_WRITTEN);
+    Atomics.or(pageTable, last >>> PAGE_SHIFT, PAGE_WRITTEN);
   }
   machine.target = arena.view;
   return address;

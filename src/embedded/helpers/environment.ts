@@ -1,10 +1,11 @@
+import { clock } from '../clock.ts';
 import type { Cpu } from '../cpu.ts';
 
 /** Helpers that tell a program where and when it runs. */
 
 /** Nanoseconds since the process started; monotonic. */
 export function ktime_get_ns(_cpu: Cpu): bigint {
-  return BigInt(Math.floor(performance.now() * 1e6));
+  return BigInt(Math.floor(clock() * 1e6));
 }
 
 export function get_prandom_u32(_cpu: Cpu): number {

@@ -14,7 +14,8 @@ export class ArenaMap extends EmbeddedMap implements UserArenaMap {
   #space: ArenaSpace | undefined;
 
   constructor(host: MapHost, id: number, attributes: MapAttributes, header?: KernelOffset) {
-    const arena = new Arena(host.memory, attributes);
+    const made = header === undefined ? undefined : host.arenaOf?.(id);
+    const arena = new Arena(host.memory, attributes, made);
     super(host, id, attributes, header);
     this.arena = arena;
   }

@@ -7,6 +7,7 @@ import {
   BPF_F_WRONLY,
   BPF_F_WRONLY_PROG,
 } from '../../object/map-flags.ts';
+import type { SharedArena } from '../arena.ts';
 import { BPF_MAP_LAYOUT } from '../btf.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
@@ -43,6 +44,8 @@ export interface MapHost {
   readonly cpus: number;
   /** The map whose header is at an offset of kernel memory. */
   mapAt(header: KernelOffset): EmbeddedMap | undefined;
+  /** What another CPU told of the arena of map `id`; user space's CPU makes them all. */
+  arenaOf?(id: number): SharedArena | undefined;
 }
 
 /** How to make a map's object: anew, or over a map that another CPU has made, whose header is given. */
@@ -261,6 +264,26 @@ export abstract class EmbeddedMap implements BpfMap {
     const code = errnoName(result) as ErrnoName;
     throw new BpfError(code, `map '${this.name}': ${operation} failed: ${REASONS[code] ?? code}`);
   }
+}
+
+/** What a map's header in kernel memory says that it was made of; of the name the first 15 bytes. */
+export function attributesAt({ view, bytes }: KernelMemory, header: KernelOffset): MapAttributes {
+  const word = (field: keyof typeof BPF_MAP_LAYOUT) => view.getUint32(header + BPF_MAP_LAYOUT[field], true);
+  const name = bytes.slice(header + BPF_MAP_LAYOUT.name, header + BPF_MAP_LAYOUT.name + 16);
+  return {
+    name: new TextDecoder().decode(name.subarray(0, name.indexOf(0))),
+    type: word('map_type'),
+    keySize: word('key_size'),
+    valueSize: word('value_size'),
+    maxEntries: word('max_entries'),
+    flags: word('map_flags'),
+    mapExtra: view.getBigUint64(header + BPF_MAP_LAYOUT.map_extra, true),
+  };
+}
+
+/** The id in a map's header: 0 where there is no map any more. */
+export function mapIdAt({ view }: KernelMemory, header: KernelOffset): number {
+  return view.getUint32(header + BPF_MAP_LAYOUT.id, true);
 }
 
 /** User space works on the thread of CPU 0. */

@@ -1,9 +1,17 @@
 import { BpfError } from '../../errors.ts';
 import { MAP_TYPES, type MapTypeName, mapTypeName } from '../../object/map-types.ts';
+import type { KernelOffset } from '../layout.ts';
 import { ArenaMap } from './arena.ts';
 import { ArrayMap } from './array.ts';
 import { HashMap } from './hash.ts';
-import type { EmbeddedMap, MapAttributes, MapConstructor, MapHost } from './map.ts';
+import {
+  attributesAt,
+  type EmbeddedMap,
+  type MapAttributes,
+  type MapConstructor,
+  type MapHost,
+  mapIdAt,
+} from './map.ts';
 
 /** The map types of the embedded kernel. A new type is one file and one row here. */
 
@@ -15,6 +23,13 @@ const CLASSES: Partial<Record<MapTypeName, MapConstructor>> = {
 
 /** The names of the map types that can be created. */
 export const SUPPORTED_MAP_TYPES = Object.keys(CLASSES) as MapTypeName[];
+
+/** The object of a map that another CPU has made, from what its header says. */
+export function attachMap(host: MapHost, header: KernelOffset): EmbeddedMap {
+  const attributes = attributesAt(host.memory, header);
+  const Class = CLASSES[mapTypeName(attributes.type) as MapTypeName] as MapConstructor;
+  return new Class(host, mapIdAt(host.memory, header), attributes, header);
+}
 
 /** BPF_MAP_CREATE. Throws EINVAL, E2BIG, ERANGE as Linux does, EOPNOTSUPP for a type this kernel lacks. */
 export function createMap(host: MapHost, id: number, attributes: MapAttributes): EmbeddedMap {
