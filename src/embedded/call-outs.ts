@@ -1,7 +1,8 @@
-import type { CallOut, ImportedCall } from '../jit/index.ts';
-import type { HelperArgument } from '../verifier/helpers.ts';
-import type { Cpu } from './cpu.ts';
-import type { Kfunc } from './helpers/kfunc-table.ts';
+import type { ArgumentForm, CallOut, ImportedCall, ResultForm } from '../jit/index.ts';
+import type { HelperArgument, HelperPrototype } from '../verifier/helpers.ts';
+import type { Cpu, Invoke } from './cpu.ts';
+import { type Form, formOf, type ResultKind, resultOf } from './helpers/call.ts';
+import type { Kfunc, KfuncResult, Pointer } from './helpers/kfunc-table.ts';
 import { MAX_LOOPS } from './helpers/loop.ts';
 import { type Helper, helper } from './helpers/table.ts';
 import type { KernelOffset } from './layout.ts';
@@ -10,7 +11,7 @@ import type { EmbeddedMap } from './maps/map.ts';
 
 /**
  * How compiled programs call helpers and kfuncs: which registers they hand over in which form, and the function that
- * WebAssembly imports for it. The interpreter's way is in cpu.ts; both end in the same functions.
+ * WebAssembly imports for it. The interpreter's way is in interpreted-calls.ts; both end in the same functions.
  */
 
 /** Calls that the JIT can do without leaving WebAssembly. @param map what the helper is given, where that is known. */
@@ -41,52 +42,79 @@ export function helperCall(id: number, map: EmbeddedMap | undefined, cpu: Cpu, i
   if (row.name === 'loop') return { kind: 'loop', most: MAX_LOOPS };
   const done = intrinsics ? intrinsic(row, map, cpu) : undefined;
   if (done !== undefined) return done;
-  const args = row.args.map((kind: HelperArgument, index) => ({ register: index + 1, form: formOf(kind) }));
-  return { kind: 'import', name: `bpf_${row.name}`, args, result: resultOf(row) };
+  const registers: readonly HelperArgument[] = row.args;
+  const args = registers.map((kind, index) => ({ register: index + 1, form: WEB_FORMS[formOf(kind)] }));
+  const result = row.name === 'ktime_get_ns' ? 'double' : WEB_RESULTS[resultOf(row.returns)];
+  return { kind: 'import', name: `bpf_${row.name}`, args: [...args, ...frameFor(row)], result };
 }
 
-function formOf(kind: HelperArgument): ImportedCall['args'][number]['form'] {
-  if (kind === 'flags') return 'double';
-  return kind === 'anything' || kind === 'scalar' || kind === 'unchecked' ? 'wide' : 'low';
-}
+const WEB_FORMS = {
+  map: 'low',
+  offset: 'low',
+  func: 'low',
+  u32: 'low',
+  int: 'low',
+  number: 'double',
+  bigint: 'wide',
+} as const satisfies Record<Form | 'func', ArgumentForm>;
 
-function resultOf(row: Helper['row']): ImportedCall['result'] {
-  if (row.returns === 'map_value_or_null') return 'pointer';
-  // Nanoseconds since the process started are exact in a double, and a BigInt would cost more than the clock.
-  return row.returns === 'u64' && row.name !== 'ktime_get_ns' ? 'wide' : 'double';
-}
+const WEB_RESULTS = {
+  nothing: 'none',
+  number: 'double',
+  bigint: 'wide',
+  offset: 'pointer',
+} as const satisfies Record<ResultKind, ResultForm>;
+
+/** Who calls functions of the program needs a place for their frames. */
+const FRAME = [{ register: 10, form: 'frame' }] as const;
+
+const frameFor = ({ callback }: HelperPrototype) => (callback === undefined ? [] : FRAME);
+
+const KFUNC_RESULTS = {
+  nothing: 'none',
+  arena: 'arena',
+  offset: 'pointer',
+  int: 'low',
+  long: 'double',
+} as const satisfies Record<KfuncResult, ResultForm>;
 
 /** How the call of a kfunc is made. */
-export function kfuncCall({ name, args, returnsArena }: Kfunc): CallOut {
+export function kfuncCall({ name, args, result, callsBack }: Kfunc): CallOut {
   const registers = args.flatMap((form, index): ImportedCall['args'] => {
     const register = index + 1;
-    if (form === 'u64') return [{ register, form: 'double' }];
-    if (form === 'pointer')
-      return [
-        { register, form: 'low' },
-        { register, form: 'null' },
-      ];
-    return [{ register, form: 'low' }];
+    if (form === 'unused') return [];
+    if (form !== 'pointer') return [{ register, form: WEB_FORMS[form] }];
+    return [
+      { register, form: 'low' },
+      { register, form: 'high' },
+    ];
   });
-  return { kind: 'import', name, args: registers, result: returnsArena ? 'arena' : 'low' };
+  const all = callsBack ? [...registers, ...FRAME] : registers;
+  return { kind: 'import', name, args: all, result: KFUNC_RESULTS[result] };
 }
 
-type Imported = (...args: (number | bigint)[]) => number | bigint;
+type Given = number | bigint;
+type Imported = (...args: Given[]) => Given | undefined;
+
+/** How a program that called a helper calls its own functions, with frames at an offset of kernel memory. */
+export type Callbacks = (framePointer: number) => Invoke;
 
 /** The function behind an imported helper: it makes of what WebAssembly hands over what the helper takes. */
-export function helperImport(id: number, cpu: Cpu): Imported {
+export function helperImport(id: number, cpu: Cpu, callbacks: Callbacks): Imported {
   const { row, call } = helper(id) as Helper;
-  const { kernel } = cpu;
-  const convert = row.args.map((kind: HelperArgument): ((value: number | bigint) => unknown) => {
-    if (kind === 'const_map_ptr') return (value) => kernel.mapAt(((value as number) >>> 0) as KernelOffset);
-    return formOf(kind) === 'low' ? (value) => (value as number) >>> 0 : (value) => asUnsigned(value);
-  });
-  const [first, second, third, fourth, fifth] = convert;
-  const result =
-    resultOf(row) === 'double'
-      ? (value: number | bigint) => Number(value)
-      : (value: number | bigint) => value;
-  switch (row.args.length) {
+  const args: readonly HelperArgument[] = row.args;
+  const [first, second, third, fourth, fifth] = args.map((kind) => converter(formOf(kind), cpu));
+  const kind = resultOf(row.returns);
+  const result: (value: Given | undefined) => Given | undefined =
+    kind === 'bigint' && row.name !== 'ktime_get_ns' ? (value) => BigInt(value as Given) : (value) => value;
+  if (frameFor(row).length > 0) {
+    return (...given) => {
+      const frame = given[args.length] as number;
+      const values = args.map((each, index) => converter(formOf(each), cpu)(given[index]));
+      return result(cpu.callingBack(callbacks(frame), () => call(cpu, ...values)));
+    };
+  }
+  switch (args.length) {
     case 0:
       return () => result(call(cpu));
     case 1:
@@ -102,28 +130,45 @@ export function helperImport(id: number, cpu: Cpu): Imported {
   }
 }
 
-const asUnsigned = (value: number | bigint) =>
-  typeof value === 'bigint' ? BigInt.asUintN(64, value) : value;
+/** Makes of an i32, f64 or i64 what a form says. */
+function converter(form: Form, { kernel }: Cpu): (value: Given) => unknown {
+  switch (form) {
+    case 'map':
+      return (value) => kernel.mapAt(((value as number) >>> 0) as KernelOffset);
+    case 'bigint':
+      return (value) => BigInt.asUintN(64, value as bigint);
+    case 'int':
+    case 'number':
+      return (value) => value;
+    default:
+      return (value) => (value as number) >>> 0;
+  }
+}
 
 /** The function behind an imported kfunc. */
-export function kfuncImport(kfunc: Kfunc, cpu: Cpu): Imported {
+export function kfuncImport(kfunc: Kfunc, cpu: Cpu, callbacks: Callbacks): Imported {
   const { kernel } = cpu;
-  const { args, call } = kfunc;
+  const { args, call, callsBack } = kfunc;
   return (...given) => {
     let next = 0;
     const values = args.map((form) => {
+      if (form === 'unused') return undefined;
       const value = given[next++] as number;
       switch (form) {
         case 'map':
           return kernel.mapAt((value >>> 0) as KernelOffset);
         case 'pointer':
-          return { low: value >>> 0, isNull: given[next++] !== 0 };
-        case 'u32':
-          return value >>> 0;
-        default:
+          return { low: value >>> 0, high: given[next++] as number } satisfies Pointer;
+        case 'int':
+        case 'number':
           return value;
+        default:
+          return value >>> 0;
       }
     });
-    return call(...values) ?? 0;
+    const result = callsBack
+      ? cpu.callingBack(callbacks(given[next] as number), () => call(cpu, ...values))
+      : call(cpu, ...values);
+    return Number(result ?? 0);
   };
 }

@@ -1,24 +1,17 @@
 import { BpfError } from '../errors.ts';
 import type { ArenaFault, ArenaWindow, Environment, LoopBudget } from '../interpreter/environment.ts';
-import { Violation } from '../interpreter/guard.ts';
-import { invoke, run } from '../interpreter/interpreter.ts';
+import { run } from '../interpreter/interpreter.ts';
 import { FRAME_BYTES, MAX_FRAMES, Machine } from '../interpreter/machine.ts';
-import { helperName } from '../isa/helper-names.ts';
 import type { FaultReport, RunOptions, RunResult } from '../kernel.ts';
-import { BPF_F_RDONLY_PROG } from '../object/map-flags.ts';
-import type { HelperArgument, HelperPrototype } from '../verifier/helpers.ts';
 import { BPF_MAP_LAYOUT } from './btf.ts';
 import type { CpuHost, RunningProgram } from './cpus/host.ts';
-import type { Pointer } from './helpers/arena.ts';
-import type { ArgumentForm } from './helpers/kfunc-table.ts';
-import { helper } from './helpers/table.ts';
+import { callHelper, callKfunc } from './interpreted-calls.ts';
 import { KERNEL_HIGH, type KernelOffset, kernelPointer, PAGE_SIZE } from './layout.ts';
-import type { EmbeddedMap } from './maps/map.ts';
 
 /**
  * One CPU: it runs programs, and has a program stack and a place for contexts in kernel memory. To the interpreter it is
- * the environment: it turns registers into the arguments of helpers and kfuncs, and in the checked mode it says which
- * kernel memory a program may access.
+ * the environment: it says how helpers are called, and in the checked mode which kernel memory a program may
+ * access.
  */
 
 /** Linux: U16_MAX, the largest context of a syscall program. */
@@ -28,6 +21,9 @@ const MAX_REPEAT = 2 ** 32 - 1;
 /** Instructions whose faults are reported in one run; a program has seldom more than a few. */
 const MAX_FAULT_SITES = 1_000;
 const STACK_BYTES = MAX_FRAMES * FRAME_BYTES;
+
+/** Calls a function of a program: its number, r1 and on. @returns r0, unsigned. */
+export type Invoke = (subprogram: number, args: readonly bigint[]) => bigint;
 
 export class Cpu implements Environment {
   readonly id: number;
@@ -45,8 +41,8 @@ export class Cpu implements Environment {
   /** The context of the program that runs: its first byte (0: none), its bytes, and the end of its place. */
   #ctxAt = 0;
   #ctxSize = 0;
-  /** What the helper that runs was called by. */
-  #machine: Machine | undefined;
+  /** How the helper that runs calls functions of the program. */
+  #invoke: Invoke | undefined;
   #ctxEnd = 0;
   readonly #faults = new Map<number, ArenaFault & { count: number }>();
 
@@ -166,56 +162,30 @@ export class Cpu implements Environment {
   }
 
   callHelper(id: number, machine: Machine): void {
-    const found = helper(id);
-    if (found === undefined) {
-      const name = helperName(id);
-      const problem =
-        name === undefined ? `invalid func unknown#${id}` : `bpf_${name}#${id} is not in the embedded kernel`;
-      throw new Violation(machine, problem);
-    }
-    const { args, returns, changesMap }: HelperPrototype = found.row;
-    const values: unknown[] = [this];
-    let map: EmbeddedMap | undefined;
-    args.forEach((kind: HelperArgument, index) => {
-      const value = this.#argument(machine, kind, index + 1, map, args[index + 1] === 'size');
-      if (kind === 'const_map_ptr') {
-        map = value as EmbeddedMap;
-        if (machine.code.checked && changesMap && (map.flags & BPF_F_RDONLY_PROG) !== 0)
-          throw new Violation(machine, 'write into map forbidden');
-      }
-      values.push(value);
-    });
-    this.#machine = machine;
-    const result = found.call(...values);
-    switch (returns) {
-      case 'map_value_or_null':
-        machine.wide[0] = this.kernelPointer(result as number);
-        break;
-      default:
-        machine.wide[0] = BigInt(result);
-    }
-  }
-
-  /** Calls a function of the program that the interpreter runs, as a helper does with a callback. @returns r0, unsigned. */
-  invoke(subprogram: number, args: readonly bigint[]): bigint {
-    if (this.#machine === undefined) throw new TypeError('no helper of the interpreter is running');
-    return invoke(this.#machine, subprogram, args);
+    callHelper(this, id, machine);
   }
 
   callKfunc(id: number, machine: Machine): void {
-    const kfunc = this.kernel.kfunc(id);
-    if (kfunc === undefined)
-      throw new Violation(machine, `calling kernel function with BTF id ${id} is not allowed`);
-    const values = kfunc.args.map((form, index) => this.#kfuncArgument(machine, form, index + 1));
-    const result = kfunc.call(...values) ?? 0;
-    if (kfunc.returnsArena) {
-      const found = result >= 0 && this.arena !== undefined;
-      machine.regs[0] = found ? result : 0;
-      machine.regs[1] = found ? (this.arena?.userHigh ?? 0) : 0;
-    } else {
-      // A C int is returned in the low half; the upper one is clear, also for a negative errno.
-      machine.regs[0] = result;
-      machine.regs[1] = 0;
+    callKfunc(this, id, machine);
+  }
+
+  /**
+   * Calls a function of the program that runs, as the helper that it has called does with a callback; only within {@link callingBack}.
+   * @param args r1 and on, at most 5. @returns r0, unsigned.
+   */
+  invoke(subprogram: number, args: readonly bigint[]): bigint {
+    if (this.#invoke === undefined) throw new TypeError('no helper that calls back is running');
+    return this.#invoke(subprogram, args);
+  }
+
+  /** Runs a helper that may call functions of the program back. @param how this is done in the program that runs. */
+  callingBack<Result>(how: Invoke, helper: () => Result): Result {
+    const outer = this.#invoke;
+    this.#invoke = how;
+    try {
+      return helper();
+    } finally {
+      this.#invoke = outer;
     }
   }
 
@@ -224,78 +194,6 @@ export class Cpu implements Environment {
     const known = this.#faults.get(fault.insn);
     if (known !== undefined) known.count++;
     else if (this.#faults.size < MAX_FAULT_SITES) this.#faults.set(fault.insn, { ...fault, count: 1 });
-  }
-
-  #argument(
-    machine: Machine,
-    kind: HelperArgument,
-    register: number,
-    map: EmbeddedMap | undefined,
-    sized: boolean,
-  ): unknown {
-    const low = machine.regs[2 * register] >>> 0;
-    const high = machine.regs[2 * register + 1] >>> 0;
-    switch (kind) {
-      case 'const_map_ptr':
-        return this.#map(machine, register);
-      case 'map_key':
-        return this.#memory(machine, register, map?.keySize ?? 0);
-      case 'map_value':
-        return this.#memory(machine, register, map?.valueSize ?? 0);
-      case 'mem':
-        return this.#memory(machine, register, sized ? machine.regs[2 * register + 2] >>> 0 : 0);
-      case 'size':
-        return low;
-      case 'flags':
-        return high * 2 ** 32 + low;
-      case 'unchecked':
-      case 'anything':
-      case 'scalar':
-      case 'func':
-      case 'stack_or_null':
-        return machine.register(register);
-      default:
-        throw new Violation(machine, `R${register}: ${kind} is not in the embedded kernel`);
-    }
-  }
-
-  #kfuncArgument(machine: Machine, form: ArgumentForm, register: number): unknown {
-    const low = machine.regs[2 * register] >>> 0;
-    const high = machine.regs[2 * register + 1] >>> 0;
-    switch (form) {
-      case 'map':
-        return this.#map(machine, register);
-      case 'pointer':
-        return { low, isNull: low === 0 && high === 0 } satisfies Pointer;
-      case 'u64':
-        return high * 2 ** 32 + low;
-      case 's32':
-        return low | 0;
-      case 'u32':
-        return low;
-    }
-  }
-
-  #map(machine: Machine, register: number): EmbeddedMap {
-    const low = machine.regs[2 * register] >>> 0;
-    const isPointer = machine.regs[2 * register + 1] === KERNEL_HIGH;
-    const map = isPointer ? this.kernel.mapAt(low as KernelOffset) : undefined;
-    if (map === undefined) throw new Violation(machine, `R${register} type=scalar expected=map_ptr`);
-    return map;
-  }
-
-  /** An argument that points to `size` bytes which the program may read: in the checked mode it is looked at. */
-  #memory(machine: Machine, register: number, size: number): KernelOffset {
-    const low = machine.regs[2 * register] >>> 0;
-    if (!machine.code.checked) return low as KernelOffset;
-    const expected = 'expected=fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_';
-    if (machine.regs[2 * register + 1] !== KERNEL_HIGH) {
-      throw new Violation(machine, `R${register} type=scalar ${expected}`);
-    }
-    const onStack = low >= machine.stackBottom && low + size <= machine.stackTop;
-    const refusal = onStack ? undefined : this.refusal(low, size, false);
-    if (refusal !== undefined) throw new Violation(machine, `R${register}: ${refusal}`);
-    return low as KernelOffset;
   }
 
   /** The faults of the run that ends now. */

@@ -1,7 +1,7 @@
 import type { ArenaFault } from '../interpreter/environment.ts';
 import type { Arena } from './arena.ts';
-import { helperImport, kfuncImport } from './call-outs.ts';
-import type { Cpu } from './cpu.ts';
+import { type Callbacks, helperImport, kfuncImport } from './call-outs.ts';
+import type { Cpu, Invoke } from './cpu.ts';
 
 /**
  * A compiled program on one CPU: its module's instance. What the module imports comes from here: the memories, and a function
@@ -12,6 +12,8 @@ import type { Cpu } from './cpu.ts';
 export interface Entry {
   readonly run: (ctx: number, framePointer: number) => number;
   readonly run64: (ctx: number, framePointer: number) => bigint;
+  /** The functions whose addresses the program takes, by their numbers: r1 to r5 and the frame pointer, to r0. */
+  readonly callbacks?: { get(number: number): ((...args: (bigint | number)[]) => bigint) | null };
 }
 
 /** A function that a module imports: the helper or kfunc with this number. */
@@ -41,11 +43,24 @@ export function instantiate(
     fault: (base: number, off: number, size: number, access: number, insn: number) =>
       cpu.fault({ insn, address: (base >>> 0) + off, size, access: ACCESS[access] }),
   };
+  const made: { entry?: Entry } = {};
+  const callbacks: Callbacks = (framePointer) => callbackOf(made.entry as Entry, framePointer);
   for (const { name, kind, id } of calls) {
     const kfunc = kind === 'kfunc' ? cpu.kernel.kfunc(id) : undefined;
-    kernel[name] = kfunc === undefined ? helperImport(id, cpu) : kfuncImport(kfunc, cpu);
+    kernel[name] =
+      kfunc === undefined ? helperImport(id, cpu, callbacks) : kfuncImport(kfunc, cpu, callbacks);
   }
-  return new WebAssembly.Instance(module, { kernel }).exports as unknown as Entry;
+  const entry = new WebAssembly.Instance(module, { kernel }).exports as unknown as Entry;
+  made.entry = entry;
+  return entry;
+}
+
+/** Calls a function whose address the program takes. */
+function callbackOf({ callbacks }: Entry, framePointer: number): Invoke {
+  return (number, args) => {
+    const [r1, r2 = 0n, r3 = 0n, r4 = 0n, r5 = 0n] = args;
+    return BigInt.asUintN(64, callbacks?.get(number)?.(r1, r2, r3, r4, r5, framePointer) ?? 0n);
+  };
 }
 
 /** An i64 for a module: TypeScript's library does not know that a BigInt can be imported. */

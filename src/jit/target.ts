@@ -7,8 +7,10 @@
 export type ArgumentForm =
   /** The low half, i32. */
   | 'low'
-  /** Whether all 64 bits are 0, i32. */
-  | 'null'
+  /** The upper half, i32. */
+  | 'high'
+  /** The frame pointer of a function that is called from here, as an offset into kernel memory, i32; of no register. */
+  | 'frame'
   /** All 64 bits, unsigned, rounded to a double. */
   | 'double'
   /** All 64 bits: arrives as a BigInt, so for what is called seldom. */

@@ -1,22 +1,18 @@
 import { ERRNO } from '../../errors.ts';
+import type { Cpu } from '../cpu.ts';
 import type { ArenaAddress } from '../layout.ts';
 import { ArenaMap } from '../maps/arena.ts';
 import type { EmbeddedMap } from '../maps/map.ts';
+import { isNull, type Pointer } from './kfunc-table.ts';
 
 /**
  * The arena kfuncs. Only the low half of a pointer says where in the arena it leads; that it is NULL is a matter of all
  * 64 bits. Results are arena addresses; the caller adds the upper half.
  */
 
-export interface Pointer {
-  /** The low half, unsigned. */
-  low: number;
-  /** All 64 bits are 0. */
-  isNull: boolean;
-}
-
 /** @returns the arena address of the first page, or −1 for NULL. */
 export function bpf_arena_alloc_pages(
+  _cpu: Cpu,
   map: EmbeddedMap,
   address: Pointer,
   pages: number,
@@ -24,16 +20,26 @@ export function bpf_arena_alloc_pages(
   flags: number,
 ): number {
   if (!(map instanceof ArenaMap) || flags !== 0) return -1;
-  return map.arena.allocate(address.isNull ? undefined : (address.low as ArenaAddress), pages);
+  return map.arena.allocate(isNull(address) ? undefined : (address.low as ArenaAddress), pages);
 }
 
-export function bpf_arena_free_pages(map: EmbeddedMap, pointer: Pointer, pages: number): undefined {
-  if (!(map instanceof ArenaMap) || pointer.isNull || pages === 0) return;
+export function bpf_arena_free_pages(
+  _cpu: Cpu,
+  map: EmbeddedMap,
+  pointer: Pointer,
+  pages: number,
+): undefined {
+  if (!(map instanceof ArenaMap) || isNull(pointer) || pages === 0) return;
   map.arena.free(pointer.low as ArenaAddress, pages);
 }
 
 /** @returns 0 or a negative errno. */
-export function bpf_arena_reserve_pages(map: EmbeddedMap, pointer: Pointer, pages: number): number {
+export function bpf_arena_reserve_pages(
+  _cpu: Cpu,
+  map: EmbeddedMap,
+  pointer: Pointer,
+  pages: number,
+): number {
   if (!(map instanceof ArenaMap)) return -ERRNO.EINVAL;
   return map.arena.reserve(pointer.low as ArenaAddress, pages);
 }

@@ -4,8 +4,8 @@ import type { Cpu } from '../cpu.ts';
 /** Helpers that tell a program where and when it runs. */
 
 /** Nanoseconds since the process started; monotonic. */
-export function ktime_get_ns(_cpu: Cpu): bigint {
-  return BigInt(Math.floor(clock() * 1e6));
+export function ktime_get_ns(_cpu: Cpu): number {
+  return Math.floor(clock() * 1e6);
 }
 
 export function get_prandom_u32(_cpu: Cpu): number {

@@ -1,12 +1,13 @@
 import type { Btf } from '../../btf/index.ts';
+import type { Cpu } from '../cpu.ts';
 import { bpf_arena_alloc_pages, bpf_arena_free_pages, bpf_arena_reserve_pages } from './arena.ts';
 
 /**
  * What each kfunc does that can be run, by its name. The verifier knows more of them: a program that calls one of the
- * others is verified, and cannot be loaded to run.
+ * others is verified, and cannot be loaded to run. What a function gets follows from the C prototype in the kernel's types.
  */
 
-type KfuncFunction = (...args: never[]) => number | undefined;
+type KfuncFunction = (cpu: Cpu, ...args: never[]) => number | bigint | boolean | undefined;
 
 const FUNCTIONS: Readonly<Record<string, KfuncFunction>> = {
   bpf_arena_alloc_pages,
@@ -14,16 +15,34 @@ const FUNCTIONS: Readonly<Record<string, KfuncFunction>> = {
   bpf_arena_reserve_pages,
 };
 
-/** How a register becomes an argument: a map, a pointer that is not looked at, a number. */
-export type ArgumentForm = 'map' | 'pointer' | 'u32' | 's32' | 'u64';
+/**
+ * How a register becomes an argument: a map; a pointer that leads anywhere ({@link Pointer}); the offset in kernel memory of one that
+ * was checked, 0 for NULL; a C integer of 32 bits, unsigned or signed; one of 64, rounded above 2^53; the number of a function.
+ * `unused`: what only the verifier looks at.
+ */
+export type KfuncForm = 'map' | 'pointer' | 'offset' | 'u32' | 'int' | 'number' | 'func' | 'unused';
+
+/** How the result becomes r0: an arena address, −1 for NULL; an offset in kernel memory, 0 for NULL; a C integer. */
+export type KfuncResult = 'nothing' | 'arena' | 'offset' | 'int' | 'long';
+
+/** A pointer that nobody has checked. */
+export interface Pointer {
+  /** The low half, unsigned. */
+  low: number;
+  /** The upper half, signed. */
+  high: number;
+}
+
+export const isNull = ({ low, high }: Pointer) => low === 0 && high === 0;
 
 /** A kfunc as the caller that reads its prototype at run time sees it. */
 export interface Kfunc {
   readonly name: string;
-  readonly args: readonly ArgumentForm[];
-  /** The result is an arena address, or -1 for NULL. */
-  readonly returnsArena: boolean;
-  readonly call: (...args: unknown[]) => number | undefined;
+  readonly args: readonly KfuncForm[];
+  readonly result: KfuncResult;
+  /** It may call a function of the program before it returns. */
+  readonly callsBack: boolean;
+  readonly call: (...args: unknown[]) => number | bigint | boolean | undefined;
 }
 
 /** The kfuncs that can be run. */
@@ -38,16 +57,32 @@ function readKfunc(btf: Btf, name: string): Kfunc {
   const func = btf.type(btf.idOf(name, 'func') ?? 0);
   const proto = func.kind === 'func' ? btf.type(func.type) : undefined;
   if (proto?.kind !== 'func_proto') throw new TypeError(`the kernel's types do not have ${name}`);
-  const args = proto.params.map((param): ArgumentForm => {
-    if (param.name.endsWith('__map')) return 'map';
-    const type = btf.type(btf.resolve(param.type));
-    if (type.kind !== 'int') return 'pointer';
-    return type.size === 8 ? 'u64' : type.signed ? 's32' : 'u32';
-  });
+  const args = proto.params.map((param) => formOf(btf, param));
   return {
     name,
     args,
-    returnsArena: btf.kindOf(btf.resolve(proto.type)) === 'ptr',
+    result: resultOf(btf, name, proto.type),
+    callsBack: args.includes('func'),
     call: FUNCTIONS[name] as Kfunc['call'],
   };
+}
+
+function formOf(btf: Btf, { name, type: id }: { name: string; type: number }): KfuncForm {
+  if (/^meta__ign$|__prog$/.test(name)) return 'unused';
+  const type = btf.type(btf.resolve(id));
+  if (type.kind === 'ptr') {
+    const target = btf.type(btf.resolve(type.type));
+    if (target.kind === 'func_proto') return 'func';
+    if (name.endsWith('__map') || (target.kind === 'struct' && target.name === 'bpf_map')) return 'map';
+    return name.endsWith('__ign') ? 'pointer' : 'offset';
+  }
+  if (type.kind !== 'int') return 'u32';
+  return type.size === 8 ? 'number' : type.signed ? 'int' : 'u32';
+}
+
+function resultOf(btf: Btf, name: string, id: number): KfuncResult {
+  if (id === 0) return 'nothing';
+  const type = btf.type(btf.resolve(id));
+  if (type.kind === 'ptr') return name.startsWith('bpf_arena_') ? 'arena' : 'offset';
+  return type.kind === 'int' && type.size === 8 ? 'long' : 'int';
 }

@@ -24,7 +24,7 @@ const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
 /** A helper's row and function, as a caller that reads the row at run time sees them. */
 export interface Helper {
   readonly row: (typeof HELPERS)[number];
-  readonly call: (...args: unknown[]) => number | bigint;
+  readonly call: (...args: unknown[]) => number | bigint | undefined;
 }
 
 const BY_ID = new Map<number, Helper>(

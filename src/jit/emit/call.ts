@@ -60,10 +60,13 @@ function emitImport(e: Emitter, call: ImportedCall): void {
 
 const ARGUMENTS: Readonly<Record<ArgumentForm, (e: Emitter, register: number) => void>> = {
   low: (e, register) => e.getLow(register),
-  null(e, register) {
+  high(e, register) {
     e.get(register);
-    e.code.op(OP.i64_eqz);
+    e.code.i64(32);
+    e.code.op(OP.i64_shr_u);
+    e.code.op(OP.i32_wrap_i64);
   },
+  frame: (e) => e.pushFramePointer(e.frame.depth + 1),
   double(e, register) {
     e.get(register);
     e.code.op(OP.f64_convert_i64_u);
@@ -74,7 +77,7 @@ const ARGUMENTS: Readonly<Record<ArgumentForm, (e: Emitter, register: number) =>
 /** The type that a form has in WebAssembly. */
 export const ARGUMENT_TYPE: Readonly<
   Record<ArgumentForm, typeof TYPE.i32 | typeof TYPE.i64 | typeof TYPE.f64>
-> = { low: TYPE.i32, null: TYPE.i32, double: TYPE.f64, wide: TYPE.i64 };
+> = { low: TYPE.i32, high: TYPE.i32, frame: TYPE.i32, double: TYPE.f64, wide: TYPE.i64 };
 
 export const RESULT_TYPES: Readonly<
   Record<ResultForm, readonly (typeof TYPE.i32 | typeof TYPE.i64 | typeof TYPE.f64)[]>

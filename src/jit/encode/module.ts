@@ -67,6 +67,10 @@ const GLOBALS = [
   ['userHigh', TYPE.i64],
 ] as const;
 
+const EXPORT = { function: 0, table: 1 } as const;
+/** Under this name a module exports the table that indirect calls go through, where there is one. */
+const CALLBACKS = 'callbacks';
+
 /** A mutable i32 that starts as 0. */
 const MUTABLE_ZERO = [TYPE.i32, 1, OP.i32_const, 0, OP.end];
 
@@ -88,7 +92,7 @@ export class ModuleBuilder {
   readonly #functions: (DefinedFunction | undefined)[] = [];
   /** Function indexes by place; the places between stay empty. */
   readonly #table: (number | undefined)[] = [];
-  readonly #exports: { name: string; index: number }[] = [];
+  readonly #exports: { name: string; index: number; kind: number }[] = [];
   /** Imports come first in the numbering of functions, so all must be known before any is used. */
   readonly #importCount: number;
 
@@ -123,7 +127,7 @@ export class ModuleBuilder {
   }
 
   export(name: string, index: number): void {
-    this.#exports.push({ name, index });
+    this.#exports.push({ name, index, kind: EXPORT.function });
   }
 
   encode(): EncodedModule {
@@ -146,10 +150,11 @@ export class ModuleBuilder {
       b.unsigned(OWN_GLOBALS);
       for (let i = 0; i < OWN_GLOBALS; i++) for (const byte of MUTABLE_ZERO) b.byte(byte);
     });
+    const tables = this.#table.length > 0 ? [{ name: CALLBACKS, index: 0, kind: EXPORT.table }] : [];
     section(out, SECTION.export, (b) => {
-      vector(b, this.#exports, ({ name, index }) => {
+      vector(b, [...this.#exports, ...tables], ({ name, index, kind }) => {
         b.name(name);
-        b.byte(0);
+        b.byte(kind);
         b.unsigned(index);
       });
     });

@@ -57,6 +57,9 @@ export const ARGUMENTS = {
   anything: { base: 'anything' },
   // A number that holds flags: `anything` of at most 53 bits.
   flags: { base: 'anything' },
+  // A number of which only the low half counts: a C unsigned int, or a C int.
+  u32: { base: 'anything' },
+  int: { base: 'anything' },
   scalar: { base: 'scalar' },
   const_map_ptr: { base: 'const_map_ptr' },
   map_key: { base: 'map_key' },
