@@ -100,6 +100,27 @@ export const NATIVE_RUNS = {
       pages_left: '0',
     },
   },
+  // rounds, under each lock.
+  arena_locks: {
+    args: ['200000'],
+    prints: {
+      locks_on_one_cpu: '0',
+      ticket_starts_over: '0',
+      spin_times_out: '0',
+      ticket_times_out: '0',
+      queued_times_out: '0',
+      spin_contend: '0',
+      ticket_contend: '0',
+      queued_contend: '0',
+      locks_are_open: '0',
+      spin_counted: '200000',
+      spin_entered: '200000',
+      ticket_counted: '200000',
+      ticket_entered: '200000',
+      queued_counted: '200000',
+      queued_entered: '200000',
+    },
+  },
 } as const satisfies Readonly<Record<string, NativeRun>>;
 
 /** Of programs that want a packet: a kernel has to be given what the native form makes itself. */
