@@ -121,6 +121,21 @@ export const NATIVE_RUNS = {
       queued_entered: '200000',
     },
   },
+  // rounds: an object in each, and all freed in the end.
+  arena_slab: {
+    args: ['100000'],
+    prints: {
+      slab_on_one_cpu: '0',
+      slab_contend: '0',
+      slab_empty: '0',
+      done: '100000',
+      allocated: '100000',
+      freed: '100000',
+      bad: '0',
+      objects_left: '0',
+      pages_left: '0',
+    },
+  },
 } as const satisfies Readonly<Record<string, NativeRun>>;
 
 /** Of programs that want a packet: a kernel has to be given what the native form makes itself. */

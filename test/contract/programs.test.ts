@@ -137,6 +137,7 @@ const SCRIPTS: Readonly<Record<keyof typeof NATIVE_RUNS, readonly [Script, argum
   arena_globals: [globals, undefined],
   arena_heap: [heap, 'fill_pages'],
   arena_locks: [inOrder, 'rounds'],
+  arena_slab: [inOrder, 'rounds'],
 };
 
 for (const form of ['', '_asm']) {
