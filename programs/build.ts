@@ -35,6 +35,7 @@ const ASM_CASTS: Form = { suffix: '_asm', flags: ['-DBPF_ARENA_FORCE_ASM'] };
 const FOLDERS: readonly { folder: string; forms: readonly Form[] }[] = [
   { folder: '', forms: [COMPILER_CASTS, ASM_CASTS] },
   { folder: 'bench/', forms: [COMPILER_CASTS] },
+  { folder: 'contract/', forms: [COMPILER_CASTS] },
 ];
 
 /** A tool that is missing or failed; the message is what the user reads. */
@@ -167,11 +168,11 @@ function rebuild(): number {
   return 0;
 }
 
-/** Tests of the verifier say nothing natively; and there are no maps there, and no page tables. */
-const BPF_ONLY: readonly string[] = ['arena_tests', 'bench/call', 'bench/helpers', 'bench/pages'];
+/** Tests of the verifier say nothing natively; and there are no maps there, and no page tables, nor helpers. */
+const BPF_ONLY: readonly RegExp[] = [/^arena_tests$/, /^bench\/(call|helpers|pages)$/, /^contract\//];
 
 function native(directory: string): number {
-  for (const name of sources().filter((each) => !BPF_ONLY.includes(each))) {
+  for (const name of sources().filter((each) => !BPF_ONLY.some((pattern) => pattern.test(each)))) {
     mkdirSync(dirname(join(directory, name)), { recursive: true });
     compileNative(`${name}.bpf.c`, join(directory, name));
     console.log(`native ${join(directory, name)}`);

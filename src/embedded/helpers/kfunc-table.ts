@@ -1,6 +1,7 @@
 import type { Btf } from '../../btf/index.ts';
 import type { Cpu } from '../cpu.ts';
 import { bpf_arena_alloc_pages, bpf_arena_free_pages, bpf_arena_reserve_pages } from './arena.ts';
+import { STRING_KFUNCS } from './strings.ts';
 
 /**
  * What each kfunc does that can be run, by its name. The verifier knows more of them: a program that calls one of the
@@ -13,6 +14,7 @@ const FUNCTIONS: Readonly<Record<string, KfuncFunction>> = {
   bpf_arena_alloc_pages,
   bpf_arena_free_pages,
   bpf_arena_reserve_pages,
+  ...STRING_KFUNCS,
 };
 
 /**

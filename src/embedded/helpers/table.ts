@@ -3,6 +3,7 @@ import type { HelperFunction } from './call.ts';
 import { get_current_pid_tgid, get_prandom_u32, get_smp_processor_id, ktime_get_ns } from './environment.ts';
 import { loop } from './loop.ts';
 import { map_delete_elem, map_lookup_elem, map_update_elem } from './maps.ts';
+import { strncmp, strtol, strtoul } from './numbers.ts';
 import { trace_printk } from './printk.ts';
 
 /** What each helper does, by its name in the prototypes' table. Helpers without a function are judged, but not run. */
@@ -19,6 +20,9 @@ const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
   get_prandom_u32,
   get_smp_processor_id,
   get_current_pid_tgid,
+  strtol,
+  strtoul,
+  strncmp,
 };
 
 /** A helper's row and function, as a caller that reads the row at run time sees them. */

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Helpers beyond those of bpf_helpers.h, by number: the ids of enum bpf_func_id. Signatures are those of the manual page
+ * bpf-helpers(7), which says what each does.
+ */
+#ifndef BPF_HELPER_DEFS_H
+#define BPF_HELPER_DEFS_H
+
+#include "bpf_types.h"
+
+struct bpf_spin_lock {
+	__u32 val;
+};
+
+struct bpf_dynptr {
+	__u64 __opaque[2];
+} __attribute__((aligned(8)));
+
+/* Time, and who runs. */
+static __u64 (*const bpf_get_current_uid_gid)(void) = (void *)15;
+static long (*const bpf_get_current_comm)(void *buf, __u32 size) = (void *)16;
+static __u64 (*const bpf_get_current_task)(void) = (void *)35;
+static long (*const bpf_get_numa_node_id)(void) = (void *)42;
+static __u64 (*const bpf_get_current_cgroup_id)(void) = (void *)80;
+static __u64 (*const bpf_jiffies64)(void) = (void *)118;
+static long (*const bpf_get_ns_current_pid_tgid)(__u64 dev, __u64 ino, void *info, __u32 size) = (void *)120;
+static __u64 (*const bpf_ktime_get_boot_ns)(void) = (void *)125;
+static __u64 (*const bpf_ktime_get_coarse_ns)(void) = (void *)160;
+static __u64 (*const bpf_get_func_ip)(void *ctx) = (void *)173;
+static __u64 (*const bpf_get_attach_cookie)(void *ctx) = (void *)174;
+static __u64 (*const bpf_ktime_get_tai_ns)(void) = (void *)208;
+
+/* Memory that may not be there: 0, or a negative errno. The forms for text give its length with the final 0. */
+static long (*const bpf_probe_read)(void *dst, __u32 size, const void *from) = (void *)4;
+static long (*const bpf_probe_read_str)(void *dst, __u32 size, const void *from) = (void *)45;
+static long (*const bpf_probe_read_user)(void *dst, __u32 size, const void *from) = (void *)112;
+static long (*const bpf_probe_read_kernel)(void *dst, __u32 size, const void *from) = (void *)113;
+static long (*const bpf_probe_read_user_str)(void *dst, __u32 size, const void *from) = (void *)114;
+static long (*const bpf_probe_read_kernel_str)(void *dst, __u32 size, const void *from) = (void *)115;
+static long (*const bpf_copy_from_user)(void *dst, __u32 size, const void *from) = (void *)148;
+
+/* Text and numbers. */
+static long (*const bpf_strtol)(const char *buf, __u32 size, __u64 flags, long *result) = (void *)105;
+static long (*const bpf_strtoul)(const char *buf, __u32 size, __u64 flags, unsigned long *result) = (void *)106;
+static long (*const bpf_snprintf)(char *str, __u32 size, const char *fmt, __u64 *data, __u32 data_len) = (void *)165;
+static long (*const bpf_trace_vprintk)(const char *fmt, __u32 size, const void *data, __u32 data_len) = (void *)177;
+static long (*const bpf_strncmp)(const char *s1, __u32 size, const char *s2) = (void *)182;
+
+/* Locks in map values. */
+static void (*const bpf_spin_lock)(struct bpf_spin_lock *lock) = (void *)93;
+static void (*const bpf_spin_unlock)(struct bpf_spin_lock *lock) = (void *)94;
+
+/* Dynptrs: pointers to memory whose size only run time knows. */
+static long (*const bpf_dynptr_from_mem)(void *data, __u32 size, __u64 flags, struct bpf_dynptr *ptr) = (void *)197;
+static long (*const bpf_ringbuf_reserve_dynptr)(void *map, __u32 size, __u64 flags, struct bpf_dynptr *ptr) = (void *)198;
+static void (*const bpf_ringbuf_submit_dynptr)(struct bpf_dynptr *ptr, __u64 flags) = (void *)199;
+static void (*const bpf_ringbuf_discard_dynptr)(struct bpf_dynptr *ptr, __u64 flags) = (void *)200;
+static long (*const bpf_dynptr_read)(void *dst, __u32 len, const struct bpf_dynptr *src, __u32 offset,
+				     __u64 flags) = (void *)201;
+static long (*const bpf_dynptr_write)(const struct bpf_dynptr *dst, __u32 offset, void *src, __u32 len,
+				      __u64 flags) = (void *)202;
+static void *(*const bpf_dynptr_data)(const struct bpf_dynptr *ptr, __u32 offset, __u32 len) = (void *)203;
+
+#endif

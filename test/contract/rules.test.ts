@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { embedded, type Kernel, open } from '../../src/index.ts';
+import { onBothKernels } from './kernels.ts';
+
+/**
+ * The rules that are written in C: each program of programs/contract is one, and returns 0, or the line of the check that did
+ * not hold. They run on Linux, and on both engines of the embedded kernel.
+ */
+
+const FOLDER = new URL('../../programs/contract/', import.meta.url);
+const OBJECTS = readdirSync(FOLDER)
+  .filter((file) => file.endsWith('.bpf.o'))
+  .sort();
+
+const ruleOf = (program: string) => program.replaceAll('_', ' ');
+
+async function holds(kernel: Kernel, file: string): Promise<void> {
+  const object = await open(new URL(file, FOLDER));
+  using loaded = await object.load(kernel);
+  const broken: string[] = [];
+  for (const [name, program] of Object.entries(loaded.programs)) {
+    const { retval } = program.run();
+    if (retval !== 0) broken.push(`${ruleOf(name)}: ${file.replace('.o', '.c')}:${retval | 0}`);
+  }
+  assert.deepEqual(broken, []);
+}
+
+onBothKernels('the rules of', ({ open: openKernel }) => {
+  for (const file of OBJECTS) {
+    it(file, async () => {
+      using kernel = openKernel();
+      await holds(kernel, file);
+    });
+  }
+});
+
+describe('the interpreter, in the checked mode, keeps the rules of', () => {
+  for (const file of OBJECTS) {
+    it(file, async () => {
+      using kernel = embedded({ checked: true });
+      await holds(kernel, file);
+    });
+  }
+});
