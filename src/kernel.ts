@@ -22,9 +22,21 @@ export interface BpfMap {
   readonly valueSize: number;
   readonly maxEntries: number;
   readonly flags: number;
-  /** A copy of the value, or undefined when there is no such element. */
-  lookup(key: Uint8Array): Uint8Array | undefined;
-  /** @param flags BPF_ANY 0, BPF_NOEXIST 1, BPF_EXIST 2. Throws EEXIST, ENOENT, E2BIG, EINVAL, EPERM. */
+  /**
+   * What an element of a map of maps is set to, as a 4-byte value: the file descriptor on Linux, the id elsewhere. Looked up,
+   * such an element is the map's {@link id}.
+   */
+  readonly handle: number;
+  /** Bytes that lookup gives and update takes: in per-CPU maps a value for each possible CPU, each padded to 8 bytes. */
+  readonly elementSize: number;
+  /**
+   * A copy of the value, or undefined when there is no such element.
+   * @param flags BPF_F_LOCK 4: with the lock in the value held.
+   */
+  lookup(key: Uint8Array, flags?: number): Uint8Array | undefined;
+  /** The value, which the same step takes out; undefined when there is none. Of a queue or stack the next one: its key has 0 bytes. */
+  lookupAndDelete(key: Uint8Array, flags?: number): Uint8Array | undefined;
+  /** @param flags BPF_ANY 0, BPF_NOEXIST 1, BPF_EXIST 2, BPF_F_LOCK 4. Throws EEXIST, ENOENT, E2BIG, EINVAL, EPERM. */
   update(key: Uint8Array, value: Uint8Array, flags?: number): void;
   /** Whether there was such an element. Throws EINVAL for types that delete nothing. */
   delete(key: Uint8Array): boolean;
@@ -34,6 +46,20 @@ export interface BpfMap {
   freeze(): void;
   /** All keys. An element that is removed meanwhile ends or restarts nothing; one that is added may be missed. */
   keys(): Iterable<Uint8Array>;
+  /** All elements, about `size` at a time. Throws ENOTSUPP for types without batches. @param andDelete takes them out, too. */
+  lookupBatches(size?: number, andDelete?: boolean): Iterable<Batch>;
+  /** Updates many elements; throws for the first that fails. @returns how many. */
+  updateBatch(batch: Batch, flags?: number): number;
+  /** Deletes many elements; throws for the first that fails, ENOENT where there is none. @returns how many. */
+  deleteBatch(keys: readonly Uint8Array[]): number;
+  /** Gives it up: the map is gone when no program and no map of maps holds it, either. */
+  close(): void;
+}
+
+/** Elements, for operations on many at once. */
+export interface Batch {
+  keys: Uint8Array[];
+  values: Uint8Array[];
 }
 
 /** What a program gets, and what is wanted back. */

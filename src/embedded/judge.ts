@@ -45,6 +45,11 @@ export class Judge {
     }
   }
 
+  /** A map as programs meet it. */
+  infoOf(map: string): MapInfo | undefined {
+    return this.#infos.get(map);
+  }
+
   /** The verdict on a program alone. Throws VerifierError when it is refused, UnsupportedProgram when it cannot be judged. */
   judge(spec: ProgramSpec): VerifiedProgram {
     const linked = this.#object.link(spec, this.#kernel);

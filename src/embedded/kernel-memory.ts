@@ -30,6 +30,8 @@ export class KernelMemory {
   readonly memory: WebAssembly.Memory;
   readonly bytes: Uint8Array;
   readonly view: DataView;
+  /** Its 32-bit words, for atomics. */
+  readonly int32: Int32Array;
   readonly #state: Int32Array;
   readonly #tree: RangeTree;
   /** First pages of what is handed out, and how many pages that is. */
@@ -44,6 +46,7 @@ export class KernelMemory {
   private constructor(memory: WebAssembly.Memory) {
     this.memory = memory;
     this.bytes = new Uint8Array(memory.buffer);
+    this.int32 = new Int32Array(this.memory.buffer);
     this.view = new DataView(memory.buffer);
     this.#state = this.words(STATE_OFFSET, WORDS);
     this.#tree = new RangeTree(this.#state.subarray(TREE, OWNED), MAX_PAGES);

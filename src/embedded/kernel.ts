@@ -135,12 +135,13 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
     return map;
   }
 
-  /** Closes a map and gives its memory back. */
+  /** Closes a map for user space, and gives its memory back when no map holds it any more. */
   closeMap(map: EmbeddedMap): void {
-    if (!this.#maps.delete(map.id)) return;
+    map.closed = true;
+    if (map.holders > 0 || !this.#maps.delete(map.id)) return;
     this.#byHeader.delete(map.header);
     if (this.#last === map) this.#last = undefined;
-    map.close();
+    map.release();
   }
 
   mapById(id: number): EmbeddedMap | undefined {
@@ -202,7 +203,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
   close(): void {
     if (this.#closed) return;
     for (const load of [...this.#loads]) load.close();
-    for (const map of [...this.#maps.values()]) this.closeMap(map);
+    while (this.#maps.size > 0) for (const map of [...this.#maps.values()]) this.closeMap(map);
     this.#closed = true;
     this.memory.close();
   }

@@ -6,6 +6,7 @@ import type { BpfObject, ProgramSpec } from '../object/object.ts';
 import { Judge, mapsOf } from './judge.ts';
 import type { EmbeddedKernel } from './kernel.ts';
 import { type ArenaAddress, PAGE_SIZE } from './layout.ts';
+import { attributesOf } from './map-info.ts';
 import { ArenaMap } from './maps/arena.ts';
 import type { EmbeddedMap } from './maps/map.ts';
 import { EmbeddedProgram } from './program.ts';
@@ -108,16 +109,7 @@ class Loader {
   }
 
   #createMap(spec: MapSpec): void {
-    const { kernelName, type, keySize, valueSize, maxEntries, flags, mapExtra } = spec;
-    this.#maps[spec.name] = this.#kernel.createMap({
-      name: kernelName,
-      type,
-      keySize,
-      valueSize,
-      maxEntries,
-      flags,
-      mapExtra,
-    });
+    this.#maps[spec.name] = this.#kernel.createMap(attributesOf(spec, this.#judge.infoOf(spec.name)));
   }
 
   /**

@@ -2,8 +2,9 @@ import type { Btf } from '../btf/index.ts';
 import { BPF_F_RDONLY_PROG } from '../object/map-flags.ts';
 import type { MapSpec } from '../object/map-spec.ts';
 import { MAP_TYPES } from '../object/map-types.ts';
-import { mapFields } from '../verifier/fields.ts';
+import { FieldRecord, mapFields } from '../verifier/fields.ts';
 import type { MapInfo } from '../verifier/input.ts';
+import type { MapAttributes } from './maps/map.ts';
 
 /** Maps that the kernel makes read-only for programs, whoever creates them. */
 const READ_ONLY_TYPES: readonly number[] = [MAP_TYPES.devmap, MAP_TYPES.devmap_hash];
@@ -36,5 +37,32 @@ export function mapInfo(
     // What stands for the maps inside has no name.
     inner: spec.inner && mapInfo({ ...spec.inner, kernelName: '' }, btf, kernelBtf),
     fields: types?.fields,
+  };
+}
+
+/** A map as the verifier sees it, from what it was made of: there are no types of key and value. */
+export function untypedInfo({ fields, inner, ...attributes }: MapAttributes): MapInfo {
+  return {
+    ...attributes,
+    keyType: 0,
+    valueType: 0,
+    fields: fields && new FieldRecord(fields),
+    inner: inner && untypedInfo(inner),
+  };
+}
+
+/** What a map is made of, from what its object says. @param info the same map as the verifier sees it. */
+export function attributesOf(spec: MapSpec, info: MapInfo | undefined): MapAttributes {
+  const { kernelName, type, keySize, valueSize, maxEntries, flags, mapExtra, inner } = spec;
+  return {
+    name: kernelName,
+    type,
+    keySize,
+    valueSize,
+    maxEntries,
+    flags,
+    mapExtra,
+    fields: info?.fields?.fields.map(({ kind, off, size }) => ({ kind, off, size })),
+    inner: inner && attributesOf(inner, info?.inner),
   };
 }

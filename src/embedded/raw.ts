@@ -10,6 +10,7 @@ import type { ProgramToVerify } from '../verifier/input.ts';
 import { verify } from '../verifier/verify.ts';
 import type { EmbeddedKernel } from './kernel.ts';
 import { kernelPointer } from './layout.ts';
+import { untypedInfo } from './map-info.ts';
 import type { EmbeddedMap } from './maps/map.ts';
 import { EmbeddedProgram } from './program.ts';
 import { requireRunnable } from './runnable.ts';
@@ -104,7 +105,7 @@ function load(
   insns: readonly Instruction[],
   length: number,
 ): EmbeddedProgram {
-  const infos = new Map(maps.map(({ id, attributes }) => [id, { ...attributes, keyType: 0, valueType: 0 }]));
+  const infos = new Map(maps.map(({ id, attributes }) => [id, untypedInfo(attributes)]));
   try {
     const verified = verify({
       name: NAME,

@@ -31,6 +31,16 @@ export function locked<Result>(words: Int32Array, lock: number, action: () => Re
   }
 }
 
+/** Takes the lock in a word, where an action in between would cost too much. Throws as {@link locked}. */
+export function lock(words: Int32Array, index: number): void {
+  if (Atomics.compareExchange(words, index, 0, holder) !== 0) waitFor(words, index);
+}
+
+/** Lets go of what {@link lock} took. */
+export function unlock(words: Int32Array, index: number): void {
+  Atomics.store(words, index, 0);
+}
+
 function waitFor(words: Int32Array, lock: number): void {
   let start = 0;
   for (let round = 1; ; round++) {

@@ -18,7 +18,7 @@ export {
   type LinkInfo,
 } from './links/index.ts';
 export { LinuxLoad } from './load.ts';
-export { type Batch, LinuxMap } from './map.ts';
+export { LinuxMap } from './map.ts';
 export { PerfBuffer, type PerfBufferOptions, type PerfRecord } from './perf-buffer.ts';
 export { LinuxProgram } from './program.ts';
 export { RingBuffer } from './ring-buffer.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { BpfError, ERRNO } from '../errors.ts';
-import type { BpfMap } from '../kernel.ts';
+import type { Batch, BpfMap } from '../kernel.ts';
 import { MAP_TYPES } from '../object/map-types.ts';
 import { bpf, bpfOrThrow, infoOf, pin } from './bpf.ts';
 import { type Closable, type Fd, linuxError } from './fd.ts';
@@ -37,12 +37,6 @@ const PER_CPU: readonly number[] = [
   MAP_TYPES.lru_percpu_hash,
   MAP_TYPES.percpu_cgroup_storage,
 ];
-
-/** Elements, for operations on many at once. */
-export interface Batch {
-  keys: Uint8Array[];
-  values: Uint8Array[];
-}
 
 const BATCH_SIZE = 256;
 const NO_KEY = new Uint8Array(8);
@@ -82,23 +76,26 @@ export class LinuxMap implements BpfMap, Closable {
   get fdNumber(): number {
     return this.fd.number;
   }
+  get handle(): number {
+    return this.fd.number;
+  }
   /** Bytes that lookup gives and update takes: in per-CPU maps a value for each possible CPU, each padded to 8 bytes. */
   get elementSize(): number {
     return PER_CPU.includes(this.type) ? Math.ceil(this.valueSize / 8) * 8 * possibleCpus() : this.valueSize;
   }
 
-  lookup(key: Uint8Array): Uint8Array | undefined {
+  lookup(key: Uint8Array, flags = 0): Uint8Array | undefined {
     const value = new Uint8Array(this.elementSize);
-    const { result } = this.#element('map_lookup_elem', key, value, 0);
+    const { result } = this.#element('map_lookup_elem', key, value, flags);
     if (result === -ERRNO.ENOENT) return undefined;
     this.#check(result, 'lookup');
     return value;
   }
 
   /** The value, which the same step takes out. Throws as {@link lookup}; undefined when there is none. */
-  lookupAndDelete(key: Uint8Array): Uint8Array | undefined {
+  lookupAndDelete(key: Uint8Array, flags = 0): Uint8Array | undefined {
     const value = new Uint8Array(this.elementSize);
-    const { result } = this.#element('map_lookup_and_delete_elem', key, value, 0);
+    const { result } = this.#element('map_lookup_and_delete_elem', key, value, flags);
     if (result === -ERRNO.ENOENT) return undefined;
     this.#check(result, 'lookup_and_delete');
     return value;

@@ -1,6 +1,8 @@
 /** Flags of BPF_MAP_CREATE (include/uapi/linux/bpf.h), and those of updating an element. */
 
 export const BPF_F_NO_PREALLOC = 1 << 0;
+/** LRU: a list of its own for each CPU. */
+export const BPF_F_NO_COMMON_LRU = 1 << 1;
 export const BPF_F_NUMA_NODE = 1 << 2;
 /** User space cannot write. */
 export const BPF_F_RDONLY = 1 << 3;
@@ -21,3 +23,5 @@ export const BPF_F_NO_USER_CONV = 1 << 18;
 export const BPF_ANY = 0;
 export const BPF_NOEXIST = 1;
 export const BPF_EXIST = 2;
+/** With the lock in the value held. */
+export const BPF_F_LOCK = 4;

@@ -1,5 +1,6 @@
 import { EmbeddedKernel, type EmbeddedOptions } from '../../src/embedded/kernel.ts';
 import { kernelPointer } from '../../src/embedded/layout.ts';
+import { untypedInfo } from '../../src/embedded/map-info.ts';
 import { EmbeddedProgram } from '../../src/embedded/program.ts';
 import { BpfError } from '../../src/errors.ts';
 import type { Instruction } from '../../src/isa/instruction.ts';
@@ -44,7 +45,7 @@ class EmbeddedSession implements Session {
   load(program: ProgramToVerify): (ctx: Uint8Array) => void {
     const kernel = this.#kernel;
     const { attributes } = kernel.mapById(this.values) ?? {};
-    const map = () => attributes && { ...attributes, keyType: 0, valueType: 0 };
+    const map = () => attributes && untypedInfo(attributes);
     const resolve = ({ src, imm }: Instruction) => {
       const value = src === BPF_PSEUDO_MAP_VALUE ? kernel.mapById(imm)?.valueAddress(0) : undefined;
       return value === undefined ? undefined : kernelPointer(value);

@@ -2,6 +2,7 @@ import { HELPERS, type HelperName } from '../../verifier/helpers.ts';
 import type { HelperFunction } from './call.ts';
 import { get_current_pid_tgid, get_prandom_u32, get_smp_processor_id, ktime_get_ns } from './environment.ts';
 import { loop } from './loop.ts';
+import { map_lookup_percpu_elem, map_peek_elem, map_pop_elem, map_push_elem } from './map-elements.ts';
 import { map_delete_elem, map_lookup_elem, map_update_elem } from './maps.ts';
 import { strncmp, strtol, strtoul } from './numbers.ts';
 import { trace_printk } from './printk.ts';
@@ -15,6 +16,10 @@ const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
   map_lookup_elem,
   map_update_elem,
   map_delete_elem,
+  map_push_elem,
+  map_pop_elem,
+  map_peek_elem,
+  map_lookup_percpu_elem,
   ktime_get_ns,
   trace_printk,
   get_prandom_u32,

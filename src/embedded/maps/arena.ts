@@ -84,8 +84,8 @@ export class ArenaMap extends EmbeddedMap implements UserArenaMap {
     return -ERRNO.EOPNOTSUPP;
   }
 
-  override close(): void {
+  override release(): void {
     this.arena.close();
-    super.close();
+    super.release();
   }
 }

@@ -2,6 +2,7 @@ import { BpfError, ERRNO } from '../../errors.ts';
 import {
   BPF_EXIST,
   BPF_F_INNER_MAP,
+  BPF_F_LOCK,
   BPF_F_MMAPABLE,
   BPF_F_NUMA_NODE,
   BPF_F_RDONLY,
@@ -10,6 +11,7 @@ import {
   BPF_F_WRONLY_PROG,
   BPF_NOEXIST,
 } from '../../object/map-flags.ts';
+import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
 import {
   align8,
@@ -33,6 +35,8 @@ const FLAGS =
 
 export class ArrayMap extends EmbeddedMap {
   readonly region: ValueRegion;
+  /** Where each CPU shows a program the index of the element it visits. */
+  readonly #indexes: KernelOffset;
 
   constructor(host: MapHost, id: number, attributes: MapAttributes, header?: KernelOffset) {
     const { name, keySize, valueSize, maxEntries } = attributes;
@@ -46,6 +50,7 @@ export class ArrayMap extends EmbeddedMap {
     super(host, id, attributes, header);
     const stride = align8(valueSize);
     const start = this.own(stride * maxEntries);
+    this.#indexes = this.own(8 * host.cpus);
     this.region = { start, end: start + stride * maxEntries, stride };
   }
 
@@ -54,11 +59,14 @@ export class ArrayMap extends EmbeddedMap {
   }
 
   override store(key: KernelOffset, value: KernelOffset, flags: number): number {
-    if (flags > BPF_EXIST) return -ERRNO.EINVAL;
+    const locked = (flags & BPF_F_LOCK) !== 0;
+    if (flags > (BPF_EXIST | BPF_F_LOCK) || (flags & 3) === 3) return -ERRNO.EINVAL;
     const element = this.find(key);
     if (element === 0) return -ERRNO.E2BIG;
-    if (flags === BPF_NOEXIST) return -ERRNO.EEXIST;
-    this.kernel.bytes.copyWithin(element, value, value + this.valueSize);
+    if ((flags & 3) === BPF_NOEXIST) return -ERRNO.EEXIST;
+    if (locked && this.valueFields.lock < 0) return -ERRNO.EINVAL;
+    if (locked) this.valueFields.copyLocked(element, value, element);
+    else this.valueFields.copy(element, value);
     return 0;
   }
 
@@ -67,11 +75,17 @@ export class ArrayMap extends EmbeddedMap {
   }
 
   override next(key: KernelOffset, next: KernelOffset): number {
-    const { view } = this.kernel;
-    const index = key === 0 ? this.maxEntries : view.getUint32(key, true);
-    if (index === this.maxEntries - 1) return -ERRNO.ENOENT;
-    view.setUint32(next, index >= this.maxEntries ? 0 : index + 1, true);
-    return 0;
+    return nextIndex(this.kernel, this.maxEntries, key, next);
+  }
+
+  override each(visit: (key: KernelOffset, value: KernelOffset) => boolean, cpu: number): number {
+    return eachIndex(this.kernel, this.#indexes, cpu, this.maxEntries, (index, key) =>
+      visit(key, this.#element(index)),
+    );
+  }
+
+  protected override get batches() {
+    return 'update' as const;
   }
 
   /** As on Linux only of a map with one element; others have no address that a program could rely on. */
@@ -83,4 +97,28 @@ export class ArrayMap extends EmbeddedMap {
   #element(index: number): KernelOffset {
     return (index < this.maxEntries ? this.region.start + index * this.region.stride : 0) as KernelOffset;
   }
+}
+
+/** get_next_key of all arrays: writes the index after the one at `key` (0: the first) to `next`. */
+export function nextIndex({ view }: KernelMemory, entries: number, key: number, next: number): number {
+  const index = key === 0 ? entries : view.getUint32(key, true);
+  if (index === entries - 1) return -ERRNO.ENOENT;
+  view.setUint32(next, index >= entries ? 0 : index + 1, true);
+  return 0;
+}
+
+/** Visits all indexes. @param indexes 8 bytes for each CPU, where the index is shown. @returns how many were visited. */
+export function eachIndex(
+  { view }: KernelMemory,
+  indexes: number,
+  cpu: number,
+  entries: number,
+  visit: (index: number, key: KernelOffset) => boolean,
+): number {
+  const key = (indexes + 8 * cpu) as KernelOffset;
+  for (let index = 0; index < entries; index++) {
+    view.setUint32(key, index, true);
+    if (!visit(index, key)) return index + 1;
+  }
+  return entries;
 }

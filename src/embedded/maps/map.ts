@@ -1,7 +1,8 @@
 import { BpfError, ERRNO, type ErrnoName, errnoName } from '../../errors.ts';
-import type { BpfMap } from '../../kernel.ts';
+import type { Batch, BpfMap } from '../../kernel.ts';
 import {
   BPF_ANY,
+  BPF_F_LOCK,
   BPF_F_RDONLY,
   BPF_F_RDONLY_PROG,
   BPF_F_WRONLY,
@@ -11,6 +12,7 @@ import type { SharedArena } from '../arena.ts';
 import { BPF_MAP_LAYOUT } from '../btf.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
+import { type ValueField, ValueFields } from './value.ts';
 
 /**
  * What all maps of the embedded kernel have in common: the header in kernel memory that a program's map pointer points
@@ -26,6 +28,10 @@ export interface MapAttributes {
   maxEntries: number;
   flags: number;
   mapExtra: bigint;
+  /** Fields of the value that the kernel looks after: they are not copied with it. */
+  fields?: readonly ValueField[] | undefined;
+  /** What the maps inside look like. */
+  inner?: MapAttributes | undefined;
 }
 
 /** Bytes of kernel memory where each element holds a value that programs may access. */
@@ -44,8 +50,15 @@ export interface MapHost {
   readonly cpus: number;
   /** The map whose header is at an offset of kernel memory. */
   mapAt(header: KernelOffset): EmbeddedMap | undefined;
+<<<<<<< HEAD
   /** What another CPU told of the arena of map `id`; user space's CPU makes them all. */
   arenaOf?(id: number): SharedArena | undefined;
+=======
+  /** The map with this id; needed where user space works only. */
+  mapById?(id: number): EmbeddedMap | undefined;
+  /** Forgets a map that user space has closed and nothing holds any more. */
+  closeMap?(map: EmbeddedMap): void;
+>>>>>>> a6c7664 (Hash maps with locks for buckets, LRU and per-CPU maps, batches on both kernels)
 }
 
 /** How to make a map's object: anew, or over a map that another CPU has made, whose header is given. */
@@ -71,6 +84,10 @@ export abstract class EmbeddedMap implements BpfMap {
   protected readonly kernel: KernelMemory;
   /** This object looks at a map that another CPU has made: there is nothing to set up. */
   protected readonly attached: boolean;
+  /** The special fields of values. */
+  readonly valueFields: ValueFields;
+  /** Maps that hold this one, which keep it alive. */
+  holders = 0;
   /** One key and one value for user space's operations, behind the header. */
   readonly #key: KernelOffset;
   readonly #value: KernelOffset;
@@ -86,12 +103,15 @@ export abstract class EmbeddedMap implements BpfMap {
     this.attributes = { ...attributes };
     this.attached = header !== undefined;
     const pieces = align8(4 * MAX_PIECES);
-    const { keySize, valueSize } = attributes;
-    this.header = header ?? this.kernel.allocate(BPF_MAP_LAYOUT.size + pieces + align8(keySize) + valueSize);
+    const keyBytes = align8(attributes.keySize);
+    const fixed = BPF_MAP_LAYOUT.size + pieces + ValueFields.BYTES;
+    this.header = header ?? this.kernel.allocate(fixed + keyBytes + this.elementSize);
     this.#pieces = this.kernel.words((this.header + BPF_MAP_LAYOUT.size) as KernelOffset, MAX_PIECES);
-    this.#key = (this.header + BPF_MAP_LAYOUT.size + pieces) as KernelOffset;
-    this.#value = (this.#key + align8(keySize)) as KernelOffset;
-    if (!this.attached) this.#writeHeader();
+    const fields = (this.header + BPF_MAP_LAYOUT.size + pieces) as KernelOffset;
+    this.#key = (this.header + fixed) as KernelOffset;
+    this.#value = (this.#key + keyBytes) as KernelOffset;
+    if (!this.attached) this.#writeHeader(fields);
+    this.valueFields = new ValueFields(this.kernel, fields, attributes.valueSize);
   }
 
   get name(): string {
@@ -129,31 +149,81 @@ export abstract class EmbeddedMap implements BpfMap {
     return undefined;
   }
 
-  lookup(key: Uint8Array): Uint8Array | undefined {
-    this.#checkOpen();
-    this.#refuseFlag(BPF_F_WRONLY, 'user space may not read it (BPF_F_WRONLY)');
-    const value = this.find(this.#put(this.#key, key, this.keySize, 'key'), USER_CPU);
-    return value === 0 ? undefined : this.kernel.bytes.slice(value, value + this.valueSize);
+  /** The value that a CPU has for a key; only per-CPU maps have several. */
+  findOn(_key: KernelOffset, _cpu: number): KernelOffset {
+    return 0 as KernelOffset;
+  }
+
+  /**
+   * Visits all elements, as bpf_for_each_map_elem does: it ends however much others write meanwhile. Both are in kernel memory.
+   * @param visit returns whether to go on. @param cpu whose values it sees. @returns how many were visited, or a negative errno.
+   */
+  each(_visit: (key: KernelOffset, value: KernelOffset) => boolean, _cpu: number): number {
+    return -ERRNO.EINVAL;
+  }
+
+  /** bpf_map_push_elem, _pop_elem and _peek_elem; @returns 0 or a negative errno. */
+  push(_value: KernelOffset, _flags: number): number {
+    return -ERRNO.EOPNOTSUPP;
+  }
+  pop(_value: KernelOffset): number {
+    return -ERRNO.EOPNOTSUPP;
+  }
+  peek(_value: KernelOffset): number {
+    return -ERRNO.EOPNOTSUPP;
+  }
+
+  /** What user space names the map by, in the value of a map that holds maps. */
+  get handle(): number {
+    return this.id;
+  }
+
+  /** Bytes that user space's lookup gives and update takes; per-CPU maps have a value for each CPU. */
+  get elementSize(): number {
+    return this.attributes.valueSize;
+  }
+
+  lookup(key: Uint8Array, flags = BPF_ANY): Uint8Array | undefined {
+    this.#checkReadable();
+    this.#put(this.#key, key, this.keySize, 'key');
+    this.check(this.#lockFlag(flags, BPF_F_LOCK), 'lookup');
+    const result = this.fetch(this.#key, this.#value, flags);
+    if (result === -ERRNO.ENOENT) return undefined;
+    this.check(result, 'lookup');
+    return this.kernel.bytes.slice(this.#value, this.#value + this.elementSize);
+  }
+
+  lookupAndDelete(key: Uint8Array, flags = BPF_ANY): Uint8Array | undefined {
+    this.#checkReadable();
+    this.checkWritable();
+    this.#put(this.#key, key, this.keySize, 'key');
+    this.check(this.#lockFlag(flags, BPF_F_LOCK), 'lookup_and_delete');
+    const result = this.takeOut(this.#key, this.#value, flags);
+    if (result === -ERRNO.ENOENT) return undefined;
+    this.check(result, 'lookup_and_delete');
+    return this.kernel.bytes.slice(this.#value, this.#value + this.elementSize);
   }
 
   update(key: Uint8Array, value: Uint8Array, flags = BPF_ANY): void {
-    this.#checkWritable();
+    this.checkWritable();
+    if (!Number.isSafeInteger(flags) || flags < 0)
+      throw new BpfError('EINVAL', `map '${this.name}': ${flags} are no flags`);
     this.#put(this.#key, key, this.keySize, 'key');
-    this.#put(this.#value, value, this.valueSize, 'value');
-    this.check(this.store(this.#key, this.#value, flags, USER_CPU), 'update');
+    this.#put(this.#value, value, this.elementSize, 'value');
+    this.check(this.#lockFlag(flags), 'update');
+    this.check(this.insert(this.#key, this.#value, flags), 'update');
   }
 
   delete(key: Uint8Array): boolean {
-    this.#checkWritable();
-    const result = this.remove(this.#put(this.#key, key, this.keySize, 'key'), USER_CPU);
+    this.checkWritable();
+    const result = this.discard(this.#put(this.#key, key, this.keySize, 'key'));
     if (result === -ERRNO.ENOENT) return false;
     this.check(result, 'delete');
     return true;
   }
 
   nextKey(key?: Uint8Array): Uint8Array | undefined {
-    this.#checkOpen();
-    this.#refuseFlag(BPF_F_WRONLY, 'user space may not read it (BPF_F_WRONLY)');
+    this.#checkReadable();
     const from = key === undefined ? (0 as KernelOffset) : this.#put(this.#key, key, this.keySize, 'key');
     // The value's scratch place may be smaller than a key, so the answer goes where the question was.
     const result = this.next(from, this.#key);
@@ -171,9 +241,74 @@ export abstract class EmbeddedMap implements BpfMap {
     }
   }
 
+  *lookupBatches(size = BATCH_SIZE, andDelete = false): Generator<Batch> {
+    this.#requireBatches(andDelete);
+    let batch: Batch = { keys: [], values: [] };
+    for (const key of this.keys()) {
+      const value = andDelete ? this.lookupAndDelete(key) : this.lookup(key);
+      if (value === undefined) continue;
+      batch.keys.push(key);
+      batch.values.push(value);
+      if (batch.keys.length < size) continue;
+      yield batch;
+      batch = { keys: [], values: [] };
+    }
+    yield batch;
+  }
+
+  updateBatch({ keys, values }: Batch, flags = BPF_ANY): number {
+    this.#requireBatches(false);
+    keys.forEach((key, i) => {
+      this.update(key, values[i], flags);
+    });
+    return keys.length;
+  }
+
+  deleteBatch(keys: readonly Uint8Array[]): number {
+    this.#requireBatches(true);
+    for (const key of keys)
+      if (!this.delete(key)) throw new BpfError('ENOENT', `map '${this.name}': no such element`);
+    return keys.length;
+  }
+
+  /** Whether user space can work on many elements at once, and whether it can delete them so. */
+  protected get batches(): 'none' | 'update' | 'delete' {
+    return 'none';
+  }
+
+  #requireBatches(deletes: boolean): void {
+    if (this.batches === 'none' || (deletes && this.batches !== 'delete'))
+      throw new BpfError('ENOTSUPP', `map '${this.name}': this type of map has no batch operation like this`);
+  }
+
+  /** User space's lookup: copies all that it sees of an element to `value`. @returns 0 or a negative errno. */
+  protected fetch(key: KernelOffset, value: KernelOffset, flags: number): number {
+    const found = this.find(key, USER_CPU);
+    if (found === 0) return -ERRNO.ENOENT;
+    if ((flags & BPF_F_LOCK) !== 0) this.valueFields.copyLocked(value, found, found);
+    else this.valueFields.copy(value, found);
+    this.valueFields.clear(value);
+    return 0;
+  }
+
+  /** User space's update. */
+  protected insert(key: KernelOffset, value: KernelOffset, flags: number): number {
+    return this.store(key, value, flags, USER_CPU);
+  }
+
+  /** User space's lookup_and_delete. */
+  protected takeOut(_key: KernelOffset, _value: KernelOffset, _flags: number): number {
+    return -ERRNO.ENOTSUPP;
+  }
+
+  /** User space's delete. */
+  protected discard(key: KernelOffset): number {
+    return this.remove(key, USER_CPU);
+  }
+
   /** BPF_MAP_FREEZE. Throws EPERM when user space could not change it anyway. */
   freeze(): void {
-    this.#checkWritable();
+    this.checkWritable();
     this.frozen = true;
   }
 
@@ -189,8 +324,15 @@ export abstract class EmbeddedMap implements BpfMap {
     return undefined;
   }
 
-  /** Gives its kernel memory back. */
+  /** Gives user space's hold of the map up; its memory is free when no map holds it any more, either. */
   close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.host.closeMap?.(this);
+  }
+
+  /** Gives its kernel memory back. */
+  release(): void {
     this.closed = true;
     this.#release();
   }
@@ -218,9 +360,10 @@ export abstract class EmbeddedMap implements BpfMap {
     this.kernel.free(this.header);
   }
 
-  #writeHeader(): void {
+  #writeHeader(fields: KernelOffset): void {
     const { view, bytes } = this.kernel;
     const { type, keySize, valueSize, maxEntries, mapExtra, flags, name } = this.attributes;
+    ValueFields.write(this.kernel, fields, this.attributes.fields ?? []);
     const word = (field: keyof typeof BPF_MAP_LAYOUT, value: number) =>
       view.setUint32(this.header + BPF_MAP_LAYOUT[field], value, true);
     word('map_type', type);
@@ -243,11 +386,21 @@ export abstract class EmbeddedMap implements BpfMap {
     return place;
   }
 
+  #lockFlag(flags: number, allowed = ~0): number {
+    const refused = (flags & ~allowed) !== 0 || ((flags & BPF_F_LOCK) !== 0 && this.valueFields.lock < 0);
+    return refused ? -ERRNO.EINVAL : 0;
+  }
+
+  #checkReadable(): void {
+    this.#checkOpen();
+    this.#refuseFlag(BPF_F_WRONLY, 'user space may not read it (BPF_F_WRONLY)');
+  }
+
   #checkOpen(): void {
     if (this.closed) throw new BpfError('EBADF', `map '${this.name}' is closed`);
   }
 
-  #checkWritable(): void {
+  protected checkWritable(): void {
     this.#checkOpen();
     if (this.frozen)
       throw new BpfError('EPERM', `map '${this.name}': user space cannot change it, it is frozen`);
@@ -287,7 +440,7 @@ export function mapIdAt({ view }: KernelMemory, header: KernelOffset): number {
 }
 
 /** User space works on the thread of CPU 0. */
-const USER_CPU = 0;
+export const USER_CPU = 0;
 
 const REASONS: Partial<Record<ErrnoName, string>> = {
   E2BIG: 'no room for another element, or an index beyond max_entries',
@@ -295,7 +448,11 @@ const REASONS: Partial<Record<ErrnoName, string>> = {
   ENOENT: 'the element does not exist (BPF_EXIST)',
   EINVAL: 'the operation or its flags are not for this type of map',
   EOPNOTSUPP: 'this type of map does not support it',
+  ENOTSUPP: 'this type of map does not support it',
 };
+
+/** Elements in a batch where nothing else is said. */
+const BATCH_SIZE = 256;
 
 /** Rounds up to a multiple of 8: elements start aligned, as on Linux. */
 export function align8(bytes: number): number {
@@ -310,4 +467,24 @@ export function checkFlags({ name, flags, mapExtra }: MapAttributes, allowed: nu
   for (const both of [BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG, BPF_F_RDONLY | BPF_F_WRONLY])
     if ((flags & both) === both) throw refuse('it cannot be read-only and write-only');
   if (mapExtra !== 0n) throw refuse('map_extra is not for its type');
+}
+
+/** The error for settings that a map type cannot have. */
+export function refusedSetting({ name }: MapAttributes, problem: string): BpfError {
+  return new BpfError('EINVAL', `map '${name}': ${problem}`);
+}
+
+/** Bytes of an element as user space sees it. */
+export function percpuBytes({ valueSize }: MapAttributes, { cpus }: MapHost, perCpu: boolean): number {
+  return perCpu ? align8(valueSize) * cpus : valueSize;
+}
+
+/** Linux: PCPU_MIN_UNIT_SIZE, the most that a value may have for each CPU. */
+const MAX_PERCPU_VALUE = 32_768;
+
+/** Throws E2BIG. */
+export function checkPercpuValue({ name, valueSize }: MapAttributes): void {
+  if (align8(valueSize) <= MAX_PERCPU_VALUE) return;
+  const problem = `a value of ${valueSize} bytes for each CPU is too large; at most ${MAX_PERCPU_VALUE}`;
+  throw new BpfError('E2BIG', `map '${name}': ${problem}`);
 }

@@ -6,6 +6,7 @@ import { functionsOf } from '../../verifier/functions.ts';
 import { verify } from '../../verifier/verify.ts';
 import { EmbeddedKernel, type EmbeddedOptions } from '../kernel.ts';
 import { kernelPointer } from '../layout.ts';
+import { untypedInfo } from '../map-info.ts';
 import { ArenaMap } from '../maps/arena.ts';
 import type { EmbeddedMap, MapAttributes } from '../maps/map.ts';
 import { EmbeddedProgram } from '../program.ts';
@@ -118,9 +119,7 @@ export class TestKernel {
       const map = isLdImm64(insn) && insn.src === 1 ? this.kernel.mapById(insn.imm) : undefined;
       return map && kernelPointer(map.header);
     };
-    const infos = new Map(
-      this.maps.map(({ id, attributes }) => [id, { ...attributes, keyType: 0, valueType: 0 }]),
-    );
+    const infos = new Map(this.maps.map(({ id, attributes }) => [id, untypedInfo(attributes)]));
     const map = (id: number) => infos.get(id);
     const spec = { name: asm, type: 'syscall', section: 'syscall' } as const;
     const program = new EmbeddedProgram(
