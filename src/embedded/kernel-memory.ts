@@ -47,6 +47,7 @@ export class KernelMemory {
     this.memory = memory;
     this.bytes = new Uint8Array(memory.buffer);
     this.int32 = new Int32Array(this.memory.buffer);
+    this.int32 = new Int32Array(memory.buffer);
     this.view = new DataView(memory.buffer);
     this.#state = this.words(STATE_OFFSET, WORDS);
     this.#tree = new RangeTree(this.#state.subarray(TREE, OWNED), MAX_PAGES);

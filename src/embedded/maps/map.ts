@@ -50,15 +50,12 @@ export interface MapHost {
   readonly cpus: number;
   /** The map whose header is at an offset of kernel memory. */
   mapAt(header: KernelOffset): EmbeddedMap | undefined;
-<<<<<<< HEAD
   /** What another CPU told of the arena of map `id`; user space's CPU makes them all. */
   arenaOf?(id: number): SharedArena | undefined;
-=======
   /** The map with this id; needed where user space works only. */
   mapById?(id: number): EmbeddedMap | undefined;
   /** Forgets a map that user space has closed and nothing holds any more. */
   closeMap?(map: EmbeddedMap): void;
->>>>>>> a6c7664 (Hash maps with locks for buckets, LRU and per-CPU maps, batches on both kernels)
 }
 
 /** How to make a map's object: anew, or over a map that another CPU has made, whose header is given. */

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BpfError } from '../../errors.ts';
+import { useDiscard } from '../memory-pool.ts';
+import { discardPages } from '../node.ts';
 import { TestKernel } from '../testdata/harness.ts';
 import type { MapAttributes } from './map.ts';
 
 /** Array and hash maps: which can be created, and hash maps against a plain model. Step by step: the contract suite. */
+
+useDiscard(discardPages);
 
 const HASH = 1;
 const ARRAY = 2;

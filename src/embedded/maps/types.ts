@@ -4,7 +4,6 @@ import type { KernelOffset } from '../layout.ts';
 import { ArenaMap } from './arena.ts';
 import { ArrayMap } from './array.ts';
 import { HashMap } from './hash.ts';
-<<<<<<< HEAD
 import {
   attributesAt,
   type EmbeddedMap,
@@ -13,10 +12,7 @@ import {
   type MapHost,
   mapIdAt,
 } from './map.ts';
-=======
-import type { EmbeddedMap, MapAttributes, MapConstructor, MapHost } from './map.ts';
 import { PercpuArrayMap } from './percpu-array.ts';
->>>>>>> a6c7664 (Hash maps with locks for buckets, LRU and per-CPU maps, batches on both kernels)
 
 /** The map types of the embedded kernel. A new type is one file and one row here. */
 
