@@ -191,6 +191,19 @@ struct list_node {
 };
 bpf_type_emit(struct list_node);
 
+/* A page's worth. */
+struct big_object {
+	__u64 word[ARENA_SLAB_MAX / 8];
+};
+bpf_type_emit(struct big_object);
+
+/* Too large for the allocator. */
+struct too_big {
+	struct big_object object;
+	__u64 more;
+};
+bpf_type_emit(struct too_big);
+
 struct tree_node __arena *root; /* in */
 struct list_node __arena *list; /* out */
 __u64 tree_nodes, tree_sum; /* out; the sum of keys, each times its place in the order */

@@ -16,6 +16,7 @@ export {
   runRaw,
 } from './embedded/index.ts';
 export { BpfError, ERRNO, type ErrnoName, errnoName, FormatError } from './errors.ts';
+export { ArenaHeap, type HeapStatistics } from './heap.ts';
 export { Violation } from './interpreter/guard.ts';
 export { helperId, helperName } from './isa/helper-names.ts';
 export { decode, encode, type Instruction, slots } from './isa/instruction.ts';

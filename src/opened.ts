@@ -1,5 +1,6 @@
 import { EmbeddedKernel } from './embedded/kernel.ts';
 import { BpfError } from './errors.ts';
+import { ArenaHeap } from './heap.ts';
 import type {
   ArenaMap,
   BpfMap,
@@ -124,6 +125,8 @@ export class LoadedObject<Shape extends ObjectShape = AnyShape> {
   readonly globals: Shape['globals'];
   readonly #parts: LoadedParts;
   readonly #closeKernel: () => void;
+  readonly #options: ViewOptions;
+  readonly #heaps = new Map<string, ArenaHeap>();
   #closed = false;
 
   constructor(
@@ -135,6 +138,7 @@ export class LoadedObject<Shape extends ObjectShape = AnyShape> {
     this.object = object;
     this.#parts = parts;
     this.#closeKernel = closeKernel;
+    this.#options = options;
     this.programs = parts.programs;
     this.maps = parts.maps;
     this.arena = parts.arena;
@@ -166,6 +170,25 @@ export class LoadedObject<Shape extends ObjectShape = AnyShape> {
       }
     }
     return plain;
+  }
+
+  /**
+   * The allocator that user space shares with the programs: the arena global of type `struct arena_slab` (include/arena_slab.h).
+   * `loaded.heap.alloc('struct node', { value: 1n })`. Throws BpfError ENOENT when the object has none, EOPNOTSUPP where user space
+   * cannot map the arena.
+   */
+  get heap(): ArenaHeap {
+    return this.heapOf();
+  }
+
+  /** The allocator in the variable of that name, for objects with several; default: the first. Throws as {@link heap}. */
+  heapOf(name = ''): ArenaHeap {
+    let heap = this.#heaps.get(name);
+    if (heap === undefined) {
+      heap = ArenaHeap.of(this.object, this.#parts, this.#options, name === '' ? undefined : name);
+      this.#heaps.set(name, heap);
+    }
+    return heap;
   }
 
   /** Unloads programs and maps; views of their memory throw EBADF afterwards. */

@@ -73,3 +73,20 @@ export function viewOf<T = unknown>(
   const type = ViewTypes.for(btf, options).of(typeId);
   return type.read(new View(Space.of(memory), offset), 0, 0) as T;
 }
+
+/** A type by its name, to look at any place as it. */
+export interface NamedType {
+  /** Bytes; 0 for what has no values. */
+  readonly size: number;
+  /** The value at `offset` bytes into a memory, as {@link viewOf} gives it. */
+  at(memory: ViewMemory, offset: number): unknown;
+}
+
+/** @throws BpfError ENOENT when no type has this name: `struct node`, a typedef's, an integer's */
+export function viewNamed(btf: Btf, name: string, options?: ViewOptions): NamedType {
+  const type = ViewTypes.for(btf, options).named(name);
+  return {
+    size: type.size,
+    at: (memory, offset) => type.read(new View(Space.of(memory), offset), 0, 0),
+  };
+}

@@ -4,7 +4,14 @@
  */
 
 export { ArrayView } from './array.ts';
-export { type GlobalSection, type GlobalVariable, globalsView, viewOf } from './globals.ts';
+export {
+  type GlobalSection,
+  type GlobalVariable,
+  globalsView,
+  type NamedType,
+  viewNamed,
+  viewOf,
+} from './globals.ts';
 export type { ViewMemory } from './memory.ts';
 export { addressOf, castView, containerOf, elementAt, samePlace, sizeOf } from './operations.ts';
 export { type Plain, type PlainOptions, toPlain } from './plain.ts';
