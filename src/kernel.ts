@@ -52,6 +52,8 @@ export interface BpfMap {
   updateBatch(batch: Batch, flags?: number): number;
   /** Deletes many elements; throws for the first that fails, ENOENT where there is none. @returns how many. */
   deleteBatch(keys: readonly Uint8Array[]): number;
+  /** Whether a bloom filter may hold a value. */
+  contains(value: Uint8Array): boolean;
   /** Gives it up: the map is gone when no program and no map of maps holds it, either. */
   close(): void;
 }

@@ -174,6 +174,16 @@ export class LinuxMap implements BpfMap, Closable {
     return this.#batch('map_delete_batch', keys, [], 0);
   }
 
+  /** Whether a bloom filter may hold a value. Throws EOPNOTSUPP for maps of other types. */
+  contains(value: Uint8Array): boolean {
+    this.#checkSize(value, this.valueSize, 'value');
+    if (this.type !== MAP_TYPES.bloom_filter) this.#check(-ERRNO.EOPNOTSUPP, 'lookup');
+    const { result } = this.#element('map_lookup_elem', new Uint8Array(0), value, 0);
+    if (result === -ERRNO.ENOENT) return false;
+    this.#check(result, 'lookup');
+    return true;
+  }
+
   /** BPF_MAP_FREEZE: user space may no longer change it. */
   freeze(): void {
     bpfOrThrow('map_freeze', { map_fd: this.fd.number }, `freezing map '${this.name}'`);

@@ -123,7 +123,7 @@ export class HashTable extends EmbeddedMap {
   }
 
   protected override get batches() {
-    return 'delete' as const;
+    return 'take' as const;
   }
 
   override find(key: KernelOffset, cpu: number): KernelOffset {

@@ -8,6 +8,7 @@ import {
   BPF_F_WRONLY,
   BPF_F_WRONLY_PROG,
 } from '../../object/map-flags.ts';
+import { MAP_TYPES } from '../../object/map-types.ts';
 import type { SharedArena } from '../arena.ts';
 import { BPF_MAP_LAYOUT } from '../btf.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
@@ -170,6 +171,16 @@ export abstract class EmbeddedMap implements BpfMap {
     return -ERRNO.EOPNOTSUPP;
   }
 
+  /** Whether a bloom filter may hold a value. Throws EOPNOTSUPP for maps of other types. */
+  contains(value: Uint8Array): boolean {
+    this.#checkReadable();
+    if (this.type !== MAP_TYPES.bloom_filter) this.check(-ERRNO.EOPNOTSUPP, 'lookup');
+    const result = this.peek(this.#put(this.#value, value, this.valueSize, 'value'));
+    if (result === -ERRNO.ENOENT) return false;
+    this.check(result, 'lookup');
+    return true;
+  }
+
   /** What user space names the map by, in the value of a map that holds maps. */
   get handle(): number {
     return this.id;
@@ -239,7 +250,7 @@ export abstract class EmbeddedMap implements BpfMap {
   }
 
   *lookupBatches(size = BATCH_SIZE, andDelete = false): Generator<Batch> {
-    this.#requireBatches(andDelete);
+    this.#requireBatches(andDelete ? 'take' : 'update');
     let batch: Batch = { keys: [], values: [] };
     for (const key of this.keys()) {
       const value = andDelete ? this.lookupAndDelete(key) : this.lookup(key);
@@ -254,7 +265,7 @@ export abstract class EmbeddedMap implements BpfMap {
   }
 
   updateBatch({ keys, values }: Batch, flags = BPF_ANY): number {
-    this.#requireBatches(false);
+    this.#requireBatches('update');
     keys.forEach((key, i) => {
       this.update(key, values[i], flags);
     });
@@ -262,19 +273,20 @@ export abstract class EmbeddedMap implements BpfMap {
   }
 
   deleteBatch(keys: readonly Uint8Array[]): number {
-    this.#requireBatches(true);
+    this.#requireBatches('delete');
     for (const key of keys)
       if (!this.delete(key)) throw new BpfError('ENOENT', `map '${this.name}': no such element`);
     return keys.length;
   }
 
-  /** Whether user space can work on many elements at once, and whether it can delete them so. */
-  protected get batches(): 'none' | 'update' | 'delete' {
+  /** What user space can do with many elements at once: nothing, look up and update, delete too, look up and delete in one. */
+  protected get batches(): 'none' | 'update' | 'delete' | 'take' {
     return 'none';
   }
 
-  #requireBatches(deletes: boolean): void {
-    if (this.batches === 'none' || (deletes && this.batches !== 'delete'))
+  #requireBatches(need: 'update' | 'delete' | 'take'): void {
+    const order = ['none', 'update', 'delete', 'take'];
+    if (order.indexOf(this.batches) < order.indexOf(need))
       throw new BpfError('ENOTSUPP', `map '${this.name}': this type of map has no batch operation like this`);
   }
 

@@ -3,7 +3,9 @@ import { MAP_TYPES, type MapTypeName, mapTypeName } from '../../object/map-types
 import type { KernelOffset } from '../layout.ts';
 import { ArenaMap } from './arena.ts';
 import { ArrayMap } from './array.ts';
+import { BloomFilterMap } from './bloom-filter.ts';
 import { HashMap } from './hash.ts';
+import { LpmTrieMap } from './lpm-trie.ts';
 import {
   attributesAt,
   type EmbeddedMap,
@@ -13,6 +15,7 @@ import {
   mapIdAt,
 } from './map.ts';
 import { PercpuArrayMap } from './percpu-array.ts';
+import { QueueMap } from './queue.ts';
 
 /** The map types of the embedded kernel. A new type is one file and one row here. */
 
@@ -23,6 +26,10 @@ const CLASSES: Partial<Record<MapTypeName, MapConstructor>> = {
   lru_percpu_hash: HashMap,
   array: ArrayMap,
   percpu_array: PercpuArrayMap,
+  lpm_trie: LpmTrieMap,
+  queue: QueueMap,
+  stack: QueueMap,
+  bloom_filter: BloomFilterMap,
   arena: ArenaMap,
 };
 
