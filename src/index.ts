@@ -1,10 +1,12 @@
 /**
  * The public API for Node: what `browser.ts` has, and objects by path. Here the embedded kernel also learns how to give
- * memory back to the operating system.
+ * memory back to the operating system, and how to start threads.
  */
 
 import { fileURLToPath } from 'node:url';
 import * as browser from './browser.ts';
+import { startNodeThread } from './embedded/cpus/node.ts';
+import { useThreads } from './embedded/cpus/platform.ts';
 import { useDiscard } from './embedded/memory-pool.ts';
 import { discardPages } from './embedded/node.ts';
 import type { AnyShape, ObjectShape, OpenedObject } from './opened.ts';
@@ -13,6 +15,7 @@ import { readFile } from './read-file.ts';
 export * from './browser.ts';
 
 useDiscard(discardPages);
+useThreads(startNodeThread);
 
 /**
  * Opens an object: parses it, loads nothing.

@@ -72,7 +72,7 @@ export interface RunOptions {
   data?: Uint8Array;
   /** Runs in a row; the result is the last one's. Default 1. */
   repeat?: number;
-  /** The CPU to run on. Default: the one the calling thread is on. */
+  /** The CPU to run on. Default: the one the calling thread is on; on the embedded kernel that is always 0. */
   cpu?: number;
 }
 
@@ -148,7 +148,15 @@ export interface LoadedProgram {
   readonly wat?: string | undefined;
   /** What runs it in the embedded kernel; the interpreter also where a function is larger than WebAssembly allows. */
   readonly engine?: 'jit' | 'interpreter';
+  /** On Linux on any CPU; on the embedded kernel on CPU 0, the calling thread. */
   run(options?: RunOptions): RunResult;
+  /** Runs on a CPU while the calling thread does something else, or on its own. Rejects with what {@link run} throws. */
+  runOn(cpu: number, options?: Omit<RunOptions, 'cpu'>): Promise<RunResult>;
+  /**
+   * Runs on all CPUs of the kernel: on the embedded kernel at once; on Linux, on the CPUs that this process may use, one after the
+   * other. @returns the results in the order of CPUs. Rejects, when all have ended, with the first error.
+   */
+  runOnAll(options?: Omit<RunOptions, 'cpu'>): Promise<RunResult[]>;
   /** For calls that shall be cheap. Throws what {@link run} throws for such options, now or when it is run. */
   prepare(options?: PrepareOptions): PreparedRun;
 }

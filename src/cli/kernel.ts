@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { Option } from 'commander';
 import { embedded, type Kernel } from '../index.ts';
 
@@ -10,6 +11,9 @@ export interface KernelFlags {
   faults?: 'off' | 'report';
   engine?: 'jit' | 'interpreter';
   maxInsns?: number;
+  /** As on the command line: which CPU a program shall run on, and how many there are. */
+  cpu?: number | 'all';
+  cpus?: number;
   /** Of the verifier. */
   logLevel?: number;
 }
@@ -24,10 +28,14 @@ export async function openKernel({
   faults,
   engine,
   maxInsns,
+  cpu,
+  cpus,
   logLevel,
 }: KernelFlags): Promise<Kernel & Disposable> {
   if (kernel === 'embedded') {
     return embedded({
+      // Whoever asks for a CPU wants it to be there.
+      cpus: cpus ?? (cpu === 'all' ? availableParallelism() : (cpu ?? 0) + 1),
       faults,
       // Only the interpreter counts.
       engine: maxInsns === undefined ? engine : 'interpreter',

@@ -9,7 +9,8 @@ interface RunFlags {
   ctx?: string;
   data?: string;
   repeat: number;
-  cpu?: number;
+  cpu?: number | 'all';
+  cpus?: number;
   kernel: KernelName;
   set: string[];
   faults: 'off' | 'report';
@@ -27,7 +28,8 @@ export function run(): Command {
     .option('--ctx <bytes>', 'context: hex:… or a file')
     .option('--data <bytes>', 'packet: hex:… or a file')
     .option('--repeat <n>', 'how often', integer(1), 1)
-    .option('--cpu <n>', 'on which CPU', integer(0))
+    .option('--cpu <n>', "on which CPU, or 'all'", cpuOption)
+    .option('--cpus <n>', 'how many CPUs the embedded kernel has', integer(1))
     .addOption(kernelOption())
     .option('--set <global=value>', 'set a global variable before load (repeatable)', collect, [])
     .addOption(
@@ -45,6 +47,8 @@ export function run(): Command {
     .action(runProgram);
 }
 
+const cpuOption = (value: string) => (value === 'all' ? value : integer(0)(value));
+
 const collect = (value: string, all: string[]) => [...all, value];
 
 async function runProgram(path: string, name: string | undefined, flags: RunFlags): Promise<void> {
@@ -59,10 +63,25 @@ async function runProgram(path: string, name: string | undefined, flags: RunFlag
   }
   using kernel = await openKernel(flags);
   using loaded = await object.load(kernel);
-  const result = loaded.programs[chosen.name].run({ ctx, data, repeat: flags.repeat, cpu: flags.cpu });
-  const globals = plainGlobals(loaded);
-  if (flags.json) printJson(asJson(chosen.name, result, globals));
-  else printResult(chosen.name, result, globals, loaded);
+  const program = loaded.programs[chosen.name];
+  const options = { ctx, data, repeat: flags.repeat };
+  const globals = () => plainGlobals(loaded);
+  if (flags.cpu === 'all') {
+    const results = await program.runOnAll(options);
+    if (flags.json) printJson(results.map((result) => asJson(chosen.name, result, globals())));
+    else {
+      for (const [cpu, result] of results.entries()) printResult(`CPU ${cpu}: ${chosen.name}`, result);
+      printState(globals(), loaded);
+    }
+    return;
+  }
+  const result = flags.cpu === undefined ? program.run(options) : await program.runOn(flags.cpu, options);
+  if (flags.json) {
+    printJson(asJson(chosen.name, result, globals()));
+    return;
+  }
+  printResult(chosen.name, result);
+  printState(globals(), loaded);
 }
 
 function asJson(program: string, result: RunResult, globals: object): object {
@@ -88,18 +107,18 @@ function plainGlobals(loaded: LoadedObject): Record<string, unknown> {
   return loaded.readGlobals({ maxElements: MAX_ELEMENTS });
 }
 
-function printResult(
-  program: string,
-  result: RunResult,
-  globals: Record<string, unknown>,
-  loaded: LoadedObject,
-): void {
+function printResult(program: string, result: RunResult): void {
   const signed = result.retval | 0;
   const meaning = signed < 0 && signed > -4096 ? ` (${signed}, ${errnoName(signed)})` : '';
   const verdict = styled(signed === 0 ? 'green' : 'yellow', `retval ${result.retval}${meaning}`);
   print(`${styled('bold', program)}: ${verdict} in ${duration(result.durationNs)}`);
   if (result.dataOut) print(`data     ${hexOf(result.dataOut)}`);
   if (result.ctxOut) print(`ctx      ${hexOf(result.ctxOut)}`);
+  for (const fault of result.faults) print(styled('red', describeFault(fault)));
+}
+
+/** What runs left behind. */
+function printState(globals: Record<string, unknown>, loaded: LoadedObject): void {
   const rows = Object.entries(globals).map(([name, value]) => [name, short(value)]);
   if (rows.length > 0) print(`${styled('dim', 'globals')}\n${columns(rows, '  ')}`);
   const pages = loaded.arena?.statistics;
@@ -108,7 +127,6 @@ function printResult(
     const label = styled('dim', 'arena');
     print(`${label}    ${present} of ${pages.pages} pages present, ${reserved} reserved, ${peak} at most`);
   }
-  for (const fault of result.faults) print(styled('red', describeFault(fault)));
 }
 
 function short(value: unknown): string {

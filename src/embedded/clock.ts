@@ -17,8 +17,8 @@ function shared(): number {
 
 /** Where {@link clock} is on the shared clock when it is 0; what another thread needs to count like this one. */
 export function clockOrigin(): number {
-  // The two clocks are read one after the other: the nearest of some readings counts.
-  return Math.min(...Array.from({ length: 5 }, () => shared() - performance.now())) - offset;
+  // The second clock is read later than the first, so each reading is too small; of some the largest is nearest.
+  return Math.max(...Array.from({ length: 8 }, () => shared() - performance.now())) - offset;
 }
 
 let offset = 0;

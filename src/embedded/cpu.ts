@@ -85,10 +85,14 @@ export class Cpu implements Environment {
     }
   }
 
-  /** Throws EINVAL for a CPU that is not this one, the only one. */
+  /** Throws EINVAL for a CPU that is not this one. */
   checkId(cpu: number | undefined): void {
     if (cpu === undefined || cpu === this.id) return;
-    throw new BpfError('EINVAL', `the embedded kernel has one CPU, ${this.id}; there is no CPU ${cpu}`);
+    const { cpus } = this.kernel;
+    if (Number.isInteger(cpu) && cpu >= 0 && cpu < cpus)
+      throw new BpfError('EINVAL', `CPU ${cpu} is another thread, so runs there are asynchronous: use runOn`);
+    const has = cpus === 1 ? 'one CPU, 0' : `CPUs 0 to ${cpus - 1}`;
+    throw new BpfError('EINVAL', `the embedded kernel has ${has}; there is no CPU ${cpu}`);
   }
 
   /** @returns r0's low half, unsigned, of the last round. */

@@ -46,7 +46,6 @@ export class KernelMemory {
   private constructor(memory: WebAssembly.Memory) {
     this.memory = memory;
     this.bytes = new Uint8Array(memory.buffer);
-    this.int32 = new Int32Array(this.memory.buffer);
     this.int32 = new Int32Array(memory.buffer);
     this.view = new DataView(memory.buffer);
     this.#state = this.words(STATE_OFFSET, WORDS);

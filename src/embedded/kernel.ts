@@ -5,14 +5,20 @@ import type { Kernel, Verification } from '../kernel.ts';
 import type { KconfigValue } from '../object/externs.ts';
 import type { BpfObject, LinkTarget, ProgramSpec } from '../object/object.ts';
 import type { Observation } from '../verifier/input.ts';
+import type { Arena } from './arena.ts';
 import { embeddedBtf } from './btf.ts';
+import { clockOrigin } from './clock.ts';
 import { Cpu } from './cpu.ts';
+import { WorkerCpus } from './cpus/cpus.ts';
 import type { CpuHost } from './cpus/host.ts';
+import type { CpuSettings } from './cpus/messages.ts';
 import { type Kfunc, kfuncsById } from './helpers/kfunc-table.ts';
 import { Judge } from './judge.ts';
 import { KernelMemory } from './kernel-memory.ts';
 import type { KernelOffset } from './layout.ts';
 import { EmbeddedLoad } from './load.ts';
+import { type LoopSettings, loopBudget } from './loop-budget.ts';
+import { ArenaMap } from './maps/arena.ts';
 import type { EmbeddedMap, MapAttributes } from './maps/map.ts';
 import { createMap } from './maps/types.ts';
 
@@ -22,6 +28,11 @@ import { createMap } from './maps/types.ts';
  */
 
 export interface EmbeddedOptions {
+  /**
+   * How many CPUs the kernel has, 1 to 64. Default 1: the calling thread, which is CPU 0. The others are workers, started when
+   * something first runs there; compiled programs run on them, by `runOn` and `runOnAll`.
+   */
+  cpus?: number;
   /** `report`: runs list every access to an absent arena page. Default `off`. */
   faults?: 'off' | 'report';
   /** What runs programs: WebAssembly made of them, or the reference interpreter. Default `jit`. */
@@ -35,7 +46,7 @@ export interface EmbeddedOptions {
    * How long the loops of a frame may go on that end by `may_goto`. Default 250 ms, as on x86-64 Linux; a number of
    * iterations instead makes runs repeatable.
    */
-  mayGoto?: { milliseconds: number } | { iterations: number };
+  mayGoto?: LoopSettings;
   /** Instructions after which the interpreter stops a run with ETIMEDOUT. Default 2^30. */
   instructionBudget?: number;
   /** Where an object's arena globals go: at the arena's `end` (default), or its `start`, as Linux 6.18 makes libbpf do. */
@@ -76,9 +87,11 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
   readonly btf = embeddedBtf();
   readonly memory: KernelMemory;
   /** CPUs: 0 is the calling thread. */
-  readonly cpus = 1;
+  readonly cpus: number;
   /** CPU 0, the calling thread. */
   readonly cpu: Cpu;
+  /** The other CPUs. */
+  readonly workers: WorkerCpus;
   readonly faults: 'off' | 'report';
   readonly instructionBudget: number;
   readonly logLevel: number;
@@ -107,18 +120,22 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
   constructor(options: EmbeddedOptions = {}) {
     checkOptions(options);
     this.#options = options;
+    this.cpus = options.cpus ?? 1;
     this.faults = options.faults ?? 'off';
     this.arenaGlobals = options.arenaGlobals ?? 'end';
     this.checked = options.checked ?? false;
     this.engine = options.engine ?? 'jit';
     this.compile = options.compile ?? (hasDocument() ? 'async' : 'sync');
     this.jitOptions = options.jitOptions ?? {};
-    this.loopBudget = loopBudget(options.mayGoto ?? { milliseconds: 250 });
+    const mayGoto = options.mayGoto ?? { milliseconds: 250 };
+    this.loopBudget = loopBudget(mayGoto);
     this.logLevel = options.logLevel ?? 0;
     this.instructionBudget = options.instructionBudget ?? 2 ** 30;
     this.memory = KernelMemory.open();
     this.atomicLock = this.memory.allocate(4);
     this.cpu = new Cpu(this, 0);
+    const settings = (cpu: number) => ({ ...this.#settings(mayGoto), cpu });
+    this.workers = new WorkerCpus(this.cpus, settings, (line) => this.trace(line));
   }
 
   kconfig(name: string): KconfigValue | undefined {
@@ -135,6 +152,24 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
     return map;
   }
 
+  #settings(mayGoto: LoopSettings): Omit<CpuSettings, 'cpu'> {
+    const { cpus, faults, instructionBudget, processId } = this;
+    const { memory } = this.memory;
+    return { cpus, memory, faults, instructionBudget, mayGoto, processId, clockOrigin: clockOrigin() };
+  }
+
+  /** Closes maps for user space, and gives their memory back once programs have ended that still use them. */
+  closeMaps(maps: readonly EmbeddedMap[], runs: readonly Promise<void>[]): void {
+    if (runs.length === 0) {
+      for (const map of maps) this.closeMap(map);
+      return;
+    }
+    for (const map of maps) retire(map);
+    void Promise.all(runs).then(() => {
+      for (const map of maps) this.closeMap(map);
+    });
+  }
+
   /** Closes a map for user space, and gives its memory back when no map holds it any more. */
   closeMap(map: EmbeddedMap): void {
     map.closed = true;
@@ -146,6 +181,12 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
 
   mapById(id: number): EmbeddedMap | undefined {
     return this.#maps.get(id);
+  }
+
+  /** The id of the map that is this arena; 0 when it is closed. */
+  mapIdOf(arena: Arena): number {
+    for (const map of this.#maps.values()) if (map instanceof ArenaMap && map.arena === arena) return map.id;
+    return 0;
   }
 
   /** The map whose header is at an offset; with `within`, also when the offset lies inside the header. */
@@ -200,12 +241,28 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
     this.#loads.delete(load);
   }
 
+  /**
+   * Closes what is still loaded and stops the worker CPUs. Memory that one of them is using just now is given back when it has
+   * stopped.
+   */
   close(): void {
     if (this.#closed) return;
+    const stopping = this.workers.close();
     for (const load of [...this.#loads]) load.close();
-    while (this.#maps.size > 0) for (const map of [...this.#maps.values()]) this.closeMap(map);
     this.#closed = true;
-    this.memory.close();
+    if (stopping === undefined) {
+      while (this.#maps.size > 0) for (const map of [...this.#maps.values()]) this.closeMap(map);
+      this.memory.close();
+      return;
+    }
+    const maps = [...this.#maps.values()];
+    for (const map of maps) retire(map);
+    // What the worker was stopped in the middle of, nobody finishes: locks may be taken, lists in parts.
+    this.#maps.clear();
+    void stopping.then((certain) => {
+      for (const map of maps) if (map instanceof ArenaMap) map.arena.abandon(certain);
+      this.memory.abandon(certain);
+    });
   }
 
   [Symbol.dispose](): void {
@@ -217,9 +274,21 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
   }
 }
 
+/** Closes a map for user space; programs that still run may use it. */
+function retire(map: EmbeddedMap): void {
+  map.closed = true;
+  if (map instanceof ArenaMap) map.arena.retire();
+}
+
+/** As many as a 64-bit mask holds. */
+const MAX_CPUS = 64;
+
 function checkOptions(options: EmbeddedOptions): void {
   const { faults, engine, compile, mayGoto, arenaGlobals, instructionBudget: budget, onTrace } = options;
   const refuse = (problem: string) => new BpfError('EINVAL', `embedded: ${problem}`);
+  const { cpus } = options;
+  if (cpus !== undefined && !(Number.isInteger(cpus) && cpus >= 1 && cpus <= MAX_CPUS))
+    throw refuse(`cpus is a whole number from 1 to ${MAX_CPUS}, not ${String(cpus)}`);
   if (faults !== undefined && faults !== 'off' && faults !== 'report')
     throw refuse(`faults is 'off' or 'report', not ${String(faults)}`);
   if (arenaGlobals !== undefined && arenaGlobals !== 'start' && arenaGlobals !== 'end')
@@ -239,21 +308,6 @@ function checkOptions(options: EmbeddedOptions): void {
 /** Whether this is the main thread of a browser: workers have no document. */
 function hasDocument(): boolean {
   return (globalThis as { document?: unknown }).document !== undefined;
-}
-
-/** Linux: BPF_MAX_TIMED_LOOPS. */
-const TIMED_LOOPS = 0xffff;
-
-function loopBudget(budget: NonNullable<EmbeddedOptions['mayGoto']>): LoopBudget {
-  if ('iterations' in budget) return { iterations: budget.iterations, refill: () => -1 };
-  return {
-    iterations: TIMED_LOOPS,
-    refill(deadline) {
-      const now = performance.now();
-      if (deadline === 0) return now + budget.milliseconds;
-      return now < deadline ? deadline : -1;
-    },
-  };
 }
 
 /** The same for all kernels: their types are. */

@@ -52,8 +52,10 @@ export class EmbeddedLoad implements LoadedParts {
   }
 
   close(): void {
-    for (const program of Object.values(this.programs)) program.close();
-    for (const map of Object.values(this.maps)) this.#kernel.closeMap(map);
+    const programs = Object.values(this.programs);
+    for (const program of programs) program.close();
+    const runs = programs.flatMap((program) => program.ended ?? []);
+    this.#kernel.closeMaps(Object.values(this.maps), runs);
     this.#kernel.forget(this);
   }
 }

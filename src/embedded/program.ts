@@ -18,12 +18,15 @@ import type { VerifiedProgram } from '../verifier/result.ts';
 import type { Arena } from './arena.ts';
 import { Compiled } from './compiled.ts';
 import type { RunningProgram } from './cpus/host.ts';
+import type { ProgramParts } from './cpus/messages.ts';
 import type { EmbeddedKernel } from './kernel.ts';
 import { PAGE_SIZE } from './layout.ts';
 import type { EmbeddedMap } from './maps/map.ts';
 import { EmbeddedPreparedRun } from './prepared-run.ts';
 import { RUNNABLE_PROGRAM_TYPES } from './runnable.ts';
 import { watOf } from './wat.ts';
+
+let nextKey = 1;
 
 /** A program in the embedded kernel: verified, compiled or decoded, associated with its arena. */
 export class EmbeddedProgram implements LoadedProgram, RunningProgram {
@@ -38,6 +41,10 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
   readonly #compiled: Compiled | undefined;
   #code: Code | undefined;
   readonly #prepared = new Set<EmbeddedPreparedRun>();
+  /** What other CPUs know it by. */
+  readonly key = nextKey++;
+  /** Runs on other CPUs, those that wait for their turn too. */
+  readonly #away = new Set<Promise<unknown>>();
   #closed = false;
 
   constructor(
@@ -104,13 +111,70 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
 
   /** Runs on CPU 0, the calling thread. Throws EBADF when closed, and what `Cpu.run` throws. */
   run(options?: RunOptions): RunResult {
-    this.#checkRunnable();
+    this.requireRunnable();
     return this.#kernel.cpu.run(this, options);
+  }
+
+  /** Runs on any CPU. Rejects with EIO when the CPU dies meanwhile, EOPNOTSUPP where the interpreter would run it on another CPU than 0. */
+  async runOn(cpu: number, options: Omit<RunOptions, 'cpu'> = {}): Promise<RunResult> {
+    if (cpu === 0) return this.run(options);
+    const { workers } = this.#kernel;
+    workers.at(cpu);
+    return this.#goAway(async () => this.#completed(await workers.run(this, cpu, sendable(options))));
+  }
+
+  /** Runs on all CPUs at once, on CPU 0 last. Rejects as {@link runOn}, when all have ended. */
+  async runOnAll(options: Omit<RunOptions, 'cpu'> = {}): Promise<RunResult[]> {
+    if (this.#kernel.cpus === 1) return [this.run(options)];
+    return this.#goAway(async () => {
+      const here = () => this.run(options);
+      const results = await this.#kernel.workers.runOnAll(this, sendable(options), here);
+      return results.map((result, cpu) => (cpu === 0 ? result : this.#completed(result)));
+    });
+  }
+
+  /** Compiled, as other CPUs get it. Throws EOPNOTSUPP where the interpreter runs it. */
+  get parts(): ProgramParts {
+    const { name, type, contextBytes, arena } = this;
+    if (this.#compiled === undefined) {
+      const problem = 'it is interpreted, and other CPUs than 0 run compiled programs only';
+      throw new BpfError('EOPNOTSUPP', `program '${name}': ${problem} (engine 'jit', not checked)`);
+    }
+    const { module, calls } = this.#compiled;
+    return {
+      name,
+      type,
+      contextBytes,
+      module,
+      calls,
+      arena: arena && { id: this.#kernel.mapIdOf(arena), shared: arena.shared },
+    };
+  }
+
+  /** Resolves when what runs on other CPUs has ended; undefined when nothing does. */
+  get ended(): Promise<void> | undefined {
+    return this.#away.size === 0 ? undefined : Promise.allSettled(this.#away).then(() => {});
+  }
+
+  async #goAway<Result>(run: () => Promise<Result>): Promise<Result> {
+    this.requireRunnable();
+    const running = run();
+    this.#away.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#away.delete(running);
+    }
+  }
+
+  /** A result from another CPU: this thread has the sources and sees the arena's pages. */
+  #completed(result: RunResult): RunResult {
+    return { ...result, faults: result.faults.map((fault) => this.explain(fault)) };
   }
 
   /** Likewise, for many calls. Its context is a view of kernel memory. */
   prepare(options: PrepareOptions = {}): PreparedRun {
-    this.#checkRunnable();
+    this.requireRunnable();
     const run = new EmbeddedPreparedRun(this, this.#kernel.cpu, options, (each) =>
       this.#prepared.delete(each),
     );
@@ -118,7 +182,8 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
     return run;
   }
 
-  #checkRunnable(): void {
+  /** Throws EBADF when it is closed, EOPNOTSUPP for a type that is not run here. */
+  requireRunnable(): void {
     if (this.#closed) throw new BpfError('EBADF', `program '${this.name}' is closed`);
     if (!RUNNABLE_PROGRAM_TYPES.includes(this.type)) {
       const problem = `programs of type ${this.type} are verified here, but not run`;
@@ -147,12 +212,18 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
   close(): void {
     this.#closed = true;
     for (const run of this.#prepared) run.close();
+    this.#kernel.workers.forget(this.key);
   }
 
   #pageAt(address: number): FaultReport['page'] {
     const { arena } = this;
-    if (arena === undefined) return 'outside';
+    if (arena === undefined || this.#closed) return 'outside';
     const page = Math.floor((address - arena.pages.start) / PAGE_SIZE);
     return page < 0 || page >= arena.attributes.maxEntries ? 'outside' : arena.pageState(page);
   }
+}
+
+/** Options as another thread gets them: only what they are about is copied, not the buffer that it is a part of. */
+function sendable({ ctx, data, ...others }: Omit<RunOptions, 'cpu'>): RunOptions {
+  return { ...others, ctx: ctx?.slice(), data: data?.slice() };
 }

@@ -20,7 +20,7 @@ import type { KernelTypes } from './kernel-types.ts';
 import type { Info } from './layouts.ts';
 import type { LoadedBtf } from './object-btf.ts';
 import { LinuxPreparedRun } from './prepared-run.ts';
-import { testRun } from './test-run.ts';
+import { allowedCpus, testRun } from './test-run.ts';
 
 /**
  * A program in Linux: BPF_PROG_LOAD with all that the verifier can use to explain itself, the error when it refuses, and
@@ -119,6 +119,16 @@ export class LinuxProgram implements LoadedProgram, Closable {
   /** BPF_PROG_TEST_RUN. Throws EBADF when closed, ENOTSUPP when Linux cannot run this type without attaching it. */
   run(options?: RunOptions): RunResult {
     return testRun(this.#fd.number, this.name, this.type, options);
+  }
+
+  /** Likewise on a CPU, to which the calling thread moves for as long as that takes. */
+  async runOn(cpu: number, options: Omit<RunOptions, 'cpu'> = {}): Promise<RunResult> {
+    return this.run({ ...options, cpu });
+  }
+
+  /** Likewise on all CPUs that the calling thread may use, one after the other. */
+  async runOnAll(options: Omit<RunOptions, 'cpu'> = {}): Promise<RunResult[]> {
+    return allowedCpus().map((cpu) => this.run({ ...options, cpu }));
   }
 
   /** Likewise, for many calls with the same context. */

@@ -119,6 +119,13 @@ export function refusal(result: number, name: string, type: ProgramType): BpfErr
   return linuxError(result, `running program '${name}' (${type})`, advice);
 }
 
+/** The CPUs that the calling thread may run on. */
+export function allowedCpus(): number[] {
+  const mask = new Uint8Array(CPU_MASK_BYTES);
+  syscall('sched_getaffinity', 0, CPU_MASK_BYTES, mask);
+  return [...Array(CPU_MASK_BYTES * 8).keys()].filter((cpu) => ((mask[cpu >>> 3] >>> (cpu & 7)) & 1) !== 0);
+}
+
 /** Runs `work` with the calling thread on one CPU. Throws EINVAL for a CPU that is not there. */
 export function onCpu<Result>(cpu: number, work: () => Result): Result {
   const before = new Uint8Array(CPU_MASK_BYTES);

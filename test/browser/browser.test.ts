@@ -74,6 +74,12 @@ describe('in Chromium', { skip: CHROMIUM === undefined }, () => {
     });
   }
 
+  it('programs run on two CPUs at once, from a worker and from the main thread', async () => {
+    const expected = { numbers: [0, 1], sum: 20_000, stuck: 'EBADF' };
+    assert.deepEqual(await inWorker({ cpus: 2 }), expected);
+    assert.deepEqual(await onMainThread({ cpus: 2 }), expected);
+  });
+
   it(`${KERNELS} kernels, one after the other, share two memories`, async () => {
     assert.equal(await inWorker({ openAndClose: KERNELS }), 2);
   });

@@ -140,3 +140,48 @@ export async function openAndClose(api: typeof Api, times: number): Promise<numb
     WebAssembly.Memory = Memory;
   }
 }
+
+/** Each CPU waits until all are there, then adds to a word of the arena. */
+const MEETS = `
+.license "GPL"
+.map arena, type=arena, max_entries=1, map_flags=0x400, map_extra=0x700000000000
+.section syscall
+.func f : s32 (void *ctx)
+r6 = *(u32 *)(r1 + 0)
+r1 = arena ll
+r7 = 0
+r7 = addr_space_cast(r7, 0, 1)
+r2 = 1
+lock *(u64 *)(r7 + 0) += r2
+wait:
+may_goto late
+r2 = *(u64 *)(r7 + 0)
+if r2 < r6 goto wait
+r8 = 10000
+loop:
+r2 = 1
+lock *(u64 *)(r7 + 8) += r2
+r8 += -1
+if r8 != 0 goto loop
+call 8
+exit
+late:
+r0 = -1
+exit
+`;
+
+/** Runs a program on several CPUs at once. @returns their numbers, the sum, and what is said when one is stopped. */
+export async function severalCpus(api: typeof Api, cpus: number): Promise<unknown> {
+  const kernel = api.embedded({ cpus, mayGoto: { milliseconds: 60_000 } });
+  const object = await api.open(api.assembleObject(MEETS, 'meets'));
+  const { programs, arena } = await object.load(kernel);
+  arena?.touch(arena.userVmStart, 16, true);
+  const ctx = Uint8Array.of(cpus, 0, 0, 0);
+  const numbers = (await programs.f.runOnAll({ ctx })).map(({ retval }) => retval);
+  const sum = arena?.memory.view.getUint32(8, true);
+  // It waits for more CPUs than there are.
+  const stuck = programs.f.runOn(1, { ctx: Uint8Array.of(255, 0, 0, 0) }).catch((error) => error.code);
+  while (arena?.memory.view.getUint32(0, true) !== cpus + 1) await new Promise((go) => setTimeout(go));
+  kernel.close();
+  return { numbers, sum, stuck: await stuck };
+}

@@ -1,12 +1,15 @@
 import * as api from '../../src/browser.ts';
-import { exercise, openAndClose } from './exercise.ts';
+import { exercise, openAndClose, severalCpus } from './exercise.ts';
 
 /**
  * What runs in the browser: a module worker, or imported by a page, it does what it is asked with the browser entry,
  * without a bundler between.
  */
 
-export type Request = { readonly exercise: 'jit' | 'interpreter' } | { readonly openAndClose: number };
+export type Request =
+  | { readonly exercise: 'jit' | 'interpreter' }
+  | { readonly openAndClose: number }
+  | { readonly cpus: number };
 
 async function read(name: string): Promise<Uint8Array> {
   const response = await fetch(`/programs/${name}`);
@@ -16,6 +19,7 @@ async function read(name: string): Promise<Uint8Array> {
 
 /** Does what is asked. */
 export async function ask(request: Request): Promise<unknown> {
+  if ('cpus' in request) return severalCpus(api, request.cpus);
   return 'exercise' in request
     ? exercise(api, read, request.exercise)
     : openAndClose(api, request.openAndClose);

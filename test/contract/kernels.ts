@@ -29,7 +29,8 @@ export type BenchMap = Partial<MapSpec> & { type: number };
 
 export interface ContractKernel {
   readonly name: 'embedded' | 'linux';
-  open(): Kernel & Disposable;
+  /** @param options for the embedded kernel; Linux is as it is. */
+  open(options?: EmbeddedOptions): Kernel & Disposable;
   bench(maps: readonly BenchMap[]): Bench;
 }
 
@@ -48,7 +49,7 @@ export function embeddedBench(maps: readonly BenchMap[], options: EmbeddedOption
 
 const EMBEDDED: ContractKernel = {
   name: 'embedded',
-  open: () => embedded(),
+  open: (options) => embedded(options),
   bench: (maps) => embeddedBench(maps),
 };
 

@@ -1,8 +1,6 @@
 import type { Btf } from '../../btf/index.ts';
 import type { Cpu } from '../cpu.ts';
 import { bpf_arena_alloc_pages, bpf_arena_free_pages, bpf_arena_reserve_pages } from './arena.ts';
-import { DYNPTR_KFUNCS } from './dynptr.ts';
-import { ITERATOR_KFUNCS } from './iterators.ts';
 import { STRING_KFUNCS } from './strings.ts';
 
 /**
@@ -17,8 +15,6 @@ const FUNCTIONS: Readonly<Record<string, KfuncFunction>> = {
   bpf_arena_free_pages,
   bpf_arena_reserve_pages,
   ...STRING_KFUNCS,
-  ...DYNPTR_KFUNCS,
-  ...ITERATOR_KFUNCS,
 };
 
 /**

@@ -1,6 +1,5 @@
 import { HELPERS, type HelperName } from '../../verifier/helpers.ts';
 import type { HelperFunction } from './call.ts';
-import { dynptr_data, dynptr_from_mem, dynptr_read, dynptr_write } from './dynptr.ts';
 import { get_current_pid_tgid, get_prandom_u32, get_smp_processor_id, ktime_get_ns } from './environment.ts';
 import { loop } from './loop.ts';
 import { map_lookup_percpu_elem, map_peek_elem, map_pop_elem, map_push_elem } from './map-elements.ts';
@@ -29,10 +28,6 @@ const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
   strtol,
   strtoul,
   strncmp,
-  dynptr_from_mem,
-  dynptr_read,
-  dynptr_write,
-  dynptr_data,
 };
 
 /** A helper's row and function, as a caller that reads the row at run time sees them. */

@@ -1,0 +1,67 @@
+import type { RunOptions, RunResult } from '../../kernel.ts';
+import type { ProgramType } from '../../object/program-types.ts';
+import type { SharedArena } from '../arena.ts';
+import type { CallImport } from '../instance.ts';
+import type { LoopSettings } from '../loop-budget.ts';
+
+/**
+ * What the thread of CPU 0 and a worker CPU tell each other. A worker is asked one thing at a time, and gives one answer to each,
+ * so nothing needs a number. It touches shared memory only between question and answer: one that owes no answer can be stopped,
+ * or its memory given to others, at any time.
+ */
+
+/** What a worker has to know of the kernel. */
+export interface CpuSettings {
+  readonly cpu: number;
+  readonly cpus: number;
+  /** Memory 1. */
+  readonly memory: WebAssembly.Memory;
+  readonly faults: 'off' | 'report';
+  readonly instructionBudget: number;
+  readonly mayGoto: LoopSettings;
+  readonly processId: number;
+  /** As setClockOrigin takes it. */
+  readonly clockOrigin: number;
+}
+
+/** A compiled program. */
+export interface ProgramParts {
+  readonly name: string;
+  readonly type: ProgramType;
+  readonly contextBytes: number;
+  readonly module: WebAssembly.Module;
+  readonly calls: readonly CallImport[];
+  /** By the id of its map. */
+  readonly arena: { readonly id: number; readonly shared: SharedArena } | undefined;
+}
+
+export type Question =
+  | { readonly kind: 'start'; readonly settings: CpuSettings }
+  /** @property key by which it is run and forgotten from here on. */
+  | { readonly kind: 'program'; readonly key: number; readonly parts: ProgramParts }
+  | { readonly kind: 'run'; readonly key: number; readonly options: RunOptions };
+
+/** What needs no answer. */
+export interface Forget {
+  readonly kind: 'forget';
+  readonly key: number;
+}
+
+/** An error on its way through a message, which would make a plain Error of it. */
+export interface SentError {
+  /** Of a BpfError. */
+  readonly code: string | undefined;
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string | undefined;
+}
+
+export type Answer =
+  | { readonly kind: 'done'; readonly result?: RunResult }
+  | { readonly kind: 'failed'; readonly error: SentError };
+
+/** What a program prints, on its way before the answer. */
+export interface Printed {
+  readonly kind: 'printed';
+  readonly line: string;
+}

@@ -1,0 +1,56 @@
+import { BpfError } from '../../errors.ts';
+
+/** Threads for worker CPUs: Web Workers here; Node installs its own (node.ts). */
+
+/** A thread that runs a CPU's script. */
+export interface Thread {
+  post(message: unknown): void;
+  /**
+   * Stops it, whatever it does. @returns whether it is certain that nothing of it runs any more: browsers do not tell.
+   */
+  stop(): Promise<boolean>;
+  /** Whether the process shall stay alive for it. */
+  keepAlive(wanted: boolean): void;
+}
+
+export interface ThreadEvents {
+  message(message: unknown): void;
+  /** It failed, without having been asked to stop. @param certain whether nothing of it runs any more. */
+  died(reason: string, certain: boolean): void;
+}
+
+export type StartThread = (name: string, events: ThreadEvents) => Thread;
+
+let start: StartThread = startWebWorker;
+
+/** Installs the platform's way to start threads. */
+export function useThreads(startThread: StartThread): void {
+  start = startThread;
+}
+
+/** Starts a thread. Throws EOPNOTSUPP where there are none. */
+export function startThread(name: string, events: ThreadEvents): Thread {
+  return start(name, events);
+}
+
+function startWebWorker(name: string, events: ThreadEvents): Thread {
+  if (typeof Worker === 'undefined')
+    throw new BpfError('EOPNOTSUPP', 'there are no workers here, so the embedded kernel has CPU 0 only');
+  // Bundlers look for this very expression.
+  const worker = new Worker(new URL('./web-worker.js', import.meta.url), { type: 'module', name });
+  worker.onmessage = ({ data }) => events.message(data);
+  const fail = (reason: string) => {
+    worker.terminate();
+    events.died(reason, false);
+  };
+  worker.onmessageerror = () => fail('a message could not be read');
+  worker.onerror = ({ message }) => fail(message ?? 'its script could not be loaded');
+  return {
+    post: (message) => worker.postMessage(message),
+    stop: async () => {
+      worker.terminate();
+      return false;
+    },
+    keepAlive: () => {},
+  };
+}
