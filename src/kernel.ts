@@ -138,6 +138,8 @@ export interface LoadedProgram {
   readonly name: string;
   readonly type: ProgramType;
   readonly section: string;
+  /** What a map that holds programs takes as the value for this one; a file descriptor on Linux. */
+  readonly handle: number;
   /** Instructions, in slots. */
   readonly insnCount: number;
   /** What the verifier said, where a log was asked for. */

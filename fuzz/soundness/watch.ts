@@ -46,11 +46,12 @@ class WatchedCpu extends Cpu {
     return super.refusal(offset, size, writes);
   }
 
-  override callHelper(id: number, machine: Machine): void {
+  override callHelper(id: number, machine: Machine): boolean {
     const value = this.random && anyWord(this.random);
     const answer = value === undefined ? undefined : ANSWERS[id]?.(value);
-    if (answer === undefined) super.callHelper(id, machine);
-    else machine.wide[0] = answer;
+    if (answer === undefined) return super.callHelper(id, machine);
+    machine.wide[0] = answer;
+    return false;
   }
 }
 

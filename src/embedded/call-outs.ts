@@ -1,5 +1,6 @@
 import type { ArgumentForm, CallOut, ImportedCall, ResultForm } from '../jit/index.ts';
 import type { HelperArgument, HelperPrototype } from '../verifier/helpers.ts';
+import { BPF_MAP_LAYOUT } from './btf.ts';
 import type { Cpu, Invoke } from './cpu.ts';
 import { type Form, formOf, type ResultKind, resultOf } from './helpers/call.ts';
 import type { Kfunc, KfuncResult, Pointer } from './helpers/kfunc-table.ts';
@@ -8,6 +9,7 @@ import { type Helper, helper } from './helpers/table.ts';
 import type { KernelOffset } from './layout.ts';
 import { ArrayMap } from './maps/array.ts';
 import type { EmbeddedMap } from './maps/map.ts';
+import { MAX_TAIL_CALLS, PROG_SLOT_BYTES } from './maps/prog-array.ts';
 
 /**
  * How compiled programs call helpers and kfuncs: which registers they hand over in which form, and the function that
@@ -39,6 +41,10 @@ function intrinsic(row: Helper['row'], map: EmbeddedMap | undefined, cpu: Cpu): 
 /** How the call of helper `id` is made. */
 export function helperCall(id: number, map: EmbeddedMap | undefined, cpu: Cpu, intrinsics: boolean): CallOut {
   const { row } = helper(id) as Helper;
+  if (row.name === 'tail_call') {
+    const { max_entries: entries, size: slots } = BPF_MAP_LAYOUT;
+    return { kind: 'tail-call', entries, slots, stride: PROG_SLOT_BYTES, most: MAX_TAIL_CALLS };
+  }
   if (row.name === 'loop') return { kind: 'loop', most: MAX_LOOPS };
   const done = intrinsics ? intrinsic(row, map, cpu) : undefined;
   if (done !== undefined) return done;

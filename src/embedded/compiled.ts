@@ -96,6 +96,7 @@ export function targetOf(
     },
     loopIterations: Math.min(kernel.loopBudget.iterations, 0x7fffffff),
     atomicLock: kernel.atomicLock,
+    tailCalls: kernel.tailCalls,
     reportsFaults: kernel.faults === 'report',
     constant: (at) => resolve(insns[at], at) ?? verified.functionNumber(at) ?? imm64(insns, at),
     isArenaAddress: (at) =>

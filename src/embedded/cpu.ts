@@ -2,11 +2,14 @@ import { BpfError } from '../errors.ts';
 import type { ArenaFault, ArenaWindow, Environment, LoopBudget } from '../interpreter/environment.ts';
 import { run } from '../interpreter/interpreter.ts';
 import { FRAME_BYTES, MAX_FRAMES, Machine } from '../interpreter/machine.ts';
+import { PER_CPU } from '../jit/index.ts';
 import type { FaultReport, RunOptions, RunResult } from '../kernel.ts';
 import { BPF_MAP_LAYOUT } from './btf.ts';
 import type { CpuHost, RunningProgram } from './cpus/host.ts';
 import { callHelper, callKfunc } from './interpreted-calls.ts';
 import { KERNEL_HIGH, type KernelOffset, kernelPointer, PAGE_SIZE } from './layout.ts';
+import type { EmbeddedMap } from './maps/map.ts';
+import { MAX_TAIL_CALLS, ProgArrayMap } from './maps/prog-array.ts';
 
 /**
  * One CPU: it runs programs, and has a program stack and a place for contexts in kernel memory. To the interpreter it is
@@ -20,7 +23,8 @@ export const MAX_CTX = 65_535;
 const MAX_REPEAT = 2 ** 32 - 1;
 /** Instructions whose faults are reported in one run; a program has seldom more than a few. */
 const MAX_FAULT_SITES = 1_000;
-const STACK_BYTES = MAX_FRAMES * FRAME_BYTES;
+/** Each tail call may leave frames of its caller's callers below its own. */
+const STACK_BYTES = (MAX_TAIL_CALLS * (MAX_FRAMES - 1) + MAX_FRAMES) * FRAME_BYTES;
 
 /** Calls a function of a program: its number, r1 and on. @returns r0, unsigned. */
 export type Invoke = (subprogram: number, args: readonly bigint[]) => bigint;
@@ -32,6 +36,8 @@ export class Cpu implements Environment {
   readonly kernelHigh = KERNEL_HIGH;
   readonly stackTop: number;
   readonly loopBudget: LoopBudget;
+  /** Where tail calls of compiled programs go, by program number. */
+  readonly programs = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
   /** The program that runs. */
   program: RunningProgram | undefined;
   /** For the interpreter. */
@@ -109,6 +115,7 @@ export class Cpu implements Environment {
 
   /** Runs a program on the interpreter. @param ctx the context's offset in kernel memory, 0: none. @returns as `#repeat`. */
   interpret(program: RunningProgram, ctx: number): number {
+    this.kernelMemory.setUint32(this.kernel.tailCalls + PER_CPU * this.id, 0, true);
     const context = { low: ctx, high: ctx === 0 ? 0 : KERNEL_HIGH };
     const r0 = run(new Machine(program.code, this, context), this.kernel.instructionBudget);
     return Number(r0 & 0xffffffffn);
@@ -165,12 +172,53 @@ export class Cpu implements Environment {
       : `kernel memory at offset 0x${offset.toString(16)} does not belong to the program`;
   }
 
-  callHelper(id: number, machine: Machine): void {
-    callHelper(this, id, machine);
+  callHelper(id: number, machine: Machine): boolean {
+    return callHelper(this, id, machine);
   }
 
   callKfunc(id: number, machine: Machine): void {
     callKfunc(this, id, machine);
+  }
+
+  /** Makes a program one that tail calls on this CPU can go to. Throws EOPNOTSUPP for one that is too large to be compiled. */
+  admit({ id, name, compiled }: RunningProgram & { readonly id: number }): void {
+    if (compiled === undefined) {
+      if (this.kernel.engine === 'interpreter') return;
+      throw new BpfError('EOPNOTSUPP', `program '${name}' is too large for tail calls to go there`);
+    }
+    if (this.programs.length <= id) this.programs.grow(2 * id - this.programs.length + 1);
+    this.programs.set(id, compiled.entry(this).run64);
+  }
+
+  /** Undoes {@link admit}. */
+  expel(id: number): void {
+    if (id < this.programs.length) this.programs.set(id, null);
+  }
+
+  /**
+   * bpf_tail_call on the interpreter: the program in a slot runs to its end. @param framePointer of who calls.
+   * @returns its r0, or undefined where there is none to go to.
+   */
+  tailCall(
+    ctx: { low: number; high: number },
+    map: EmbeddedMap,
+    index: number,
+    framePointer: number,
+    budget: number,
+  ): bigint | undefined {
+    const counter = this.kernel.tailCalls + PER_CPU * this.id;
+    const count = this.kernelMemory.getUint32(counter, true);
+    if (!(map instanceof ProgArrayMap) || count >= MAX_TAIL_CALLS) return undefined;
+    const program = this.kernel.programById(map.programAt(index));
+    if (program === undefined) return undefined;
+    this.kernelMemory.setUint32(counter, count + 1, true);
+    const caller = this.arena;
+    this.arena = program.arena && windowOf(program.arena);
+    try {
+      return run(new Machine(program.code, this, ctx, framePointer), budget);
+    } finally {
+      this.arena = caller;
+    }
   }
 
   /**

@@ -39,6 +39,7 @@ export function instantiate(
     arena: arena?.memory ?? memory,
     cpu: cpu.id,
     userHigh: userHigh(arena),
+    programs: cpu.programs,
     refill: (deadline: number) => cpu.loopBudget.refill(deadline),
     fault: (base: number, off: number, size: number, access: number, insn: number) =>
       cpu.fault({ insn, address: (base >>> 0) + off, size, access: ACCESS[access] }),

@@ -1,6 +1,6 @@
 import { Violation } from '../interpreter/guard.ts';
 import { invoke } from '../interpreter/interpreter.ts';
-import type { Machine } from '../interpreter/machine.ts';
+import { FRAME_BYTES, type Machine } from '../interpreter/machine.ts';
 import { helperName } from '../isa/helper-names.ts';
 import { BPF_F_RDONLY_PROG } from '../object/map-flags.ts';
 import type { HelperArgument } from '../verifier/helpers/arguments.ts';
@@ -17,8 +17,14 @@ import type { EmbeddedMap } from './maps/map.ts';
  * becomes r0. Compiled programs' way is in call-outs.ts; both end in the same functions.
  */
 
-/** Calls helper `id` with r1 to r5. In the checked mode, memory that it reads is looked at before. */
-export function callHelper(cpu: Cpu, id: number, machine: Machine): void {
+const BPF_FUNC_tail_call = 12;
+
+/**
+ * Calls helper `id` with r1 to r5. In the checked mode, memory that it reads is looked at before.
+ * @returns whether it was a tail call: the function that called has ended with it.
+ */
+export function callHelper(cpu: Cpu, id: number, machine: Machine): boolean {
+  if (id === BPF_FUNC_tail_call) return tailCall(cpu, machine);
   const found = helper(id);
   if (found === undefined) {
     const name = helperName(id);
@@ -52,13 +58,24 @@ export function callHelper(cpu: Cpu, id: number, machine: Machine): void {
   switch (resultOf(returns)) {
     case 'offset':
       machine.wide[0] = cpu.kernelPointer(result as number);
-      return;
+      break;
     case 'nothing':
       machine.wide[0] = 0n;
-      return;
+      break;
     default:
       machine.wide[0] = BigInt(result as number | bigint);
   }
+  return false;
+}
+
+function tailCall(cpu: Cpu, machine: Machine): boolean {
+  const { regs } = machine;
+  const ctx = { low: regs[2], high: regs[3] };
+  const framePointer = machine.stackTop - (machine.depth - 1) * FRAME_BYTES;
+  const budget = machine.limit - machine.executed;
+  const r0 = cpu.tailCall(ctx, mapIn(cpu, machine, 2), regs[6] >>> 0, framePointer, budget);
+  machine.wide[0] = r0 ?? 0n;
+  return r0 !== undefined;
 }
 
 /** Calls the kfunc with this BTF id, likewise. */

@@ -1,6 +1,6 @@
 import { BpfError } from '../errors.ts';
 import type { LoopBudget } from '../interpreter/environment.ts';
-import type { JitOptions } from '../jit/index.ts';
+import { type JitOptions, PER_CPU } from '../jit/index.ts';
 import type { Kernel, Verification } from '../kernel.ts';
 import type { KconfigValue } from '../object/externs.ts';
 import type { BpfObject, LinkTarget, ProgramSpec } from '../object/object.ts';
@@ -20,7 +20,9 @@ import { EmbeddedLoad } from './load.ts';
 import { type LoopSettings, loopBudget } from './loop-budget.ts';
 import { ArenaMap } from './maps/arena.ts';
 import type { EmbeddedMap, MapAttributes } from './maps/map.ts';
+import { ProgArrayMap } from './maps/prog-array.ts';
 import { createMap } from './maps/types.ts';
+import type { EmbeddedProgram } from './program.ts';
 
 /**
  * The embedded kernel: kernel memory, maps, CPUs, and what programs can look up by name. Loading an object is a chapter
@@ -103,6 +105,8 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
   readonly loopBudget: LoopBudget;
   /** In kernel memory: the word that atomics at misaligned addresses lock. */
   readonly atomicLock: KernelOffset;
+  /** In kernel memory: how many tail calls the run of each CPU has made, {@link PER_CPU} bytes apart. */
+  readonly tailCalls: KernelOffset;
   /** For tests of the verifier: looks at verifications from here on. */
   observation: Observation | undefined;
   /** What bpf_get_current_pid_tgid gives; the process's own id where there is one. */
@@ -114,6 +118,10 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
   /** The map that {@link mapWithValueAt} found last: accesses come in runs. */
   #last: EmbeddedMap | undefined;
   #nextMapId = 1;
+  /** Programs that tail calls can go to: a CPU has to know them all. */
+  readonly tailTargets = new Set<EmbeddedProgram>();
+  readonly #programs = new Map<number, EmbeddedProgram>();
+  #nextProgramId = 1;
   #closed = false;
 
   /** Throws EINVAL for an option that is none. */
@@ -124,7 +132,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
     this.faults = options.faults ?? 'off';
     this.arenaGlobals = options.arenaGlobals ?? 'end';
     this.checked = options.checked ?? false;
-    this.engine = options.engine ?? 'jit';
+    this.engine = this.checked ? 'interpreter' : (options.engine ?? 'jit');
     this.compile = options.compile ?? (hasDocument() ? 'async' : 'sync');
     this.jitOptions = options.jitOptions ?? {};
     const mayGoto = options.mayGoto ?? { milliseconds: 250 };
@@ -133,6 +141,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
     this.instructionBudget = options.instructionBudget ?? 2 ** 30;
     this.memory = KernelMemory.open();
     this.atomicLock = this.memory.allocate(4);
+    this.tailCalls = this.memory.allocate(PER_CPU * this.cpus);
     this.cpu = new Cpu(this, 0);
     const settings = (cpu: number) => ({ ...this.#settings(mayGoto), cpu });
     this.workers = new WorkerCpus(this.cpus, settings, (line) => this.trace(line));
@@ -155,7 +164,8 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
   #settings(mayGoto: LoopSettings): Omit<CpuSettings, 'cpu'> {
     const { cpus, faults, instructionBudget, processId } = this;
     const { memory } = this.memory;
-    return { cpus, memory, faults, instructionBudget, mayGoto, processId, clockOrigin: clockOrigin() };
+    const shared = { memory, tailCalls: this.tailCalls, clockOrigin: clockOrigin() };
+    return { ...shared, cpus, faults, instructionBudget, mayGoto, processId };
   }
 
   /** Closes maps for user space, and gives their memory back once programs have ended that still use them. */
@@ -187,6 +197,34 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
   mapIdOf(arena: Arena): number {
     for (const map of this.#maps.values()) if (map instanceof ArenaMap && map.arena === arena) return map.id;
     return 0;
+  }
+
+  /** Gives a program its number, from 1. */
+  addProgram(program: EmbeddedProgram): number {
+    const id = this.#nextProgramId++;
+    this.#programs.set(id, program);
+    return id;
+  }
+
+  /** A program is closed: tail calls lead there no more. */
+  removeProgram(program: EmbeddedProgram): void {
+    if (!this.#programs.delete(program.id)) return;
+    this.tailTargets.delete(program);
+    for (const map of this.#maps.values()) if (map instanceof ProgArrayMap) map.drop(program);
+    this.cpu.expel(program.id);
+  }
+
+  programById(id: number): EmbeddedProgram | undefined {
+    return this.#programs.get(id);
+  }
+
+  /** Makes a program one that tail calls can go to, on all CPUs. */
+  tailCaller(id: number): EmbeddedProgram | undefined {
+    const program = this.#programs.get(id);
+    if (program === undefined) return undefined;
+    this.cpu.admit(program);
+    this.tailTargets.add(program);
+    return program;
   }
 
   /** The map whose header is at an offset; with `within`, also when the offset lies inside the header. */

@@ -9,6 +9,7 @@ import { type ArenaAddress, PAGE_SIZE } from './layout.ts';
 import { attributesOf } from './map-info.ts';
 import { ArenaMap } from './maps/arena.ts';
 import type { EmbeddedMap } from './maps/map.ts';
+import { ProgArrayMap } from './maps/prog-array.ts';
 import { EmbeddedProgram } from './program.ts';
 import { type PlacedArena, References } from './references.ts';
 import { requireRunnable } from './runnable.ts';
@@ -89,7 +90,23 @@ class Loader {
     const programs: Record<string, EmbeddedProgram> = Object.create(null);
     for (const spec of Object.values(object.programs))
       if (spec.autoload) programs[spec.name] = this.#program(spec);
+    this.#fillSlots(programs);
     return { maps: this.#maps, programs, sections: this.#sections(sections), arena: this.#arena?.map };
+  }
+
+  /** Puts the programs that the object names into its arrays of programs. */
+  #fillSlots(programs: Readonly<Record<string, EmbeddedProgram>>): void {
+    for (const { name, slots } of Object.values(this.#object.maps)) {
+      for (const slot of slots) {
+        const program = slot.kind === 'program' ? programs[slot.name] : undefined;
+        if (program !== undefined) this.#maps[name].update(u32(slot.index), u32(program.handle));
+        else if (slot.kind === 'program')
+          throw new BpfError(
+            'ENOENT',
+            `map '${name}': slot ${slot.index} is for program '${slot.name}', which is not loaded`,
+          );
+      }
+    }
   }
 
   /** Where user space finds the global variables. */
@@ -149,7 +166,7 @@ class Loader {
       names.find((name) => this.#maps[name].id === id),
     );
     requireRunnable(this.#kernel, verified);
-    return new EmbeddedProgram(
+    const program = new EmbeddedProgram(
       this.#kernel,
       spec,
       verified,
@@ -157,5 +174,16 @@ class Loader {
       (_, index) => references.value(linked, index),
       (info) => this.#maps[this.#judge.nameOf(info) ?? ''],
     );
+    for (const map of references.mapsOf(linked)) {
+      if (!(map instanceof ProgArrayMap) || map.accepts(program)) continue;
+      program.close();
+      throw new BpfError(
+        'EINVAL',
+        `program '${spec.name}': map '${map.name}' is for tail calls of other programs`,
+      );
+    }
+    return program;
   }
 }
+
+const u32 = (value: number) => new Uint8Array(Uint32Array.of(value).buffer);

@@ -26,14 +26,16 @@ import { EmbeddedPreparedRun } from './prepared-run.ts';
 import { RUNNABLE_PROGRAM_TYPES } from './runnable.ts';
 import { watOf } from './wat.ts';
 
-let nextKey = 1;
-
 /** A program in the embedded kernel: verified, compiled or decoded, associated with its arena. */
 export class EmbeddedProgram implements LoadedProgram, RunningProgram {
   readonly name: string;
   readonly type: ProgramType;
   readonly section: string;
   readonly verified: VerifiedProgram;
+  /** The kernel's number for it, by which other CPUs know it, too. */
+  readonly id: number;
+  /** What programs that share an array for tail calls have in common. */
+  readonly owner: string;
   /** The arena that the program refers to; a program has at most one. */
   readonly arena: Arena | undefined;
   readonly #kernel: EmbeddedKernel;
@@ -41,8 +43,6 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
   readonly #compiled: Compiled | undefined;
   #code: Code | undefined;
   readonly #prepared = new Set<EmbeddedPreparedRun>();
-  /** What other CPUs know it by. */
-  readonly key = nextKey++;
   /** Runs on other CPUs, those that wait for their turn too. */
   readonly #away = new Set<Promise<unknown>>();
   #closed = false;
@@ -61,9 +61,11 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
     this.section = spec.section;
     this.verified = verified;
     this.arena = arena;
+    this.id = kernel.addProgram(this);
+    this.owner = spec.type;
     this.#resolve = resolve;
-    const { engine, checked, compile, jitOptions } = kernel;
-    if (engine !== 'jit' || checked) return;
+    const { engine, compile, jitOptions } = kernel;
+    if (engine !== 'jit') return;
     try {
       this.#compiled = new Compiled(kernel, { verified, arena, resolve, mapOf }, jitOptions);
       if (compile === 'sync') void this.#compiled.module;
@@ -91,6 +93,10 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
   /** What the JIT made of it, as text. */
   get wat(): string | undefined {
     return this.#compiled && watOf(this.verified, this.#compiled.translation);
+  }
+
+  get handle(): number {
+    return this.id;
   }
 
   get log(): string {
@@ -142,6 +148,7 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
     }
     const { module, calls } = this.#compiled;
     return {
+      id: this.id,
       name,
       type,
       contextBytes,
@@ -149,6 +156,11 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
       calls,
       arena: arena && { id: this.#kernel.mapIdOf(arena), shared: arena.shared },
     };
+  }
+
+  /** All programs of the kernel that tail calls can go to. */
+  get tailTargets(): Iterable<EmbeddedProgram> {
+    return this.#kernel.tailTargets;
   }
 
   /** Resolves when what runs on other CPUs has ended; undefined when nothing does. */
@@ -211,8 +223,9 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
 
   close(): void {
     this.#closed = true;
+    this.#kernel.removeProgram(this);
     for (const run of this.#prepared) run.close();
-    this.#kernel.workers.forget(this.key);
+    this.#kernel.workers.forget(this.id);
   }
 
   #pageAt(address: number): FaultReport['page'] {

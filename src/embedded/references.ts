@@ -83,14 +83,19 @@ export class References {
     throw new BpfError('EINVAL', `program '${linked.name}', instruction ${index}: ${problem}`);
   }
 
+  /** The maps that the program's instructions refer to. */
+  mapsOf({ insns }: LinkedProgram): Set<EmbeddedMap> {
+    const maps = insns.map((insn) => {
+      const isMap = isLdImm64(insn) && (insn.src === BPF_PSEUDO_MAP_FD || insn.src === BPF_PSEUDO_MAP_VALUE);
+      return isMap ? this.#kernel.mapById(insn.imm) : undefined;
+    });
+    return new Set(maps.filter((map) => map !== undefined));
+  }
+
   /** The arena that the program's instructions refer to. Throws EBUSY for two. */
   arenaOf(linked: LinkedProgram): Arena | undefined {
     const arenas = new Set<Arena>();
-    for (const insn of linked.insns) {
-      if (!isLdImm64(insn) || (insn.src !== BPF_PSEUDO_MAP_FD && insn.src !== BPF_PSEUDO_MAP_VALUE)) continue;
-      const map = this.#kernel.mapById(insn.imm);
-      if (map instanceof ArenaMap) arenas.add(map.arena);
-    }
+    for (const map of this.mapsOf(linked)) if (map instanceof ArenaMap) arenas.add(map.arena);
     if (arenas.size > 1) throw new BpfError('EBUSY', `program '${linked.name}': Only one arena per program`);
     return [...arenas][0];
   }

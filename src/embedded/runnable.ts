@@ -12,7 +12,7 @@ import type { EmbeddedKernel } from './kernel.ts';
  */
 
 /** Program types that can be run; others that the verifier knows are verified only. */
-export const RUNNABLE_PROGRAM_TYPES: readonly ProgramType[] = ['syscall'];
+export const RUNNABLE_PROGRAM_TYPES: readonly ProgramType[] = ['syscall', 'raw_tracepoint'];
 
 /** Throws EOPNOTSUPP where a program reaches something that is only judged here. */
 export function requireRunnable(kernel: EmbeddedKernel, program: VerifiedProgram): void {

@@ -67,8 +67,11 @@ export interface Environment {
    */
   refusal(offset: number, size: number, writes: boolean): string | undefined;
 
-  /** Calls helper `id`: takes r1 to r5 from the machine, leaves the result in r0. */
-  callHelper(id: number, machine: Machine): void;
+  /**
+   * Calls helper `id`: takes r1 to r5 from the machine, leaves the result in r0. @returns whether the function that called ends with
+   * it: another program ran in its place.
+   */
+  callHelper(id: number, machine: Machine): boolean;
 
   /** Calls the kfunc with this BTF id, likewise. */
   callKfunc(id: number, machine: Machine): void;

@@ -27,7 +27,7 @@ function call(machine: Machine, pc: number): number {
   const kind = code.src[pc];
   if (kind === BPF_PSEUDO_CALL) return machine.enter(code.target[pc], pc + 1);
   if (kind === BPF_PSEUDO_KFUNC_CALL) environment.callKfunc(code.imm[pc], machine);
-  else environment.callHelper(code.imm[pc], machine);
+  else if (environment.callHelper(code.imm[pc], machine)) return exit(machine, pc);
   machine.forgetArguments();
   return pc + 1;
 }

@@ -105,14 +105,22 @@ export class Machine {
   deadline = 0;
   readonly #frames: Frame[] = [];
 
-  /** @param context value of r1, a 64-bit kernel-memory pointer as two halves, or a plain number. */
-  constructor(code: Code, environment: Environment, context: { low: number; high: number }) {
+  /**
+   * @param context value of r1, a 64-bit kernel-memory pointer as two halves, or a plain number.
+   * @param stackTop where its stack begins, when that is not the CPU's.
+   */
+  constructor(
+    code: Code,
+    environment: Environment,
+    context: { low: number; high: number },
+    stackTop = environment.stackTop,
+  ) {
     this.code = code;
     this.environment = environment;
     this.target = environment.kernelMemory;
     this.regs = code.registers.slice();
     this.wide = new BigInt64Array(this.regs.buffer);
-    this.stackTop = environment.stackTop;
+    this.stackTop = stackTop;
     this.mayGoto = environment.loopBudget.iterations;
     this.regs[2] = context.low;
     this.regs[3] = context.high;

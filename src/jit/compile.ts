@@ -1,23 +1,23 @@
 import { BPF_PSEUDO_CALL, opcode } from '../isa/opcodes.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import { Analyses } from './analyses.ts';
-import { ARGUMENT_TYPE, RESULT_TYPES } from './emit/call.ts';
+import { ARGUMENT_TYPE, pushTailCallCounter, RESULT_TYPES } from './emit/call.ts';
 import type { Callees } from './emit/emitter.ts';
 import { CHECK, checkFunction, MISALIGNED, misalignedFunction } from './emit/runtime.ts';
 import { argumentRegisters, Versions } from './emit/versions.ts';
-import { Code, type MemoryIndex } from './encode/code.ts';
+import { Code, KERNEL_MEMORY, type MemoryIndex } from './encode/code.ts';
 import { type EncodedModule, ModuleBuilder, type Signature } from './encode/module.ts';
-import { OP, TYPE } from './encode/opcodes.ts';
+import { MEMORY_OP, OP, TYPE } from './encode/opcodes.ts';
 import { addressTaken, type FunctionPlan, planFunctions } from './plan.ts';
 import type { CallOut, JitOptions, Target } from './target.ts';
 
 /**
  * The JIT's door: a verified program becomes a WebAssembly module. Four stages, a chapter each: control flow (cfg.ts,
  * reducible.ts), its structure (structure.ts), code (emit/), bytes (encode/). What the module imports: `kernel.arena` and
- * `kernel.memory`, the two memories, and a function for each call that leaves it.
+ * `kernel.memory`, the two memories, and a function for each call that leaves it; `kernel.programs`, a table, for tail calls.
  *
  * It exports `run(ctx, fp) → i32` and `run64(ctx, fp) → i64`: both take the offsets of the context (0: none) and of the
- * frame pointer in kernel memory and give r0.
+ * frame pointer in kernel memory and give r0. A run starts with `run`; tail calls go to `run64`, which counts on.
  */
 
 /** Functions besides helpers and kfuncs that JavaScript provides, where a program needs them. */
@@ -57,16 +57,20 @@ class Translator implements Callees {
   readonly #pending: number[] = [];
   readonly #misaligned = new Map<MemoryIndex, number>();
   readonly #analyses: Analyses;
+  /** Whether it makes any. */
+  readonly #tailCalls: boolean;
   #check: number | undefined;
 
   constructor(program: VerifiedProgram, target: Target, options: JitOptions) {
     this.#program = program;
     this.#target = target;
     this.#options = options;
-    this.#plans = planFunctions(program, options);
-    this.#analyses = new Analyses(program, target, options);
     const imports = this.#findImports();
-    this.#module = new ModuleBuilder(imports);
+    const tailCalls = [...this.#callOuts].flatMap(([at, { kind }]) => (kind === 'tail-call' ? [at] : []));
+    this.#plans = planFunctions(program, options, new Set(tailCalls));
+    this.#analyses = new Analyses(program, target, options);
+    this.#tailCalls = tailCalls.length > 0;
+    this.#module = new ModuleBuilder(imports, this.#tailCalls);
     imports.forEach(({ name }, index) => {
       this.#imports.set(name, index);
     });
@@ -127,6 +131,14 @@ class Translator implements Callees {
 
   callbackType(): number {
     return this.#module.type(CALLBACK);
+  }
+
+  callbackTable(): number {
+    return this.#module.ownTable;
+  }
+
+  programType(): number {
+    return this.#module.type({ params: [TYPE.i32, TYPE.i32], results: [TYPE.i64] });
   }
 
   check(): number {
@@ -202,6 +214,11 @@ class Translator implements Callees {
   #entry(main: number, result: typeof TYPE.i32 | typeof TYPE.i64): Code {
     const plan = this.#plans[0];
     const code = new Code(2);
+    if (this.#tailCalls && result === TYPE.i32) {
+      pushTailCallCounter(code);
+      code.i32(0);
+      code.memory(MEMORY_OP.i32_store, KERNEL_MEMORY, this.#target.tailCalls);
+    }
     for (const register of argumentRegisters(plan)) {
       if (register !== 1) {
         code.i64(0);

@@ -207,7 +207,9 @@ export class Liveness {
       return [1, 2, 3, 4, 5].filter((register) => (args & (1 << register)) !== 0);
     }
     const call = this.#callOut(at);
-    if (call.kind === 'import') return call.args.map(({ register }) => register);
+    if (call.kind === 'import')
+      return call.args.flatMap(({ register, form }) => (form === 'frame' ? [] : [register]));
+    if (call.kind === 'tail-call') return [1, 2, 3];
     if (call.kind === 'loop') return [1, 2, 3, 4];
     return call.kind === 'array-element' ? [2] : [];
   }

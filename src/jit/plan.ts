@@ -35,7 +35,12 @@ const ONCE = 400;
 /** Instructions that a function may have with all that was put into it. */
 const LARGEST = 2_000;
 
-export function planFunctions(program: VerifiedProgram, options: JitOptions): readonly FunctionPlan[] {
+/** @param tailCalls the calls that may leave a function for another program. */
+export function planFunctions(
+  program: VerifiedProgram,
+  options: JitOptions,
+  tailCalls: ReadonlySet<number> = new Set(),
+): readonly FunctionPlan[] {
   const plans = program.subprograms.map((_, number) => planFunction(program, options, number));
   const order = calleesFirst(plans);
   const calls = new Int32Array(plans.length);
@@ -57,12 +62,19 @@ export function planFunctions(program: VerifiedProgram, options: JitOptions): re
       number !== 0 &&
       calls[number] > 0 &&
       !referenced.has(number) &&
+      // What it leaves by a tail call is itself alone.
+      !leaves(program, number, tailCalls) &&
       grown[number] <= limit;
     if (grown[number] > LARGEST) for (const callee of plan.callees) undoInlining(plans, callee);
   }
-  // Who calls a helper that calls back hands the frame on.
-  if (referenced.size > 0) for (const plan of plans) plan.needsFrame = true;
+  // Who calls a helper that calls back, or another program, hands the frame on.
+  if (referenced.size > 0 || tailCalls.size > 0) for (const plan of plans) plan.needsFrame = true;
   return plans;
+}
+
+function leaves(program: VerifiedProgram, number: number, tailCalls: ReadonlySet<number>): boolean {
+  const { start, end } = program.subprograms[number];
+  return [...tailCalls].some((at) => start <= at && at < end);
 }
 
 /** Too much was put into a function: this one is called after all. */

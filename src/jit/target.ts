@@ -69,7 +69,21 @@ export interface LoopCall {
   readonly most: number;
 }
 
-export type CallOut = LoopCall | ImportedCall | ArrayElementCall | ConstantCall | CpuNumberCall;
+/**
+ * bpf_tail_call: the program in slot r3 of the array that r2 points to goes on in place of this one, with the context in r1; a
+ * slot holds a number in the table of programs, 0 for none. At most `most` in one run.
+ */
+export interface TailCall {
+  readonly kind: 'tail-call';
+  /** Offsets in the map's header of the number of slots, and of the place where the slots begin. */
+  readonly entries: number;
+  readonly slots: number;
+  /** Bytes from one slot to the next. */
+  readonly stride: number;
+  readonly most: number;
+}
+
+export type CallOut = TailCall | LoopCall | ImportedCall | ArrayElementCall | ConstantCall | CpuNumberCall;
 
 export interface ArenaTarget {
   /** Where in kernel memory the page table lies: a byte for each of the 2^20 pages of the window. */
@@ -97,6 +111,8 @@ export interface Target {
   readonly loopIterations: number;
   /** Offset in kernel memory of the word that misaligned atomics lock. */
   readonly atomicLock: number;
+  /** In kernel memory: a word for each CPU, {@link PER_CPU} bytes apart, that counts the tail calls of a run. */
+  readonly tailCalls: number;
   /** Every access to an absent page calls the import `fault`. */
   readonly reportsFaults: boolean;
   /** The 64-bit value of the ld_imm64 in this slot. */
@@ -106,6 +122,9 @@ export interface Target {
   /** How the call of a helper or kfunc in this slot is made. */
   call(insn: number): CallOut;
 }
+
+/** Bytes of kernel memory that a CPU has to itself, so that it shares no cache line. */
+export const PER_CPU = 64;
 
 /** Bits of a page table entry. A store without more ado wants both. */
 export const PAGE_PRESENT = 1;

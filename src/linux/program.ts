@@ -52,6 +52,10 @@ export class LinuxProgram implements LoadedProgram, Closable {
   readonly #strings: LoadedBtf['strings'] | undefined;
   #xlated: XlatedProgram | undefined;
 
+  get handle(): number {
+    return this.#fd.number;
+  }
+
   private constructor(spec: ProgramSpec, fd: Fd, log: string, strings: LoadedBtf['strings'] | undefined) {
     this.spec = spec;
     this.name = spec.name;

@@ -18,7 +18,12 @@ export interface CpuHost extends MapHost {
   readonly faults: 'off' | 'report';
   /** Instructions after which the interpreter stops a run. */
   readonly instructionBudget: number;
+  readonly engine: 'jit' | 'interpreter';
   readonly loopBudget: LoopBudget;
+  /** In kernel memory: counters of tail calls, one a CPU. */
+  readonly tailCalls: KernelOffset;
+  /** The program with this number. */
+  programById(id: number): RunningProgram | undefined;
   /** What bpf_get_current_pid_tgid gives. */
   readonly processId: number;
   /** The map whose header is at an offset; with `within`, also when the offset lies inside the header. */

@@ -2,6 +2,7 @@ import type { RunOptions, RunResult } from '../../kernel.ts';
 import type { ProgramType } from '../../object/program-types.ts';
 import type { SharedArena } from '../arena.ts';
 import type { CallImport } from '../instance.ts';
+import type { KernelOffset } from '../layout.ts';
 import type { LoopSettings } from '../loop-budget.ts';
 
 /**
@@ -16,6 +17,8 @@ export interface CpuSettings {
   readonly cpus: number;
   /** Memory 1. */
   readonly memory: WebAssembly.Memory;
+  /** In it: counters of tail calls. */
+  readonly tailCalls: KernelOffset;
   readonly faults: 'off' | 'report';
   readonly instructionBudget: number;
   readonly mayGoto: LoopSettings;
@@ -26,6 +29,8 @@ export interface CpuSettings {
 
 /** A compiled program. */
 export interface ProgramParts {
+  /** The kernel's number for it. */
+  readonly id: number;
   readonly name: string;
   readonly type: ProgramType;
   readonly contextBytes: number;

@@ -65,7 +65,7 @@ export class RemoteCpu {
     const run = async (options: RunOptions): Promise<RunResult> => {
       try {
         const doing = `ran program '${program.name}'`;
-        const question = { kind: 'run', key: program.key, options } as const;
+        const question = { kind: 'run', key: program.id, options } as const;
         return (await this.#ask(question, doing)) as RunResult;
       } finally {
         release();
@@ -108,10 +108,11 @@ export class RemoteCpu {
       this.#thread = thread;
       await this.#ask({ kind: 'start', settings: this.#settings() }, 'started');
     }
-    if (this.#known.has(program.key)) return;
-    const question = { kind: 'program', key: program.key, parts: program.parts } as const;
-    await this.#ask(question, `took program '${program.name}'`);
-    this.#known.add(program.key);
+    for (const { id: key, name, parts } of [program, ...program.tailTargets]) {
+      if (this.#known.has(key)) continue;
+      await this.#ask({ kind: 'program', key, parts }, `took program '${name}'`);
+      this.#known.add(key);
+    }
   }
 
   #ask(question: Question, doing: string): Promise<RunResult | undefined> {

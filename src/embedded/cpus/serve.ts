@@ -38,6 +38,7 @@ export function serve(post: (message: Answer | Printed) => void): (message: Ques
   function forget(key: number): void {
     const id = programs.get(key)?.arenaId;
     programs.delete(key);
+    cpu?.expel(key);
     const used = [...programs.values()].some(({ arenaId }) => arenaId === id);
     if (id !== undefined && !used) host?.removeArena(id);
   }

@@ -20,6 +20,8 @@ export class WorkerHost implements CpuHost {
   readonly faults: 'off' | 'report';
   readonly instructionBudget: number;
   readonly loopBudget: LoopBudget;
+  readonly engine = 'jit';
+  readonly tailCalls: KernelOffset;
   readonly processId: number;
   readonly trace: (line: string) => void;
   readonly #maps = new Map<KernelOffset, EmbeddedMap>();
@@ -29,6 +31,7 @@ export class WorkerHost implements CpuHost {
   constructor(settings: CpuSettings, trace: (line: string) => void) {
     this.memory = KernelMemory.attach(settings.memory);
     this.cpus = settings.cpus;
+    this.tailCalls = settings.tailCalls;
     this.faults = settings.faults;
     this.instructionBudget = settings.instructionBudget;
     this.loopBudget = loopBudget(settings.mayGoto);
@@ -49,6 +52,11 @@ export class WorkerHost implements CpuHost {
 
   /** The checked mode is the interpreter's, which no worker has. */
   mapWithValueAt(): undefined {
+    return undefined;
+  }
+
+  /** Programs are found by number in the interpreter only, too. */
+  programById(): undefined {
     return undefined;
   }
 

@@ -12,6 +12,7 @@ import type { WorkerHost } from './worker-host.ts';
 
 /** A compiled program on a worker CPU. */
 export class WorkerProgram implements RunningProgram {
+  readonly id: number;
   readonly name: string;
   readonly type: ProgramType;
   readonly contextBytes: number;
@@ -20,7 +21,11 @@ export class WorkerProgram implements RunningProgram {
   readonly arenaId: number | undefined;
   readonly compiled: { entry(cpu: Cpu): Entry };
 
-  constructor(host: WorkerHost, cpu: Cpu, { name, type, contextBytes, module, calls, arena }: ProgramParts) {
+  constructor(
+    host: WorkerHost,
+    cpu: Cpu,
+    { id, name, type, contextBytes, module, calls, arena }: ProgramParts,
+  ) {
     this.name = name;
     this.type = type;
     this.contextBytes = contextBytes;
@@ -29,6 +34,8 @@ export class WorkerProgram implements RunningProgram {
     if (arena !== undefined) host.addArena(arena.id, arena.shared);
     const entry = instantiate(module, cpu, this.arena, calls);
     this.compiled = { entry: () => entry };
+    this.id = id;
+    cpu.admit(this);
   }
 
   get code(): Code {

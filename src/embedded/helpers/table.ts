@@ -6,6 +6,7 @@ import { map_lookup_percpu_elem, map_peek_elem, map_pop_elem, map_push_elem } fr
 import { map_delete_elem, map_lookup_elem, map_update_elem } from './maps.ts';
 import { strncmp, strtol, strtoul } from './numbers.ts';
 import { trace_printk } from './printk.ts';
+import { tail_call } from './tail-call.ts';
 
 /** What each helper does, by its name in the prototypes' table. Helpers without a function are judged, but not run. */
 
@@ -13,6 +14,7 @@ type Row<Name extends HelperName> = Extract<(typeof HELPERS)[number], { name: Na
 
 const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
   loop,
+  tail_call,
   map_lookup_elem,
   map_update_elem,
   map_delete_elem,

@@ -57,6 +57,8 @@ export interface MapHost {
   mapById?(id: number): EmbeddedMap | undefined;
   /** Forgets a map that user space has closed and nothing holds any more. */
   closeMap?(map: EmbeddedMap): void;
+  /** The program with this number, for arrays of programs; only where user space is. */
+  tailCaller?(id: number): { readonly id: number; readonly owner: string } | undefined;
 }
 
 /** How to make a map's object: anew, or over a map that another CPU has made, whose header is given. */

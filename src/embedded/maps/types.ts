@@ -15,6 +15,7 @@ import {
   mapIdAt,
 } from './map.ts';
 import { PercpuArrayMap } from './percpu-array.ts';
+import { ProgArrayMap } from './prog-array.ts';
 import { QueueMap } from './queue.ts';
 
 /** The map types of the embedded kernel. A new type is one file and one row here. */
@@ -30,6 +31,7 @@ const CLASSES: Partial<Record<MapTypeName, MapConstructor>> = {
   queue: QueueMap,
   stack: QueueMap,
   bloom_filter: BloomFilterMap,
+  prog_array: ProgArrayMap,
   arena: ArenaMap,
 };
 

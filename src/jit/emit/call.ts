@@ -1,8 +1,15 @@
 import { BPF_REG_1, BPF_REG_2, BPF_REG_3, BPF_REG_4 } from '../../isa/opcodes.ts';
-import { KERNEL_MEMORY } from '../encode/code.ts';
-import { CPU_NUMBER } from '../encode/module.ts';
+import { type Code, KERNEL_MEMORY } from '../encode/code.ts';
+import { CPU_NUMBER, PROGRAM_TABLE } from '../encode/module.ts';
 import { I64_TRUNC_SAT_F64_S, MEMORY_OP, MISC_PREFIX, OP, TYPE } from '../encode/opcodes.ts';
-import type { ArgumentForm, CallOut, ImportedCall, ResultForm } from '../target.ts';
+import {
+  type ArgumentForm,
+  type CallOut,
+  type ImportedCall,
+  PER_CPU,
+  type ResultForm,
+  type TailCall,
+} from '../target.ts';
 import type { Emitter } from './emitter.ts';
 
 /**
@@ -24,6 +31,9 @@ export function emitCallOut(e: Emitter, call: CallOut): void {
       return;
     case 'loop':
       emitLoop(e, call.most);
+      return;
+    case 'tail-call':
+      emitTailCall(e, call);
       return;
     case 'array-element':
       emitArrayElement(e, call);
@@ -157,7 +167,7 @@ function emitLoop(e: Emitter, most: number): void {
   code.op(OP.i32_add);
   code.set(done);
   e.getLow(BPF_REG_2);
-  code.callIndirect(e.callees.callbackType());
+  code.callIndirect(e.callees.callbackType(), e.callees.callbackTable());
   code.op(OP.i64_eqz);
   code.brIf(again);
   code.end();
@@ -165,6 +175,61 @@ function emitLoop(e: Emitter, most: number): void {
   code.get(done);
   e.setLow(0);
   code.end();
+}
+
+/** bpf_tail_call: leaves the function for another program's, or goes on behind the call. */
+function emitTailCall(e: Emitter, { entries, slots, stride, most }: TailCall): void {
+  const { code } = e;
+  const index = e.scratch;
+  const count = code.local(TYPE.i32);
+  const loadAt = (offset: number) => code.memory(MEMORY_OP.i32_load, KERNEL_MEMORY, offset);
+  const pushCounter = () => pushTailCallCounter(code);
+  const fail = code.block();
+  const failWhen = (comparison: number) => {
+    code.op(comparison);
+    code.brIf(fail);
+  };
+  e.getLow(BPF_REG_3);
+  code.tee(index);
+  e.getLow(BPF_REG_2);
+  loadAt(entries);
+  failWhen(OP.i32_ge_u);
+  pushCounter();
+  loadAt(e.target.tailCalls);
+  code.tee(count);
+  code.i32(most);
+  failWhen(OP.i32_ge_u);
+  e.getLow(BPF_REG_2);
+  loadAt(slots);
+  code.get(index);
+  code.i32(stride);
+  code.op(OP.i32_mul);
+  code.op(OP.i32_add);
+  loadAt(0);
+  code.tee(index);
+  code.tableSize(PROGRAM_TABLE);
+  failWhen(OP.i32_ge_u);
+  code.get(index);
+  code.tableGet(PROGRAM_TABLE);
+  failWhen(OP.ref_is_null);
+  pushCounter();
+  code.get(count);
+  code.i32(1);
+  code.op(OP.i32_add);
+  code.memory(MEMORY_OP.i32_store, KERNEL_MEMORY, e.target.tailCalls);
+  e.getLow(BPF_REG_1);
+  e.pushFramePointer(e.frame.depth);
+  code.get(index);
+  code.returnCallIndirect(e.callees.programType(), PROGRAM_TABLE);
+  code.end();
+}
+
+/** Pushes where this CPU's counter lies, to be counted from the first one's. */
+export function pushTailCallCounter(code: Code): void {
+  code.op(OP.global_get);
+  code.op(CPU_NUMBER);
+  code.i32(PER_CPU);
+  code.op(OP.i32_mul);
 }
 
 /** bpf_map_lookup_elem of an array: r2 points to the index, which is compared, multiplied and added. */

@@ -54,6 +54,10 @@ export interface Callees {
   callOut(insn: number): CallOut;
   /** The type of functions that helpers call back: five registers and the frame pointer, to r0. */
   callbackType(): number;
+  /** The table that holds them. */
+  callbackTable(): number;
+  /** The type of programs in the table of programs: context and frame pointer, to r0. */
+  programType(): number;
   /** Checks an access in full: see runtime.ts. */
   check(): number;
   misaligned(memory: 0 | 1): number;

@@ -1,5 +1,5 @@
 import { Bytes } from './bytes.ts';
-import { ATOMIC_PREFIX, OP, TYPE, type ValueType } from './opcodes.ts';
+import { ATOMIC_PREFIX, MISC_PREFIX, OP, TABLE_SIZE, TYPE, type ValueType } from './opcodes.ts';
 
 /**
  * The body of one function while it is written: its instructions, its locals, and the nesting of its control structures,
@@ -117,10 +117,30 @@ export class Code {
   }
 
   /** Calls the function of the table that the i32 on the stack numbers. */
-  callIndirect(type: number): void {
-    this.bytes.byte(OP.call_indirect);
+  callIndirect(type: number, table: number): void {
+    this.#indirect(OP.call_indirect, type, table);
+  }
+
+  /** Calls a function of a table in place of this one. */
+  returnCallIndirect(type: number, table: number): void {
+    this.#indirect(OP.return_call_indirect, type, table);
+  }
+
+  #indirect(opcode: number, type: number, table: number): void {
+    this.bytes.byte(opcode);
     this.bytes.unsigned(type);
-    this.bytes.byte(0);
+    this.bytes.unsigned(table);
+  }
+
+  tableGet(table: number): void {
+    this.bytes.byte(OP.table_get);
+    this.bytes.unsigned(table);
+  }
+
+  tableSize(table: number): void {
+    this.bytes.byte(MISC_PREFIX);
+    this.bytes.unsigned(TABLE_SIZE);
+    this.bytes.unsigned(table);
   }
 
   /** Calls a function in place of this one. */

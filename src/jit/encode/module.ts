@@ -40,6 +40,9 @@ export const CPU_NUMBER = 0;
 /** The upper half of the arena's user_vm_start, in place, i64: so that each arena can run the same module. */
 export const USER_HIGH = 1;
 
+/** The table of programs for tail calls, imported where the module makes any; its own table comes behind it. */
+export const PROGRAM_TABLE = 0;
+
 /** Globals of the module's own, i32: what the careful versions know of each other (emit/versions.ts). */
 export const CREDIT = 2;
 export const RETURNED_AT = 3;
@@ -95,9 +98,14 @@ export class ModuleBuilder {
   readonly #exports: { name: string; index: number; kind: number }[] = [];
   /** Imports come first in the numbering of functions, so all must be known before any is used. */
   readonly #importCount: number;
+  readonly #importsPrograms: boolean;
 
-  /** @param imports the functions from outside, called by the indexes 0, 1, … */
-  constructor(imports: readonly (Signature & { readonly name: string })[]) {
+  /**
+   * @param imports the functions from outside, called by the indexes 0, 1, …
+   * @param importsPrograms whether it gets the {@link PROGRAM_TABLE}.
+   */
+  constructor(imports: readonly (Signature & { readonly name: string })[], importsPrograms = false) {
+    this.#importsPrograms = importsPrograms;
     for (const each of imports) this.#imports.push({ name: each.name, type: this.type(each) });
     this.#importCount = imports.length;
   }
@@ -126,6 +134,11 @@ export class ModuleBuilder {
     this.#table[at] = index;
   }
 
+  /** The number of the table that {@link callable} fills. */
+  get ownTable(): number {
+    return this.#importsPrograms ? 1 : 0;
+  }
+
   export(name: string, index: number): void {
     this.#exports.push({ name, index, kind: EXPORT.function });
   }
@@ -150,7 +163,8 @@ export class ModuleBuilder {
       b.unsigned(OWN_GLOBALS);
       for (let i = 0; i < OWN_GLOBALS; i++) for (const byte of MUTABLE_ZERO) b.byte(byte);
     });
-    const tables = this.#table.length > 0 ? [{ name: CALLBACKS, index: 0, kind: EXPORT.table }] : [];
+    const tables =
+      this.#table.length > 0 ? [{ name: CALLBACKS, index: this.ownTable, kind: EXPORT.table }] : [];
     section(out, SECTION.export, (b) => {
       vector(b, [...this.#exports, ...tables], ({ name, index, kind }) => {
         b.name(name);
@@ -162,10 +176,13 @@ export class ModuleBuilder {
     if (filled.length > 0) {
       section(out, SECTION.element, (b) => {
         vector(b, filled, ({ index, at }) => {
-          b.byte(0);
+          // A segment for a table that is not the first says so, and what kind of elements it has: functions.
+          b.byte(this.#importsPrograms ? 2 : 0);
+          if (this.#importsPrograms) b.unsigned(this.ownTable);
           b.byte(OP.i32_const);
           b.signed(at);
           b.byte(OP.end);
+          if (this.#importsPrograms) b.byte(0);
           b.unsigned(1);
           b.unsigned(index);
         });
@@ -179,7 +196,7 @@ export class ModuleBuilder {
   }
 
   #writeImports(b: Bytes): void {
-    b.unsigned(4 + this.#imports.length);
+    b.unsigned(4 + this.#imports.length + (this.#importsPrograms ? 1 : 0));
     for (const name of MEMORY_NAMES) {
       b.name('kernel');
       b.name(name);
@@ -187,6 +204,11 @@ export class ModuleBuilder {
       b.byte(SHARED_WITH_MAXIMUM);
       b.unsigned(WASM_PAGES);
       b.unsigned(WASM_PAGES);
+    }
+    if (this.#importsPrograms) {
+      b.name('kernel');
+      b.name('programs');
+      for (const byte of [1, TYPE.funcref, 0, 0]) b.byte(byte);
     }
     for (const [name, type] of GLOBALS) {
       b.name('kernel');

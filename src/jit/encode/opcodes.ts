@@ -30,6 +30,7 @@ export const OP = {
   local_tee: 0x22,
   global_get: 0x23,
   global_set: 0x24,
+  table_get: 0x25,
   i32_const: 0x41,
   i64_const: 0x42,
   f64_const: 0x44,
@@ -87,6 +88,7 @@ export const OP = {
   i64_extend_i32_s: 0xac,
   i64_extend_i32_u: 0xad,
   f64_convert_i64_u: 0xba,
+  ref_is_null: 0xd1,
   i32_extend8_s: 0xc0,
   i32_extend16_s: 0xc1,
   i64_extend8_s: 0xc2,
@@ -140,6 +142,7 @@ export const ATOMIC_OP = {
 } as const;
 
 export const ATOMIC_PREFIX = 0xfe;
-/** Behind 0xfc: saturating truncation. */
+/** Behind 0xfc: saturating truncation, tables. */
 export const MISC_PREFIX = 0xfc;
 export const I64_TRUNC_SAT_F64_S = 0x06;
+export const TABLE_SIZE = 0x10;

@@ -42,6 +42,7 @@ export function targetOf({ insns }: VerifiedProgram, changes: Partial<Target> = 
     arena: ARENA,
     loopIterations: 1000,
     atomicLock: 64,
+    tailCalls: 128,
     reportsFaults: false,
     constant: (at) => imm64(insns, at),
     isArenaAddress: () => false,

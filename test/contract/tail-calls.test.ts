@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { assembleObject, embedded, type Kernel, open } from '../../src/index.ts';
+import { onBothKernels, outcome } from './kernels.ts';
+
+/** Tail calls: where they lead, and what happens where they do not. */
+
+const OBJECT = `.license "GPL"
+.map jumps, type=prog_array, key_size=4, value_size=4, max_entries=4
+.map_values jumps, 0, again, 1, leaf
+.section .bss
+.var rounds : u32
+.var slot : u32
+.section .text
+.func static jump : s32 (void *ctx)
+*(u64 *)(r10 - 8) = 7
+r2 = jumps ll
+r3 = slot ll
+r3 = *(u32 *)(r3 + 0)
+call bpf_tail_call
+r0 = *(u64 *)(r10 - 8)
+exit
+.section raw_tp/sys_enter
+.func again : s32 (void *ctx)
+r2 = rounds ll
+r3 = *(u32 *)(r2 + 0)
+r3 += 1
+*(u32 *)(r2 + 0) = r3
+r2 = jumps ll
+r3 = 0
+call bpf_tail_call
+r0 = 5
+exit
+.func leaf : s32 (void *ctx)
+r0 = *(u64 *)(r1 + 0)
+r0 += 1
+exit
+.func start : s32 (void *ctx)
+r2 = jumps ll
+r3 = slot ll
+r3 = *(u32 *)(r3 + 0)
+call bpf_tail_call
+r0 = -1
+exit
+.func through : s32 (void *ctx)
+*(u64 *)(r10 - 8) = 1000
+call jump
+r1 = *(u64 *)(r10 - 8)
+r0 += r1
+exit
+`;
+
+async function load(kernel: Kernel) {
+  const loaded = await (await open(assembleObject(OBJECT))).load(kernel);
+  const run = (name: string, slot: number) => {
+    loaded.globals.slot = slot;
+    return loaded.programs[name].run({ ctx: new Uint8Array(BigUint64Array.of(41n).buffer) }).retval | 0;
+  };
+  return { loaded, run, jumps: loaded.maps.jumps };
+}
+
+const bytes = (value: number) => new Uint8Array(Uint32Array.of(value).buffer);
+
+function declare(open: () => Kernel & Disposable): void {
+  it('goes on in the program of a slot, with the context', async () => {
+    using kernel = open();
+    const { run } = await load(kernel);
+    assert.equal(run('start', 1), 42);
+  });
+
+  it('falls through for an empty slot, and for one beyond the end', async () => {
+    using kernel = open();
+    const { run } = await load(kernel);
+    assert.deepEqual([run('start', 2), run('start', 4), run('start', 0xffffffff)], [-1, -1, -1]);
+  });
+
+  it('ends after 33 in one run, and starts anew in the next', async () => {
+    using kernel = open();
+    const { loaded, run } = await load(kernel);
+    assert.deepEqual([run('again', 0), loaded.globals.rounds], [5, 34]);
+    assert.deepEqual([run('again', 0), loaded.globals.rounds], [5, 68]);
+  });
+
+  it('ends the function that calls: its caller goes on, with its stack as it was', async () => {
+    using kernel = open();
+    const { run } = await load(kernel);
+    assert.deepEqual([run('through', 1), run('through', 3)], [1042, 1007]);
+  });
+
+  it('finds programs that user space puts in, and not those that it takes out', async () => {
+    using kernel = open();
+    const { loaded, run, jumps } = await load(kernel);
+    jumps.update(bytes(3), bytes(loaded.programs.leaf.handle));
+    assert.equal(run('start', 3), 42);
+    assert.equal(jumps.delete(bytes(3)), true);
+    assert.equal(jumps.delete(bytes(3)), false);
+    assert.deepEqual([run('start', 3), jumps.lookup(bytes(3))], [-1, undefined]);
+  });
+
+  it('takes nothing but programs', async () => {
+    using kernel = open();
+    const { loaded, jumps } = await load(kernel);
+    const { handle } = loaded.programs.leaf;
+    assert.deepEqual(
+      [
+        outcome(() => jumps.update(bytes(0), bytes(9999))),
+        outcome(() => jumps.update(bytes(4), bytes(handle))),
+        outcome(() => jumps.update(bytes(0), bytes(handle), 1)),
+      ],
+      ['EBADF', 'E2BIG', 'EINVAL'],
+    );
+  });
+}
+
+onBothKernels('tail calls', (kernel) => declare(() => kernel.open()));
+
+describe('tail calls, the interpreter', () => declare(() => embedded({ engine: 'interpreter' })));
+describe('tail calls, in the checked mode', () => declare(() => embedded({ checked: true })));
+
+it('tail calls lead to the same programs on other CPUs', async () => {
+  using kernel = embedded({ cpus: 3 });
+  const { loaded } = await load(kernel);
+  loaded.globals.slot = 1;
+  const ctx = new Uint8Array(BigUint64Array.of(41n).buffer);
+  const retvals = async (name: string) =>
+    (await loaded.programs[name].runOnAll({ ctx })).map(({ retval }) => retval | 0);
+  assert.deepEqual(await retvals('start'), [42, 42, 42]);
+  loaded.maps.jumps.update(bytes(2), bytes(loaded.programs.leaf.handle));
+  loaded.globals.slot = 2;
+  assert.deepEqual(await retvals('through'), [1042, 1042, 1042]);
+  assert.deepEqual(await retvals('again'), [5, 5, 5]);
+});
