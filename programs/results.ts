@@ -136,6 +136,39 @@ export const NATIVE_RUNS = {
       pages_left: '0',
     },
   },
+  // rounds: the numbers from 1 on, their sum and the sum of their squares.
+  arena_ring: {
+    args: ['100000'],
+    prints: {
+      ring_on_one_cpu: '0',
+      spsc_on_one_cpu: '0',
+      ring_contend: '0',
+      spsc_contend: '0',
+      ring_lost: '0',
+      popped: '100000',
+      popped_sum: '5000050000',
+      popped_squares: '333338333350000',
+      doubles: '0',
+      spsc_popped: '100000',
+      disorder: '0',
+    },
+  },
+  // There are 6,542 primes below 65,536. rounds: slots that are claimed, and given back.
+  arena_bitmap: {
+    args: ['100000'],
+    prints: {
+      bitmap_on_one_cpu: '0',
+      bitmap_primes: '0',
+      primes: '6542',
+      largest: '65521',
+      bitmap_contend: '0',
+      bitmap_left: '0',
+      claims: '100000',
+      releases: '100000',
+      bad: '0',
+      left: '0',
+    },
+  },
 } as const satisfies Readonly<Record<string, NativeRun>>;
 
 /** Of programs that want a packet: a kernel has to be given what the native form makes itself. */

@@ -138,6 +138,8 @@ const SCRIPTS: Readonly<Record<keyof typeof NATIVE_RUNS, readonly [Script, argum
   arena_heap: [heap, 'fill_pages'],
   arena_locks: [inOrder, 'rounds'],
   arena_slab: [inOrder, 'rounds'],
+  arena_ring: [inOrder, 'rounds'],
+  arena_bitmap: [inOrder, 'rounds'],
 };
 
 for (const form of ['', '_asm']) {
