@@ -162,7 +162,7 @@ int the_arena_is_user_space(void *ctx)
 
 	check(page);
 	page[0] = 'x';
-	address = (__u64)(char *)page;
+	address = (__u64)page;
 	check(bpf_strlen((char *)hidden(address)) == -ERANGE);
 	bpf_arena_free_pages(&arena, page, 1);
 	return 0;

@@ -5,6 +5,7 @@ import type { Cpu, Invoke } from './cpu.ts';
 import { type Form, formOf, type ResultKind, resultOf } from './helpers/call.ts';
 import type { Kfunc, KfuncResult, Pointer } from './helpers/kfunc-table.ts';
 import { MAX_LOOPS } from './helpers/loop.ts';
+import { doesNothing } from './helpers/regions.ts';
 import { type Helper, helper } from './helpers/table.ts';
 import type { KernelOffset } from './layout.ts';
 import { ArrayMap } from './maps/array.ts';
@@ -86,6 +87,7 @@ const KFUNC_RESULTS = {
 
 /** How the call of a kfunc is made. */
 export function kfuncCall({ name, args, result, callsBack }: Kfunc): CallOut {
+  if (doesNothing(name)) return { kind: 'constant', value: 0n };
   const registers = args.flatMap((form, index): ImportedCall['args'] => {
     const register = index + 1;
     if (form === 'unused') return [];

@@ -6,6 +6,7 @@ import { PER_CPU } from '../jit/index.ts';
 import type { FaultReport, RunOptions, RunResult } from '../kernel.ts';
 import { BPF_MAP_LAYOUT } from './btf.ts';
 import type { CpuHost, RunningProgram } from './cpus/host.ts';
+import { releaseLocks } from './helpers/locks.ts';
 import { callHelper, callKfunc } from './interpreted-calls.ts';
 import { KERNEL_HIGH, type KernelOffset, kernelPointer, PAGE_SIZE } from './layout.ts';
 import type { EmbeddedMap } from './maps/map.ts';
@@ -40,6 +41,8 @@ export class Cpu implements Environment {
   readonly programs = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
   /** The program that runs. */
   program: RunningProgram | undefined;
+  /** The locks in map values that it holds. */
+  readonly heldLocks: KernelOffset[] = [];
   /** For the interpreter. */
   arena: ArenaWindow | undefined;
   /** Where `run` puts contexts. */
@@ -149,6 +152,7 @@ export class Cpu implements Environment {
   /** Undoes {@link enter} and {@link begin}. */
   leave(): void {
     this.program = undefined;
+    if (this.heldLocks.length > 0) releaseLocks(this);
   }
 
   #refuseBusy({ name }: RunningProgram): never {

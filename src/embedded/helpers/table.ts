@@ -1,12 +1,15 @@
 import { HELPERS, type HelperName } from '../../verifier/helpers.ts';
 import type { HelperFunction } from './call.ts';
-import { get_current_pid_tgid, get_prandom_u32, get_smp_processor_id, ktime_get_ns } from './environment.ts';
+import { DYNPTR_HELPERS } from './dynptr.ts';
+import { ENVIRONMENT_HELPERS } from './environment.ts';
+import { LOCK_HELPERS } from './locks.ts';
 import { loop } from './loop.ts';
 import { map_lookup_percpu_elem, map_peek_elem, map_pop_elem, map_push_elem } from './map-elements.ts';
 import { map_delete_elem, map_lookup_elem, map_update_elem } from './maps.ts';
-import { strncmp, strtol, strtoul } from './numbers.ts';
+import { NUMBER_HELPERS } from './numbers.ts';
 import { trace_printk } from './printk.ts';
 import { tail_call } from './tail-call.ts';
+import { PROBE_HELPERS } from './probe.ts';
 
 /** What each helper does, by its name in the prototypes' table. Helpers without a function are judged, but not run. */
 
@@ -22,14 +25,12 @@ const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
   map_pop_elem,
   map_peek_elem,
   map_lookup_percpu_elem,
-  ktime_get_ns,
   trace_printk,
-  get_prandom_u32,
-  get_smp_processor_id,
-  get_current_pid_tgid,
-  strtol,
-  strtoul,
-  strncmp,
+  ...ENVIRONMENT_HELPERS,
+  ...PROBE_HELPERS,
+  ...DYNPTR_HELPERS,
+  ...LOCK_HELPERS,
+  ...NUMBER_HELPERS,
 };
 
 /** A helper's row and function, as a caller that reads the row at run time sees them. */

@@ -8,6 +8,7 @@ import { checkAlignment } from '../memory/alignment.ts';
 import { checkUnmoved } from '../memory/context-access.ts';
 import { processDynptr, stackObjectSlot } from '../memory/dynptr.ts';
 import { matchKptr } from '../memory/kptr-access.ts';
+import { MAX_STACK } from '../memory/stack-bounds.ts';
 import { MEM_ALLOC, MEM_RCU, NON_OWN_REF, PTR_TRUSTED, type Reg, type RegKind } from '../state/reg.ts';
 import { isNull } from '../values.ts';
 import { checkArgumentType } from './argument-types.ts';
@@ -28,10 +29,11 @@ const ruleOf = (name: HelperArgument): ArgumentRule => ARGUMENTS[name];
 export function checkArgument(env: Env, row: HelperPrototype, index: number, meta: CallMeta): void {
   const number = index + 1;
   let rule = ruleOf(row.args[index]);
+  const reg = env.reg(number);
+  if (rule.base === 'unchecked' || rule.base === 'anything') noteAddress(env, reg);
   if (rule.base === 'unchecked') return;
   readReg(env, number);
   if (rule.base === 'anything') return;
-  const reg = env.reg(number);
   if (isPacket(reg) && !(env.rules.readsPacket && row.packetAccess))
     throw env.reject('EACCES', 'helper access to the packet is not allowed');
   if (rule.base === 'map_value') rule = mapValueRule(env, row, rule, meta);
@@ -51,6 +53,11 @@ export function checkArgument(env: Env, row: HelperPrototype, index: number, met
     meta.refId = reg.refId;
   }
   checkContent(env, row, index, rule, meta);
+}
+
+/** An address is handed out, and nobody says how much behind it is read: all of a frame must be in memory. */
+export function noteAddress(env: Env, { kind, frame }: Reg): void {
+  if (kind === 'fp') env.facts.noteStackEscape(env.state.frames[frame].subprog, -MAX_STACK, 0);
 }
 
 function isPacket({ kind }: Reg): boolean {

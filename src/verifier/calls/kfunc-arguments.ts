@@ -11,7 +11,7 @@ import { typeName } from '../state/print.ts';
 import { MAYBE_NULL, MEM_ALLOC, MEM_PERCPU, MEM_RCU, PTR_UNTRUSTED, type Reg } from '../state/reg.ts';
 import { hasUnsafeFlags, isTrusted, KERNEL_TYPES } from '../trust.ts';
 import { isNull } from '../values.ts';
-import { checkArgumentOffset } from './argument.ts';
+import { checkArgumentOffset, noteAddress } from './argument.ts';
 import { checkConstantString } from './constant-string.ts';
 import { checkGraphNode, checkGraphRoot } from './graph.ts';
 import { checkKfuncDynptr } from './kfunc-dynptr.ts';
@@ -30,7 +30,10 @@ export function checkKfuncArguments(env: Env, meta: KfuncMeta): void {
     throw env.reject('EINVAL', `Function ${meta.name} has ${params.length} > ${MAX_ARGUMENTS} args`);
   for (let index = 0; index < params.length; index++) {
     const { name, type } = params[index];
-    if (name.endsWith('__ign') || name.endsWith('__prog')) continue;
+    if (name.endsWith('__ign') || name.endsWith('__prog')) {
+      noteAddress(env, env.reg(index + 1));
+      continue;
+    }
     const id = meta.btf.resolve(type);
     if (isNumber(meta.btf, id)) checkNumber(env, meta, index);
     else if (meta.btf.kindOf(id) === 'ptr') {

@@ -22,7 +22,7 @@ export const SYSTEM_HELPERS = [
   { id: 7, name: 'get_prandom_u32', args: [], returns: 'u32' },
   { id: 8, name: 'get_smp_processor_id', args: [], returns: 'u32' },
   { id: 14, name: 'get_current_pid_tgid', args: [], returns: 'u64' },
-  { id: 15, name: 'get_current_uid_gid', args: [], returns: 'integer' },
+  { id: 15, name: 'get_current_uid_gid', args: [], returns: 'u64' },
   { id: 16, name: 'get_current_comm', args: ['mem_uninit', 'size'], returns: 'integer' },
   { id: 17, name: 'get_cgroup_classid', args: [], returns: 'integer' },
   { id: 22, name: 'perf_event_read', args: ['const_map_ptr', 'flags'], returns: 'integer', gplOnly: true },
@@ -41,7 +41,7 @@ export const SYSTEM_HELPERS = [
     gplOnly: true,
     in: ['syscall', 'raw_tracepoint'],
   },
-  { id: 35, name: 'get_current_task', args: [], returns: 'integer', gplOnly: true },
+  { id: 35, name: 'get_current_task', args: [], returns: 'u64', gplOnly: true },
   { id: 37, name: 'current_task_under_cgroup', args: ['const_map_ptr', 'u32'], returns: 'integer' },
   { id: 42, name: 'get_numa_node_id', args: [], returns: 'integer' },
   {
@@ -67,7 +67,7 @@ export const SYSTEM_HELPERS = [
     gplOnly: true,
     in: ['syscall', 'raw_tracepoint'],
   },
-  { id: 80, name: 'get_current_cgroup_id', args: [], returns: 'integer' },
+  { id: 80, name: 'get_current_cgroup_id', args: [], returns: 'u64' },
   { id: 105, name: 'strtol', args: ['mem', 'size', 'flags', 'u64_uninit'], returns: 'integer' },
   { id: 106, name: 'strtoul', args: ['mem', 'size', 'flags', 'u64_uninit'], returns: 'integer' },
   { id: 109, name: 'send_signal', args: ['u32'], returns: 'integer' },
@@ -108,7 +108,7 @@ export const SYSTEM_HELPERS = [
     gplOnly: true,
   },
   { id: 117, name: 'send_signal_thread', args: ['u32'], returns: 'integer' },
-  { id: 118, name: 'jiffies64', args: [], returns: 'integer' },
+  { id: 118, name: 'jiffies64', args: [], returns: 'u64' },
   {
     id: 120,
     name: 'get_ns_current_pid_tgid',
@@ -124,7 +124,7 @@ export const SYSTEM_HELPERS = [
     in: ['syscall'],
   },
   { id: 123, name: 'get_current_ancestor_cgroup_id', args: ['int'], returns: 'integer' },
-  { id: 125, name: 'ktime_get_boot_ns', args: [], returns: 'integer' },
+  { id: 125, name: 'ktime_get_boot_ns', args: [], returns: 'u64' },
   {
     id: 141,
     name: 'get_task_stack',
@@ -166,7 +166,7 @@ export const SYSTEM_HELPERS = [
     id: 160,
     name: 'ktime_get_coarse_ns',
     args: [],
-    returns: 'integer',
+    returns: 'u64',
     in: ['xdp', 'tc', 'socket_filter', 'cgroup_skb'],
   },
   {
@@ -240,5 +240,5 @@ export const SYSTEM_HELPERS = [
     gplOnly: true,
     sleeps: true,
   },
-  { id: 208, name: 'ktime_get_tai_ns', args: [], returns: 'integer' },
+  { id: 208, name: 'ktime_get_tai_ns', args: [], returns: 'u64' },
 ] as const satisfies readonly HelperPrototype[];

@@ -1,0 +1,54 @@
+import type { BtfMember } from '../../btf/index.ts';
+import { embeddedBtf } from '../btf.ts';
+import type { Cpu } from '../cpu.ts';
+import type { KernelOffset } from '../layout.ts';
+
+/**
+ * The task that a program runs in: a struct task_struct in kernel memory, one for each CPU, of which numbers and name are filled in.
+ * Programs read it as they do on Linux, through CO-RE and bpf_probe_read_kernel.
+ */
+
+const tasks = new WeakMap<Cpu, KernelOffset>();
+
+/** Where the task of a CPU is. */
+export function currentTask(cpu: Cpu): KernelOffset {
+  let task = tasks.get(cpu);
+  if (task === undefined) {
+    task = makeTask(cpu);
+    tasks.set(cpu, task);
+  }
+  return task;
+}
+
+const NAME_BYTES = 16;
+
+/** What the process is called, in at most 15 bytes. */
+export function taskName(): Uint8Array {
+  const title = (globalThis as { process?: { title?: string } }).process?.title ?? 'bpf-arena';
+  const name = title.split('/').pop()?.split(' ')[0];
+  return new TextEncoder().encode(name || 'bpf-arena').slice(0, NAME_BYTES - 1);
+}
+
+function makeTask(cpu: Cpu): KernelOffset {
+  const btf = embeddedBtf();
+  const struct = btf.type(btf.idOf('task_struct', 'struct') as number);
+  if (struct.kind !== 'struct') throw new TypeError('task_struct is a struct');
+  const { memory, processId } = cpu.kernel;
+  const task = memory.allocate(struct.size);
+  const at = (name: string) => task + fieldOffset(struct.members, name);
+  memory.view.setInt32(at('pid'), processId, true);
+  memory.view.setInt32(at('tgid'), processId, true);
+  memory.view.setUint32(at('on_cpu'), 1, true);
+  memory.view.setUint32(at('nr_cpus_allowed'), cpu.kernel.cpus, true);
+  memory.view.setBigInt64(at('group_leader'), cpu.kernelPointer(task), true);
+  memory.bytes.set(taskName(), at('comm'));
+  return task;
+}
+
+type Members = readonly BtfMember[];
+
+function fieldOffset(members: Members, name: string): number {
+  const member = members.find((each) => each.name === name);
+  if (member === undefined) throw new TypeError(`task_struct has no ${name}`);
+  return member.bitOffset / 8;
+}
