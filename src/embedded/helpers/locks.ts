@@ -14,12 +14,12 @@ const TIMEOUT_MS = 250;
 /** Rounds between two looks at the clock. */
 const SPINS = 1000;
 
-export function spin_lock(cpu: Cpu, lock: KernelOffset): void {
+function spin_lock(cpu: Cpu, lock: KernelOffset): void {
   take(cpu.kernel.memory.int32, lock >>> 2);
   cpu.heldLocks.push(lock);
 }
 
-export function spin_unlock(cpu: Cpu, lock: KernelOffset): void {
+function spin_unlock(cpu: Cpu, lock: KernelOffset): void {
   cpu.heldLocks.pop();
   letGo(cpu.kernel.memory.int32, lock >>> 2);
 }
@@ -50,6 +50,8 @@ function resilientLock(cpu: Cpu, lock: KernelOffset): number {
 
 /** Locks are given back in the opposite order: that is proven. */
 const resilientUnlock = (cpu: Cpu, lock: KernelOffset): undefined => spin_unlock(cpu, lock) as undefined;
+
+export const LOCK_HELPERS = { spin_lock, spin_unlock };
 
 export const LOCK_KFUNCS = {
   bpf_res_spin_lock: resilientLock,

@@ -38,25 +38,13 @@ function finish(cpu: Cpu, parsed: Parsed, result: KernelOffset): number {
   return failed ? parsed : parsed.length;
 }
 
-export function strtol(
-  cpu: Cpu,
-  text: KernelOffset,
-  size: number,
-  flags: number,
-  result: KernelOffset,
-): number {
+function strtol(cpu: Cpu, text: KernelOffset, size: number, flags: number, result: KernelOffset): number {
   const parsed = parse(cpu, text, size, flags);
   const fits = typeof parsed === 'number' || BigInt.asIntN(64, parsed.value) === parsed.value;
   return finish(cpu, fits ? parsed : -ERRNO.ERANGE, result);
 }
 
-export function strtoul(
-  cpu: Cpu,
-  text: KernelOffset,
-  size: number,
-  flags: number,
-  result: KernelOffset,
-): number {
+function strtoul(cpu: Cpu, text: KernelOffset, size: number, flags: number, result: KernelOffset): number {
   const parsed = parse(cpu, text, size, flags);
   // "-0" is negative, too.
   const { bytes } = cpu.kernel.memory;
@@ -64,7 +52,7 @@ export function strtoul(
   return finish(cpu, negative ? -ERRNO.EINVAL : parsed, result);
 }
 
-export function strncmp(cpu: Cpu, first: KernelOffset, size: number, second: KernelOffset): number {
+function strncmp(cpu: Cpu, first: KernelOffset, size: number, second: KernelOffset): number {
   const { bytes } = cpu.kernel.memory;
   for (let i = 0; i < size; i++) {
     const [a, b] = [bytes[first + i], bytes[second + i]];
@@ -73,3 +61,5 @@ export function strncmp(cpu: Cpu, first: KernelOffset, size: number, second: Ker
   }
   return 0;
 }
+
+export const NUMBER_HELPERS = { strtol, strtoul, strncmp };
