@@ -8,8 +8,8 @@ import { map_lookup_percpu_elem, map_peek_elem, map_pop_elem, map_push_elem } fr
 import { map_delete_elem, map_lookup_elem, map_update_elem } from './maps.ts';
 import { NUMBER_HELPERS } from './numbers.ts';
 import { trace_printk } from './printk.ts';
-import { tail_call } from './tail-call.ts';
 import { PROBE_HELPERS } from './probe.ts';
+import { tail_call } from './tail-call.ts';
 
 /** What each helper does, by its name in the prototypes' table. Helpers without a function are judged, but not run. */
 
