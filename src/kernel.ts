@@ -58,6 +58,22 @@ export interface BpfMap {
   close(): void;
 }
 
+/** What a map is made of that user space makes: as BPF_MAP_CREATE takes it. What is left out is 0. */
+export interface NewMap {
+  /** BPF_MAP_TYPE_*: one of `MAP_TYPES`. */
+  readonly type: number;
+  readonly name?: string | undefined;
+  /** Bytes. */
+  readonly keySize?: number | undefined;
+  /** Bytes. */
+  readonly valueSize?: number | undefined;
+  readonly maxEntries?: number | undefined;
+  readonly flags?: number | undefined;
+  readonly mapExtra?: bigint | undefined;
+  /** What the maps inside look like, of a map of maps. */
+  readonly inner?: NewMap | undefined;
+}
+
 /** Elements, for operations on many at once. */
 export interface Batch {
   keys: Uint8Array[];
@@ -258,6 +274,8 @@ export interface Kernel<Parts extends LoadedParts = LoadedParts> {
    * kernel cannot judge it.
    */
   verify(object: BpfObject, program: ProgramSpec): Promise<Verification>;
+  /** Makes a map that belongs to no object. Close it; it closes with the kernel. Throws EINVAL, E2BIG, ENOMEM, EOPNOTSUPP. */
+  createMap(settings: NewMap): BpfMap;
   /** Closes what is still loaded. */
   close(): void;
 }

@@ -1,7 +1,7 @@
 import { BpfError } from '../errors.ts';
 import type { LoopBudget } from '../interpreter/environment.ts';
 import { type JitOptions, PER_CPU } from '../jit/index.ts';
-import type { Kernel, Verification } from '../kernel.ts';
+import type { Kernel, NewMap, Verification } from '../kernel.ts';
 import type { KconfigValue } from '../object/externs.ts';
 import type { BpfObject, LinkTarget, ProgramSpec } from '../object/object.ts';
 import type { Observation } from '../verifier/input.ts';
@@ -19,7 +19,7 @@ import type { KernelOffset } from './layout.ts';
 import { EmbeddedLoad } from './load.ts';
 import { type LoopSettings, loopBudget } from './loop-budget.ts';
 import { ArenaMap } from './maps/arena.ts';
-import type { EmbeddedMap, MapAttributes } from './maps/map.ts';
+import { type EmbeddedMap, type MapAttributes, newAttributes } from './maps/map.ts';
 import { ProgArrayMap } from './maps/prog-array.ts';
 import { createMap } from './maps/types.ts';
 import type { EmbeddedProgram } from './program.ts';
@@ -152,8 +152,12 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
   }
 
   /** Creates a map, as BPF_MAP_CREATE does. Throws EINVAL, E2BIG, ERANGE, EOPNOTSUPP, ENOMEM. */
-  createMap(attributes: MapAttributes): EmbeddedMap {
+  createMap(settings: NewMap & Pick<MapAttributes, 'fields'>): EmbeddedMap {
     this.#checkOpen();
+    const attributes = newAttributes(settings);
+    // The maps inside must be such as can be made.
+    const { inner } = attributes;
+    if (inner !== undefined) this.closeMap(this.createMap({ ...inner, maxEntries: inner.maxEntries || 1 }));
     const map = createMap(this, this.#nextMapId, attributes);
     this.#nextMapId++;
     this.#maps.set(map.id, map);
@@ -183,7 +187,12 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
   /** Closes a map for user space, and gives its memory back when no map holds it any more. */
   closeMap(map: EmbeddedMap): void {
     map.closed = true;
-    if (map.holders > 0 || !this.#maps.delete(map.id)) return;
+    if (map.holders > 0 || map.lingers || !this.#maps.delete(map.id)) return;
+    this.#releaseMap(map);
+  }
+
+  #releaseMap(map: EmbeddedMap): void {
+    this.#maps.delete(map.id);
     this.#byHeader.delete(map.header);
     if (this.#last === map) this.#last = undefined;
     map.release();
@@ -289,7 +298,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
     for (const load of [...this.#loads]) load.close();
     this.#closed = true;
     if (stopping === undefined) {
-      while (this.#maps.size > 0) for (const map of [...this.#maps.values()]) this.closeMap(map);
+      for (const map of [...this.#maps.values()]) if (this.#maps.has(map.id)) this.#releaseMap(map);
       this.memory.close();
       return;
     }

@@ -87,6 +87,7 @@ class Loader {
       map.update(new Uint8Array(4), section.contents);
       if (section.readOnly) map.freeze();
     }
+    for (const name of Object.keys(this.#maps)) this.#fillWithMaps(name);
     const programs: Record<string, EmbeddedProgram> = Object.create(null);
     for (const spec of Object.values(object.programs))
       if (spec.autoload) programs[spec.name] = this.#program(spec);
@@ -128,7 +129,23 @@ class Loader {
   }
 
   #createMap(spec: MapSpec): void {
-    this.#maps[spec.name] = this.#kernel.createMap(attributesOf(spec, this.#judge.infoOf(spec.name)));
+    this.#maps[spec.name] = this.#kernel.createMap(
+      attributesOf(spec, this.#judge.infoOf(spec.name), this.#kernel.cpus),
+    );
+  }
+
+  /** Puts maps into the slots of a map that its object says hold them. */
+  #fillWithMaps(name: string): void {
+    const spec = this.#object.maps[name];
+    for (const slot of spec?.slots ?? []) {
+      if (slot.kind !== 'map') continue;
+      const map = this.#maps[slot.name];
+      if (map === undefined) {
+        const problem = `slot ${slot.index} is for map '${slot.name}', which is not loaded`;
+        throw new BpfError('ENOENT', `map '${name}': ${problem}`);
+      }
+      this.#maps[name].update(u32(slot.index), u32(map.handle));
+    }
   }
 
   /**

@@ -1,6 +1,6 @@
 import type { Btf } from '../btf/index.ts';
 import { BPF_F_RDONLY_PROG } from '../object/map-flags.ts';
-import type { MapSpec } from '../object/map-spec.ts';
+import { entriesOf, type MapSpec } from '../object/map-spec.ts';
 import { MAP_TYPES } from '../object/map-types.ts';
 import { FieldRecord, mapFields } from '../verifier/fields.ts';
 import type { MapInfo } from '../verifier/input.ts';
@@ -52,17 +52,17 @@ export function untypedInfo({ fields, inner, ...attributes }: MapAttributes): Ma
 }
 
 /** What a map is made of, from what its object says. @param info the same map as the verifier sees it. */
-export function attributesOf(spec: MapSpec, info: MapInfo | undefined): MapAttributes {
-  const { kernelName, type, keySize, valueSize, maxEntries, flags, mapExtra, inner } = spec;
+export function attributesOf(spec: MapSpec, info: MapInfo | undefined, cpus: number): MapAttributes {
+  const { kernelName, type, keySize, valueSize, flags, mapExtra, inner } = spec;
   return {
     name: kernelName,
     type,
     keySize,
     valueSize,
-    maxEntries,
+    maxEntries: entriesOf(spec, cpus),
     flags,
     mapExtra,
     fields: info?.fields?.fields.map(({ kind, off, size }) => ({ kind, off, size })),
-    inner: inner && attributesOf(inner, info?.inner),
+    inner: inner && attributesOf(inner, info?.inner, cpus),
   };
 }

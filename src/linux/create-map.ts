@@ -1,6 +1,6 @@
 import { existsSync, readlinkSync } from 'node:fs';
 import { BpfError } from '../errors.ts';
-import type { MapSpec } from '../object/map-spec.ts';
+import { entriesOf, type MapSpec } from '../object/map-spec.ts';
 import { MAP_TYPES, mapTypeName } from '../object/map-types.ts';
 import { LinuxArena } from './arena.ts';
 import { bpf, infoOf, openById, openPinned } from './bpf.ts';
@@ -14,7 +14,6 @@ import type { LoadedBtf } from './object-btf.ts';
  */
 
 const PIN_FOLDER = '/sys/fs/bpf';
-const PAGE_SIZE = 4096;
 const BPF_F_RDONLY = 1 << 3;
 
 /** Types whose elements are not described by BTF: the kernel refuses type ids for them. */
@@ -51,7 +50,7 @@ export function createMap(spec: MapSpec, btf: LoadedBtf | undefined, owned: Owne
 
 function reuse(spec: MapSpec, path: string, owned: Owned): LinuxMap {
   const map = owned.add(wrap(pinnedMap(path), { name: spec.name }));
-  const wanted = [spec.type, spec.keySize, spec.valueSize, maxEntriesOf(spec), spec.flags];
+  const wanted = [spec.type, spec.keySize, spec.valueSize, entriesOf(spec, possibleCpus()), spec.flags];
   const found = [map.type, map.keySize, map.valueSize, map.maxEntries, map.flags];
   if (wanted.every((value, i) => value === found[i])) return map;
   const problem = `type, key size, value size, max_entries, flags are ${found.join(', ')}, not ${wanted.join(', ')}`;
@@ -68,13 +67,14 @@ function createFd(spec: MapSpec, btf: LoadedBtf | undefined): Fd {
       `map '${spec.name}': what the maps inside look like is not said (__array(values, …))`,
     );
   const inner =
-    spec.inner && createFd({ ...spec.inner, maxEntries: Math.max(1, maxEntriesOf(spec.inner)) }, btf);
+    spec.inner &&
+    createFd({ ...spec.inner, maxEntries: Math.max(1, entriesOf(spec.inner, possibleCpus())) }, btf);
   try {
     const attributes = {
       map_type: spec.type,
       key_size: spec.keySize,
       value_size: spec.valueSize,
-      max_entries: maxEntriesOf(spec),
+      max_entries: entriesOf(spec, possibleCpus()),
       map_flags: spec.flags,
       map_name: spec.kernelName,
       map_extra: spec.mapExtra,
@@ -104,18 +104,8 @@ function createFd(spec: MapSpec, btf: LoadedBtf | undefined): Fd {
 }
 
 function describeRefusal(spec: MapSpec, result: number): string | undefined {
-  const settings = `key_size ${spec.keySize}, value_size ${spec.valueSize}, max_entries ${maxEntriesOf(spec)}, map_flags 0x${(spec.flags >>> 0).toString(16)}, map_extra 0x${spec.mapExtra.toString(16)}`;
+  const settings = `key_size ${spec.keySize}, value_size ${spec.valueSize}, max_entries ${entriesOf(spec, possibleCpus())}, map_flags 0x${(spec.flags >>> 0).toString(16)}, map_extra 0x${spec.mapExtra.toString(16)}`;
   return result === -1 ? undefined : `with ${settings}`;
-}
-
-/** Ring buffers have a power of two of pages; perf buffers one slot for each CPU. */
-function maxEntriesOf({ type, maxEntries }: MapSpec): number {
-  if (type === MAP_TYPES.perf_event_array && maxEntries === 0) return possibleCpus();
-  if (type !== MAP_TYPES.ringbuf && type !== MAP_TYPES.user_ringbuf) return maxEntries;
-  if (maxEntries === 0) return 0;
-  let bytes = PAGE_SIZE;
-  while (bytes < maxEntries && bytes < 2 ** 31) bytes *= 2;
-  return bytes;
 }
 
 export interface OpenMapOptions {

@@ -1,11 +1,16 @@
 import { BpfError } from '../errors.ts';
-import type { Kernel, Verification } from '../kernel.ts';
+import type { Kernel, NewMap, Verification } from '../kernel.ts';
 import type { KconfigValue } from '../object/externs.ts';
+import { mapSpec } from '../object/map-definitions.ts';
+import type { MapSpec } from '../object/map-spec.ts';
 import type { BpfObject, LinkTarget, ProgramSpec } from '../object/object.ts';
 import { requireLinux } from './available.ts';
+import { createMap } from './create-map.ts';
+import { Owned } from './fd.ts';
 import { kconfigValue } from './kconfig.ts';
 import { kernelBtf } from './kernel-types.ts';
 import { LinuxLoad } from './load.ts';
+import type { LinuxMap } from './map.ts';
 
 /** The Linux kernel that this process runs on, as a kernel that loads objects. */
 
@@ -22,6 +27,7 @@ export class LinuxKernel implements Kernel<LinuxLoad>, LinkTarget {
   readonly name = 'linux';
   readonly #options: LinuxOptions;
   readonly #loads = new Set<LinuxLoad>();
+  readonly #maps = new Owned();
   #closed = false;
 
   /** Throws EOPNOTSUPP with the reason when this process cannot use the Linux kernel. */
@@ -60,12 +66,23 @@ export class LinuxKernel implements Kernel<LinuxLoad>, LinkTarget {
     return load;
   }
 
+  createMap(settings: NewMap): LinuxMap {
+    if (this.#closed) throw new BpfError('EBADF', 'the kernel is closed');
+    return createMap(specOf(settings), undefined, this.#maps);
+  }
+
   close(): void {
     this.#closed = true;
+    this.#maps.close();
     for (const load of [...this.#loads]) load.close();
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function specOf({ name = 'map', inner, ...settings }: NewMap): MapSpec {
+  const set = Object.entries(settings).filter(([, value]) => value !== undefined);
+  return mapSpec(name, { ...Object.fromEntries(set), inner: inner && specOf(inner) });
 }

@@ -48,6 +48,18 @@ export interface MapSpec {
   readonly frozen: boolean;
 }
 
+const [PERF_EVENT_ARRAY, RINGBUF, USER_RINGBUF] = [4, 27, 31];
+const PAGE_BYTES = 4096;
+
+/** max_entries as libbpf adjusts them: ring buffers have a power of two of pages; perf buffers one slot for each CPU. */
+export function entriesOf({ type, maxEntries }: MapSpec, cpus: number): number {
+  if (type === PERF_EVENT_ARRAY && maxEntries === 0) return cpus;
+  if ((type !== RINGBUF && type !== USER_RINGBUF) || maxEntries === 0) return maxEntries;
+  let bytes = PAGE_BYTES;
+  while (bytes < maxEntries && bytes < 2 ** 31) bytes *= 2;
+  return bytes;
+}
+
 const U32_SETTINGS = ['type', 'keySize', 'valueSize', 'maxEntries', 'flags'] as const;
 
 /** Checks that what users set fits union bpf_attr, where BPF_MAP_CREATE takes it from. Throws EINVAL. */

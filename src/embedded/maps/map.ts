@@ -1,5 +1,5 @@
 import { BpfError, ERRNO, type ErrnoName, errnoName } from '../../errors.ts';
-import type { Batch, BpfMap } from '../../kernel.ts';
+import type { Batch, BpfMap, NewMap } from '../../kernel.ts';
 import {
   BPF_ANY,
   BPF_F_LOCK,
@@ -88,6 +88,8 @@ export abstract class EmbeddedMap implements BpfMap {
   readonly valueFields: ValueFields;
   /** Maps that hold this one, which keep it alive. */
   holders = 0;
+  /** Its memory is freed with the kernel only: programs on other CPUs may have found it where it was held. */
+  lingers = false;
   /** One key and one value for user space's operations, behind the header. */
   readonly #key: KernelOffset;
   readonly #value: KernelOffset;
@@ -255,7 +257,7 @@ export abstract class EmbeddedMap implements BpfMap {
     this.#requireBatches(andDelete ? 'take' : 'update');
     let batch: Batch = { keys: [], values: [] };
     for (const key of this.keys()) {
-      const value = andDelete ? this.lookupAndDelete(key) : this.lookup(key);
+      const value = andDelete ? this.#takeInBatch(key) : this.lookup(key);
       if (value === undefined) continue;
       batch.keys.push(key);
       batch.values.push(value);
@@ -310,6 +312,19 @@ export abstract class EmbeddedMap implements BpfMap {
   /** User space's lookup_and_delete. */
   protected takeOut(_key: KernelOffset, _value: KernelOffset, _flags: number): number {
     return -ERRNO.ENOTSUPP;
+  }
+
+  /** User space's lookup_and_delete of many. */
+  protected takeInBatch(key: KernelOffset, value: KernelOffset): number {
+    return this.takeOut(key, value, BPF_ANY);
+  }
+
+  #takeInBatch(key: Uint8Array): Uint8Array | undefined {
+    this.checkWritable();
+    const result = this.takeInBatch(this.#put(this.#key, key, this.keySize, 'key'), this.#value);
+    if (result === -ERRNO.ENOENT) return undefined;
+    this.check(result, 'lookup_and_delete');
+    return this.kernel.bytes.slice(this.#value, this.#value + this.elementSize);
   }
 
   /** User space's delete. */
@@ -430,6 +445,22 @@ export abstract class EmbeddedMap implements BpfMap {
   }
 }
 
+/** What a map is made of, with 0 for what is left out. */
+export function newAttributes(settings: NewMap & Pick<MapAttributes, 'fields'>): MapAttributes {
+  const {
+    type,
+    name = 'map',
+    keySize = 0,
+    valueSize = 0,
+    maxEntries = 0,
+    flags = 0,
+    mapExtra = 0n,
+  } = settings;
+  const { fields, inner } = settings;
+  const own = { type, name, keySize, valueSize, maxEntries, flags, mapExtra, fields };
+  return { ...own, inner: inner && newAttributes(inner) };
+}
+
 /** What a map's header in kernel memory says that it was made of; of the name the first 15 bytes. */
 export function attributesAt({ view, bytes }: KernelMemory, header: KernelOffset): MapAttributes {
   const word = (field: keyof typeof BPF_MAP_LAYOUT) => view.getUint32(header + BPF_MAP_LAYOUT[field], true);
@@ -460,6 +491,8 @@ const REASONS: Partial<Record<ErrnoName, string>> = {
   EINVAL: 'the operation or its flags are not for this type of map',
   EOPNOTSUPP: 'this type of map does not support it',
   ENOTSUPP: 'this type of map does not support it',
+  EBADF: 'the value is the handle of no map that is open',
+  ENOSPC: 'no room for another element',
 };
 
 /** Elements in a batch where nothing else is said. */

@@ -14,6 +14,7 @@ import {
   type MapHost,
   mapIdAt,
 } from './map.ts';
+import { ArrayOfMaps, HashOfMaps } from './outer-map.ts';
 import { PercpuArrayMap } from './percpu-array.ts';
 import { ProgArrayMap } from './prog-array.ts';
 import { QueueMap } from './queue.ts';
@@ -27,6 +28,8 @@ const CLASSES: Partial<Record<MapTypeName, MapConstructor>> = {
   lru_percpu_hash: HashMap,
   array: ArrayMap,
   percpu_array: PercpuArrayMap,
+  array_of_maps: ArrayOfMaps,
+  hash_of_maps: HashOfMaps,
   lpm_trie: LpmTrieMap,
   queue: QueueMap,
   stack: QueueMap,
