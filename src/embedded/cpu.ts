@@ -5,6 +5,8 @@ import { FRAME_BYTES, MAX_FRAMES, Machine } from '../interpreter/machine.ts';
 import { PER_CPU } from '../jit/index.ts';
 import type { FaultReport, RunOptions, RunResult } from '../kernel.ts';
 import { BPF_MAP_LAYOUT } from './btf.ts';
+import { MAX_CTX, PLACE_BYTES } from './contexts/context.ts';
+import { contextOfType } from './contexts/table.ts';
 import type { CpuHost, RunningProgram } from './cpus/host.ts';
 import { releaseLocks } from './helpers/locks.ts';
 import { callHelper, callKfunc } from './interpreted-calls.ts';
@@ -18,8 +20,6 @@ import { MAX_TAIL_CALLS, ProgArrayMap } from './maps/prog-array.ts';
  * access.
  */
 
-/** Linux: U16_MAX, the largest context of a syscall program. */
-export const MAX_CTX = 65_535;
 /** Linux: BPF_PROG_TEST_RUN takes it in 32 bits. */
 const MAX_REPEAT = 2 ** 32 - 1;
 /** Instructions whose faults are reported in one run; a program has seldom more than a few. */
@@ -45,8 +45,8 @@ export class Cpu implements Environment {
   readonly heldLocks: KernelOffset[] = [];
   /** For the interpreter. */
   arena: ArenaWindow | undefined;
-  /** Where `run` puts contexts. */
-  readonly #ctx: KernelOffset;
+  /** Where `run` puts contexts and packets. */
+  readonly #place: KernelOffset;
   /** The context of the program that runs: its first byte (0: none), its bytes, and the end of its place. */
   #ctxAt = 0;
   #ctxSize = 0;
@@ -63,7 +63,7 @@ export class Cpu implements Environment {
     // One page more than the stack, so that an access past its top meets nothing of this CPU.
     const stack = kernel.memory.allocate(STACK_BYTES + PAGE_SIZE);
     this.stackTop = stack + STACK_BYTES;
-    this.#ctx = kernel.memory.allocate(MAX_CTX);
+    this.#place = kernel.memory.allocate(PLACE_BYTES);
   }
 
   kernelPointer(offset: number): bigint {
@@ -74,21 +74,23 @@ export class Cpu implements Environment {
    * Runs a program to its end, `repeat` times.
    * Throws EINVAL for a context that is too large or a repeat that is none, ETIMEDOUT and Violation as the interpreter.
    */
-  run(program: RunningProgram, { ctx, data, repeat = 1, cpu }: RunOptions = {}): RunResult {
-    if (data !== undefined) throw new BpfError('EINVAL', `a program of type ${program.type} takes no packet`);
+  run(program: RunningProgram, options: RunOptions = {}): RunResult {
+    const { repeat = 1, cpu } = options;
     this.checkId(cpu);
     if (!Number.isInteger(repeat) || repeat < 1 || repeat > MAX_REPEAT)
       throw new BpfError('EINVAL', `repeat is a whole number from 1 to ${MAX_REPEAT}, not ${repeat}`);
-    checkContext(program, ctx);
-    const { low: at } = this.enter(program, ctx);
+    // Before anything is laid out: what runs has its context in the same place.
+    if (this.program !== undefined) this.#refuseBusy(this.program);
+    const { memory } = this.kernel;
+    const context = contextOfType(program.type);
+    const { ctx, size } = context.enter(memory, this.#place, program, options);
+    this.begin(program, ctx, size, ctx === 0 ? 0 : ctx + MAX_CTX);
     try {
       const start = performance.now();
-      const retval = this.#repeat(program, at, repeat);
+      const retval = this.#repeat(program, ctx, repeat);
       const durationNs = Math.round(((performance.now() - start) * 1e6) / repeat);
       const faults = this.reports(program);
-      if (ctx === undefined) return { retval, durationNs, faults };
-      const ctxOut = this.kernel.memory.bytes.slice(at, at + ctx.length);
-      return { retval, durationNs, ctxOut, faults };
+      return { retval, durationNs, ...context.leave(memory, this.#place, program, options), faults };
     } finally {
       this.leave();
     }
@@ -124,15 +126,15 @@ export class Cpu implements Environment {
     return Number(r0 & 0xffffffffn);
   }
 
-  /** Makes a program the one that runs, with this context. Throws EBUSY when one does. @returns what r1 holds then. */
+  /** Makes a program the one that runs, with these bytes as its context. Throws EBUSY when one does. @returns what r1 holds then. */
   enter(program: RunningProgram, ctx: Uint8Array | undefined): { low: number; high: number } {
     if (ctx === undefined) {
       this.begin(program, 0, 0, 0);
       return { low: 0, high: 0 };
     }
-    this.begin(program, this.#ctx, ctx.length, this.#ctx + MAX_CTX);
-    this.kernel.memory.bytes.set(ctx, this.#ctx);
-    return { low: this.#ctx, high: KERNEL_HIGH };
+    this.begin(program, this.#place, ctx.length, this.#place + MAX_CTX);
+    this.kernel.memory.bytes.set(ctx, this.#place);
+    return { low: this.#place, high: KERNEL_HIGH };
   }
 
   /**
@@ -161,10 +163,14 @@ export class Cpu implements Environment {
 
   refusal(offset: number, size: number, writes: boolean): string | undefined {
     const ctx = this.#ctxAt;
-    if (ctx !== 0 && offset >= ctx && offset < this.#ctxEnd) {
-      const inside = offset + size <= ctx + this.#ctxSize;
-      return inside ? undefined : `invalid bpf_context access off=${offset - ctx} size=${size}`;
+    const ofContext = ctx !== 0 && offset >= ctx && offset < this.#ctxEnd;
+    if (ofContext && offset + size <= ctx + this.#ctxSize) return undefined;
+    if (offset >= this.#place && offset < this.#place + PLACE_BYTES) {
+      const context = this.program && contextOfType(this.program.type);
+      const refusal = context?.refusal?.(this.kernel.memory, this.#place, offset, size, writes);
+      if (refusal !== undefined || context?.refusal !== undefined) return refusal;
     }
+    if (ofContext) return `invalid bpf_context access off=${offset - ctx} size=${size}`;
     const map = this.kernel.mapWithValueAt(offset);
     if (map !== undefined) return map.refusal(offset, size, writes);
     if (offset >= this.stackTop - STACK_BYTES && offset < this.stackTop + PAGE_SIZE) {
@@ -257,22 +263,6 @@ export class Cpu implements Environment {
     if (this.#faults.size === 0) return [];
     return [...this.#faults.values()].map((fault) => program.explain(fault));
   }
-}
-
-/** Throws EINVAL for what is no context, is too large for one, or smaller than what the program reads and writes. */
-export function checkContext(
-  program: RunningProgram,
-  ctx: Uint8Array | { readonly size: number } | undefined,
-): void {
-  if (ctx !== undefined && !(ctx instanceof Uint8Array) && !Number.isInteger(ctx.size))
-    throw new BpfError('EINVAL', 'a context is a Uint8Array');
-  const bytes = ctx === undefined ? 0 : ctx instanceof Uint8Array ? ctx.length : ctx.size;
-  if (bytes < 0 || bytes > MAX_CTX)
-    throw new BpfError('EINVAL', `a context has at most ${MAX_CTX} bytes, not ${bytes}`);
-  const { contextBytes } = program;
-  if (bytes >= contextBytes) return;
-  const problem = `it reads or writes ${contextBytes} bytes of context, and got ${bytes}`;
-  throw new BpfError('EINVAL', `program '${program.name}': ${problem}; --ctx gives more`);
 }
 
 const windows = new WeakMap<object, ArenaWindow>();

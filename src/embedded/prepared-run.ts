@@ -1,6 +1,8 @@
 import { BpfError } from '../errors.ts';
 import type { FaultReport, PreparedRun, PrepareOptions } from '../kernel.ts';
-import { type Cpu, checkContext } from './cpu.ts';
+import { checkContextSize } from './contexts/bytes.ts';
+import { contextOfType } from './contexts/table.ts';
+import type { Cpu } from './cpu.ts';
 import type { KernelOffset } from './layout.ts';
 import type { EmbeddedProgram } from './program.ts';
 
@@ -89,4 +91,17 @@ export class EmbeddedPreparedRun implements PreparedRun {
   #refuse(): never {
     throw new BpfError('EBADF', `the prepared run of program '${this.#program.name}' is closed`);
   }
+}
+
+/** Throws EINVAL for what is no context, has not the size of one, and where a program wants a packet. */
+function checkContext({ name, type, contextBytes }: EmbeddedProgram, ctx: PrepareOptions['ctx']): void {
+  if (contextOfType(type).hasPacket)
+    throw new BpfError(
+      'EINVAL',
+      `program '${name}': it needs a packet, and a prepared run has none; use run`,
+    );
+  if (ctx !== undefined && !(ctx instanceof Uint8Array) && !Number.isInteger(ctx.size))
+    throw new BpfError('EINVAL', 'a context is a Uint8Array');
+  const bytes = ctx === undefined ? 0 : ctx instanceof Uint8Array ? ctx.length : ctx.size;
+  checkContextSize(name, bytes, contextBytes);
 }

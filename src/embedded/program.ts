@@ -12,7 +12,7 @@ import type {
   RunResult,
   XlatedProgram,
 } from '../kernel.ts';
-import type { ProgramType } from '../object/program-types.ts';
+import type { AttachType, ProgramType } from '../object/program-types.ts';
 import type { MapInfo } from '../verifier/input.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import type { Arena } from './arena.ts';
@@ -31,6 +31,7 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
   readonly name: string;
   readonly type: ProgramType;
   readonly section: string;
+  readonly attachType: AttachType | undefined;
   readonly verified: VerifiedProgram;
   /** The kernel's number for it, by which other CPUs know it, too. */
   readonly id: number;
@@ -49,7 +50,7 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
 
   constructor(
     kernel: EmbeddedKernel,
-    spec: { name: string; type: ProgramType; section: string },
+    spec: { name: string; type: ProgramType; section: string; attachType?: AttachType | undefined },
     verified: VerifiedProgram,
     arena: Arena | undefined,
     resolve: (insn: Instruction, index: number) => bigint | undefined,
@@ -60,6 +61,7 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
     this.type = spec.type;
     this.section = spec.section;
     this.verified = verified;
+    this.attachType = spec.attachType;
     this.arena = arena;
     this.id = kernel.addProgram(this);
     this.owner = spec.type;
@@ -141,7 +143,7 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
 
   /** Compiled, as other CPUs get it. Throws EOPNOTSUPP where the interpreter runs it. */
   get parts(): ProgramParts {
-    const { name, type, contextBytes, arena } = this;
+    const { name, type, attachType, contextBytes, arena } = this;
     if (this.#compiled === undefined) {
       const problem = 'it is interpreted, and other CPUs than 0 run compiled programs only';
       throw new BpfError('EOPNOTSUPP', `program '${name}': ${problem} (engine 'jit', not checked)`);
@@ -151,6 +153,7 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
       id: this.id,
       name,
       type,
+      attachType,
       contextBytes,
       module,
       calls,

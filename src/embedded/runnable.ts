@@ -4,6 +4,7 @@ import { slots } from '../isa/instruction.ts';
 import { BPF_PSEUDO_CALL, BPF_PSEUDO_KFUNC_CALL, opcode } from '../isa/opcodes.ts';
 import type { ProgramType } from '../object/program-types.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
+import { CONTEXTS } from './contexts/table.ts';
 import { helper } from './helpers/table.ts';
 import type { EmbeddedKernel } from './kernel.ts';
 
@@ -12,7 +13,7 @@ import type { EmbeddedKernel } from './kernel.ts';
  */
 
 /** Program types that can be run; others that the verifier knows are verified only. */
-export const RUNNABLE_PROGRAM_TYPES: readonly ProgramType[] = ['syscall', 'raw_tracepoint'];
+export const RUNNABLE_PROGRAM_TYPES = Object.keys(CONTEXTS) as readonly ProgramType[];
 
 /** Throws EOPNOTSUPP where a program reaches something that is only judged here. */
 export function requireRunnable(kernel: EmbeddedKernel, program: VerifiedProgram): void {

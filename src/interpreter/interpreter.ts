@@ -4,7 +4,7 @@ import { aluHandler, type Handler } from './alu.ts';
 import { guarded, Violation } from './guard.ts';
 import { jumpHandler } from './jump.ts';
 import type { Code, Machine } from './machine.ts';
-import { memoryHandler } from './memory.ts';
+import { contextFieldHandler, memoryHandler } from './memory.ts';
 
 /**
  * Runs verified programs one instruction at a time: the reference for what every instruction means. A table derived
@@ -77,7 +77,9 @@ function handlersOf(code: Code): readonly Handler[] {
   const handlers = Array.from(code.codes, (byte, at) => {
     if (facts.seen[at] === 0) return unreached;
     if (facts.reachesArena(at) || facts.isArenaArithmetic(at)) return ARENA_HANDLERS[byte];
-    const handler = KERNEL_HANDLERS[byte];
+    const field = facts.insns[at]?.contextField;
+    const plain = KERNEL_HANDLERS[byte];
+    const handler = field === undefined ? plain : contextFieldHandler(field, plain);
     return code.checked ? guarded(byte, code.imm[at], handler) : handler;
   });
   code.handlers = handlers;

@@ -5,6 +5,7 @@ import {
   BPF_CMPXCHG,
   opcode,
 } from '../isa/opcodes.ts';
+import type { ContextFieldFact } from '../verifier/facts.ts';
 import type { Handler } from './alu.ts';
 import { type AccessKind, PAGE_PRESENT, PAGE_WRITTEN } from './environment.ts';
 import type { Machine } from './machine.ts';
@@ -103,6 +104,30 @@ function store(size: AccessSize, locate: Locate): Handler {
     const src = code.src[pc];
     const at = locate(machine, pc, code.dst[pc], size, 'store');
     if (at !== ABSENT) write(machine.target, at, size, regs[2 * src], regs[2 * src + 1]);
+    return pc + 1;
+  };
+}
+
+/** Linux: what skb->queue_mapping cannot be set to, nor to more. */
+const NO_QUEUE_MAPPING = 0xffff;
+
+/** The handler of an access to a field of the context that is more than memory. @param handler of a plain access. */
+export function contextFieldHandler(field: ContextFieldFact, handler: Handler): Handler {
+  if (field === 'pointer')
+    return (machine, pc) => {
+      const next = handler(machine, pc);
+      machine.regs[2 * machine.code.dst[pc] + 1] = machine.environment.kernelHigh;
+      return next;
+    };
+  return (machine, pc) => {
+    const { regs, code } = machine;
+    const [low, high] = regs.subarray(2 * code.src[pc]);
+    if (field === 'queue' && (high !== 0 || low >>> 0 >= NO_QUEUE_MAPPING)) return pc + 1;
+    machine.environment.kernelMemory.setUint16(
+      locateInKernel(machine, pc, code.dst[pc], 2, 'store'),
+      low,
+      true,
+    );
     return pc + 1;
   };
 }

@@ -11,8 +11,10 @@ import type { Attributes } from './layouts.ts';
  * change, raw tracepoints a CPU. This file knows which, so that every program is run the same way.
  */
 
-/** Bytes that a program may add to a packet. */
-const DATA_ROOM = 8192;
+/** Bytes that a program may add to a packet: Linux lets no socket buffer grow larger (BPF_SKB_MAX_LEN). */
+const DATA_ROOM = 16_384;
+/** Bytes of the largest structure that comes back as a context, struct __sk_buff; Linux wants room for all of it. */
+const CONTEXT_ROOM = 192;
 const MAX_SYSCALL_CONTEXT = 65_535;
 const BPF_F_TEST_RUN_ON_CPU = 1;
 const CPU_MASK_BYTES = 128;
@@ -86,7 +88,7 @@ function runPacket(
   { ctx, data, repeat = 1 }: RunOptions,
 ): RunResult {
   const dataOut = data && new Uint8Array(data.length + DATA_ROOM);
-  const ctxOut = ctx && new Uint8Array(ctx.length);
+  const ctxOut = ctx && new Uint8Array(Math.max(ctx.length, CONTEXT_ROOM));
   const attributes = {
     prog_fd: fd,
     repeat,

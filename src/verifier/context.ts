@@ -19,6 +19,8 @@ export interface ContextField {
   readonly whole?: boolean;
   /** Any aligned part may be written too. */
   readonly parts?: boolean;
+  /** How a store differs from one to plain memory. */
+  readonly stores?: 'u16' | 'queue';
   /** Only for programs of this attach type. */
   readonly attachType?: AttachType;
 }
@@ -27,6 +29,8 @@ export interface ContextRules {
   readonly fields: readonly ContextField[];
   /** All of so many bytes may be read and written, aligned: the context is the caller's buffer. */
   readonly buffer?: number;
+  /** But not written. */
+  readonly readOnly?: boolean;
 }
 
 const numbers = (...offs: number[]): ContextField[] => offs.map((off) => ({ off, size: 4 }));
@@ -62,7 +66,13 @@ const SKB_PACKET: readonly ContextField[] = [
   { off: 76, size: 4, gives: 'pkt', whole: true },
   { off: 80, size: 4, gives: 'pkt_end', whole: true },
 ];
-const writable = (off: number, size = 4): ContextField => ({ off, size, writable: true, whole: size === 8 });
+const writable = (off: number, size = 4, stores?: ContextField['stores']): ContextField => ({
+  off,
+  size,
+  writable: true,
+  whole: size === 8,
+  ...(stores && { stores }),
+});
 
 export const SCHED_CLS_CONTEXT: ContextRules = {
   fields: [
@@ -71,7 +81,11 @@ export const SCHED_CLS_CONTEXT: ContextRules = {
     ...SKB_PACKET,
     { off: 140, size: 4, gives: 'pkt_meta', whole: true },
     // mark, queue_mapping, priority, tc_index, tc_classid, tstamp
-    ...[8, 12, 32, 44, 72].map((off) => writable(off)),
+    writable(8),
+    writable(12, 4, 'queue'),
+    writable(32),
+    writable(44, 4, 'u16'),
+    writable(72, 4, 'u16'),
     writable(152, 8),
     // wire_len, tstamp_type, hwtstamp
     ...numbers(160),
@@ -103,4 +117,16 @@ export const CGROUP_SKB_CONTEXT: ContextRules = {
 /** Arguments of a tracepoint, 12 words at most, of which nothing is known. */
 export const RAW_TRACEPOINT_CONTEXT: ContextRules = {
   fields: Array.from({ length: 12 }, (_, index) => ({ off: 8 * index, size: 8 })),
+};
+
+/** The record of a tracepoint, which is read only (Linux: PERF_MAX_TRACE_SIZE). */
+export const TRACEPOINT_CONTEXT: ContextRules = { fields: [], buffer: 8192, readOnly: true };
+
+/** struct bpf_perf_event_data on x86-64: registers, then the sample's period and address, which may be read in parts. */
+export const PERF_EVENT_CONTEXT: ContextRules = {
+  fields: [
+    ...Array.from({ length: 21 }, (_, index) => ({ off: 8 * index, size: 8, whole: true })),
+    { off: 168, size: 8 },
+    { off: 176, size: 8 },
+  ],
 };

@@ -9,6 +9,13 @@ import type { RegKind } from './state/reg.ts';
 /** The memory that an access reaches. One instruction reaches one of them (Linux: check_type_changes). */
 export type Memory = 'stack' | 'ctx' | 'arena' | 'kernel' | 'packet';
 
+/**
+ * `pointer`: four bytes of context stand for a pointer of eight into kernel memory, of which the context holds the low half. `u16`: a
+ * store keeps the low 16 bits, and clears the rest of the field. `queue`: likewise, and nothing is stored from 0xffff on (Linux:
+ * NO_QUEUE_MAPPING).
+ */
+export type ContextFieldFact = 'pointer' | 'u16' | 'queue';
+
 export interface InsnFact {
   /** Of a load, store or atomic: the kind of pointer it goes through. */
   kind: RegKind | undefined;
@@ -19,6 +26,8 @@ export interface InsnFact {
   frameDistance: number;
   /** The map behind the pointer, or that a helper is given, when the same on all paths. */
   map: MapInfo | undefined;
+  /** Of an access to the context: what is special about the field. */
+  contextField: ContextFieldFact | undefined;
   /** The address is a multiple of this power of two, counted from where the memory begins; 1 where nothing is known. */
   alignment: number;
 }
@@ -100,6 +109,7 @@ export class Facts {
         stackOffset: undefined,
         frameDistance: 0,
         map: undefined,
+        contextField: undefined,
         alignment: 1,
       };
       this.insns[insn] = fact;

@@ -27,6 +27,8 @@ const GROUPS: Partial<Record<ProgramType, HelperGroup>> = {
   socket_filter: 'socket_filter',
   cgroup_skb: 'cgroup_skb',
   raw_tracepoint: 'raw_tracepoint',
+  tracepoint: 'raw_tracepoint',
+  perf_event: 'raw_tracepoint',
 };
 
 const ALL: readonly HelperGroup[] = [...new Set(Object.values(GROUPS))];

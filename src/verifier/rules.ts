@@ -2,10 +2,12 @@ import type { ProgramType } from '../object/program-types.ts';
 import {
   CGROUP_SKB_CONTEXT,
   type ContextRules,
+  PERF_EVENT_CONTEXT,
   RAW_TRACEPOINT_CONTEXT,
   SCHED_CLS_CONTEXT,
   SOCKET_FILTER_CONTEXT,
   SYSCALL_CONTEXT,
+  TRACEPOINT_CONTEXT,
   XDP_CONTEXT,
 } from './context.ts';
 
@@ -37,4 +39,6 @@ export const PROGRAM_RULES: Partial<Record<ProgramType, ProgramRules>> = {
     returns: (attachType) => (attachType === 'cgroup_inet_egress' ? [0, 3] : [0, 1]),
   },
   raw_tracepoint: { context: RAW_TRACEPOINT_CONTEXT, bareContext: true },
+  tracepoint: { context: TRACEPOINT_CONTEXT, bareContext: true },
+  perf_event: { context: PERF_EVENT_CONTEXT },
 };

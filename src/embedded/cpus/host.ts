@@ -1,8 +1,8 @@
 import type { ArenaFault, LoopBudget } from '../../interpreter/environment.ts';
 import type { Code } from '../../interpreter/machine.ts';
 import type { FaultReport } from '../../kernel.ts';
-import type { ProgramType } from '../../object/program-types.ts';
 import type { Arena } from '../arena.ts';
+import type { ContextUser } from '../contexts/context.ts';
 import type { Cpu } from '../cpu.ts';
 import type { Kfunc } from '../helpers/kfunc-table.ts';
 import type { Entry } from '../instance.ts';
@@ -37,11 +37,7 @@ export interface CpuHost extends MapHost {
 }
 
 /** A program, as far as a CPU that runs it is concerned. */
-export interface RunningProgram {
-  readonly name: string;
-  readonly type: ProgramType;
-  /** Bytes of context that it reads or writes. */
-  readonly contextBytes: number;
+export interface RunningProgram extends ContextUser {
   readonly arena: Arena | undefined;
   /** What the JIT made; undefined where the interpreter runs it. */
   readonly compiled: { entry(cpu: Cpu): Entry } | undefined;

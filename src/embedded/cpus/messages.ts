@@ -1,6 +1,6 @@
 import type { RunOptions, RunResult } from '../../kernel.ts';
-import type { ProgramType } from '../../object/program-types.ts';
 import type { SharedArena } from '../arena.ts';
+import type { ContextUser } from '../contexts/context.ts';
 import type { CallImport } from '../instance.ts';
 import type { KernelOffset } from '../layout.ts';
 import type { LoopSettings } from '../loop-budget.ts';
@@ -28,12 +28,9 @@ export interface CpuSettings {
 }
 
 /** A compiled program. */
-export interface ProgramParts {
+export interface ProgramParts extends ContextUser {
   /** The kernel's number for it. */
   readonly id: number;
-  readonly name: string;
-  readonly type: ProgramType;
-  readonly contextBytes: number;
   readonly module: WebAssembly.Module;
   readonly calls: readonly CallImport[];
   /** By the id of its map. */

@@ -15,20 +15,18 @@ export class WorkerProgram implements RunningProgram {
   readonly id: number;
   readonly name: string;
   readonly type: ProgramType;
+  readonly attachType: string | undefined;
   readonly contextBytes: number;
   readonly arena: Arena | undefined;
   /** The id of the arena's map. */
   readonly arenaId: number | undefined;
   readonly compiled: { entry(cpu: Cpu): Entry };
 
-  constructor(
-    host: WorkerHost,
-    cpu: Cpu,
-    { id, name, type, contextBytes, module, calls, arena }: ProgramParts,
-  ) {
-    this.name = name;
-    this.type = type;
-    this.contextBytes = contextBytes;
+  constructor(host: WorkerHost, cpu: Cpu, { id, module, calls, arena, ...user }: ProgramParts) {
+    this.name = user.name;
+    this.type = user.type;
+    this.attachType = user.attachType;
+    this.contextBytes = user.contextBytes;
     this.arena = arena && new Arena(host.memory, arena.shared.attributes, arena.shared);
     this.arenaId = arena?.id;
     if (arena !== undefined) host.addArena(arena.id, arena.shared);

@@ -36,6 +36,9 @@ const SIGN_EXTEND: Readonly<Record<number, number>> = {
   4: OP.i64_extend32_s,
 };
 
+/** Linux: what skb->queue_mapping cannot be set to, nor to more. */
+const NO_QUEUE_MAPPING = 0xffff;
+
 export function emitLoad(e: Emitter, at: number, insn: Instruction, row: LoadOpcode, mode: Mode): void {
   const { code, program } = e;
   const opcode = LOAD[`${row.size}${row.signed ? 's' : 'u'}`];
@@ -63,7 +66,14 @@ export function emitLoad(e: Emitter, at: number, insn: Instruction, row: LoadOpc
     e.set(dst);
     return;
   }
-  load(KERNEL_MEMORY, pushKernelAddress(e, own?.offset, insn.src, insn.off));
+  const offset = pushKernelAddress(e, own?.offset, insn.src, insn.off);
+  if (program.facts.insns[at]?.contextField !== 'pointer') {
+    load(KERNEL_MEMORY, offset);
+    return;
+  }
+  code.memory(opcode, KERNEL_MEMORY, offset);
+  e.kernelPointer();
+  e.set(dst);
 }
 
 export function emitStore(e: Emitter, at: number, insn: Instruction, row: StoreOpcode, mode: Mode): void {
@@ -98,7 +108,21 @@ export function emitStore(e: Emitter, at: number, insn: Instruction, row: StoreO
     code.set(cell);
     return;
   }
-  store(KERNEL_MEMORY, pushKernelAddress(e, own?.offset, insn.dst, insn.off));
+  const { contextField } = program.facts.insns[at] ?? {};
+  if (contextField === undefined) {
+    store(KERNEL_MEMORY, pushKernelAddress(e, own?.offset, insn.dst, insn.off));
+    return;
+  }
+  if (contextField === 'queue') {
+    push();
+    code.i64(NO_QUEUE_MAPPING);
+    code.op(OP.i64_lt_u);
+    code.if();
+  }
+  const offset = pushKernelAddress(e, undefined, insn.dst, insn.off);
+  push();
+  code.memory(STORE[2], KERNEL_MEMORY, offset);
+  if (contextField === 'queue') code.end();
 }
 
 /**

@@ -14,11 +14,11 @@ export function accessContext(
   signed: boolean,
 ): Reg {
   checkUnmoved(env, base);
-  const { fields, buffer } = env.rules.context;
+  const { fields, buffer, readOnly } = env.rules.context;
   const refuse = () => env.reject('EACCES', `invalid bpf_context access off=${off} size=${size}`);
   if (off < 0 || off % size !== 0) throw refuse();
   if (buffer !== undefined) {
-    if (off >= buffer) throw refuse();
+    if (off >= buffer || (readOnly && access === 'write')) throw refuse();
     env.facts.noteContext(off + size);
     return UNKNOWN_SCALAR;
   }
@@ -31,6 +31,8 @@ export function accessContext(
   // A pointer has no sign to extend.
   if (access === 'write' ? !writes : !reads || (signed && field.gives !== undefined)) throw refuse();
   env.facts.noteContext(off + size);
+  const special = access === 'write' ? field.stores : field.gives && size === 4 ? 'pointer' : undefined;
+  if (special !== undefined) env.facts.of(env.at).contextField = special;
   if (field.gives === undefined) return UNKNOWN_SCALAR;
   const { flags = 0 } = field;
   return pointer(field.gives, {

@@ -1,0 +1,34 @@
+import type { ProgramType } from '../../object/program-types.ts';
+import { bytesContext } from './bytes.ts';
+import { type Context, MAX_CTX } from './context.ts';
+import { SKB_L2, SKB_L3 } from './skb.ts';
+import { XDP } from './xdp.ts';
+
+/** The context of each program type that runs here. */
+
+/** Linux: MAX_BPF_FUNC_ARGS words. */
+const RAW_TRACEPOINT_BYTES = 12 * 8;
+/** Linux: PERF_MAX_TRACE_SIZE. */
+const TRACEPOINT_BYTES = 8192;
+/** struct bpf_perf_event_data on x86-64: the registers, the sample's period and its address. */
+const PERF_EVENT_BYTES = 184;
+
+export const CONTEXTS: Partial<Record<ProgramType, Context>> = {
+  syscall: bytesContext({ most: MAX_CTX, comesBack: true }),
+  xdp: XDP,
+  sched_cls: SKB_L2,
+  sched_act: SKB_L2,
+  socket_filter: SKB_L3,
+  cgroup_skb: SKB_L3,
+  raw_tracepoint: bytesContext({ most: RAW_TRACEPOINT_BYTES, comesBack: false }),
+  // Linux runs these two only where they are attached.
+  tracepoint: bytesContext({ most: TRACEPOINT_BYTES, comesBack: false }),
+  perf_event: bytesContext({ most: PERF_EVENT_BYTES, comesBack: false }),
+};
+
+/** How programs of a type run. Throws TypeError for one that does not. */
+export function contextOfType(type: ProgramType): Context {
+  const context = CONTEXTS[type];
+  if (context === undefined) throw new TypeError(`programs of type ${type} do not run`);
+  return context;
+}
