@@ -11,7 +11,7 @@
  * Cost: 40 bytes a node; find, insert and remove are logarithmic, a walk over all n nodes is linear. Concurrency: none, as
  * in arena_list.h. An all-zero tree is an empty one. Pointers are user addresses, as everywhere outside arena_kern().
  * Loops run under the program's loop budget (see can_loop). No single operation comes near it; where what went before
- * has used it up, find finds nothing, insert says so, and remove may leave a tree that is in order but out of balance.
+ * has used it up, find finds nothing, insert and remove say so, or leave a tree that is in order but out of balance.
  */
 #ifndef ARENA_RBTREE_H
 #define ARENA_RBTREE_H
@@ -177,12 +177,15 @@ static inline void __arena_rb_rebalance(struct arena_rbtree __arena *tree, struc
 	while (parent && !__arena_rb_red(node) && can_loop) {
 		side = arena_kern(parent)->child[1] == node;
 		sibling = arena_kern(parent)->child[!side];
-		if (arena_kern(sibling)->red) {
+		if (__arena_rb_red(sibling)) {
 			arena_kern(sibling)->red = 0;
 			arena_kern(parent)->red = 1;
 			__arena_rb_rotate(tree, parent, side);
 			sibling = arena_kern(parent)->child[!side];
 		}
+		/* Only where an operation that ran out of budget left the tree out of balance. */
+		if (!sibling)
+			break;
 		near = arena_kern(sibling)->child[side];
 		far = arena_kern(sibling)->child[!side];
 		if (__arena_rb_red(near) || __arena_rb_red(far)) {
@@ -207,8 +210,8 @@ static inline void __arena_rb_rebalance(struct arena_rbtree __arena *tree, struc
 		arena_kern(node)->red = 0;
 }
 
-/* Takes node out of the tree that it is in. Its memory stays the caller's. */
-static inline void arena_rbtree_remove(struct arena_rbtree __arena *tree, struct arena_rbnode __arena *node)
+/* Takes node out of the tree that it is in. Its memory stays the caller's. 0, or -ETIMEDOUT: it is still in the tree. */
+static inline int arena_rbtree_remove(struct arena_rbtree __arena *tree, struct arena_rbnode __arena *node)
 {
 	struct arena_rbnode __arena *left = arena_kern(node)->child[0];
 	struct arena_rbnode __arena *right = arena_kern(node)->child[1];
@@ -216,13 +219,15 @@ static inline void arena_rbtree_remove(struct arena_rbtree __arena *tree, struct
 	struct arena_rbnode __arena *below, *next, *above;
 	__u64 red = arena_kern(node)->red;
 
+	next = left ? __arena_rb_outermost(right, 0) : NULL;
+	if (next && arena_kern(next)->child[0])
+		return -ETIMEDOUT;
 	arena_kern(tree)->count--;
-	if (!left || !right) {
+	if (!next) {
 		below = left ? left : right;
 		__arena_rb_replace(tree, parent, node, below);
 	} else {
 		/* The next larger one, which has no left child, leaves its place for node's. */
-		next = __arena_rb_outermost(right, 0);
 		below = arena_kern(next)->child[1];
 		red = arena_kern(next)->red;
 		above = next;
@@ -240,6 +245,7 @@ static inline void arena_rbtree_remove(struct arena_rbtree __arena *tree, struct
 	}
 	if (!red)
 		__arena_rb_rebalance(tree, parent, below);
+	return 0;
 }
 
 #endif /* ARENA_RBTREE_H */

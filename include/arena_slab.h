@@ -67,7 +67,8 @@ struct arena_slab {
 	__u32 kept; /* pages in empty */
 	struct arena_slab_page __arena *empty;
 	__u64 pages; /* taken from the arena, the kept ones included */
-	__u64 pad[5];
+	__u64 deferred; /* objects that were freed while a lock was not to be had; each leads to the one before */
+	__u64 pad[4];
 	struct arena_slab_bin bin[ARENA_SLAB_SHARDS * ARENA_SLAB_SIZES]; /* shard by shard, small sizes first */
 };
 
@@ -107,27 +108,6 @@ static inline void __arena_slab_unlink(struct arena_slab_bin __arena *bin, struc
 		arena_kern(bin)->first = next;
 }
 
-/* An empty page, kept or new; NULL when there is none. */
-static inline struct arena_slab_page __arena *__arena_slab_take_page(void *map, struct arena_slab __arena *slab)
-{
-	struct arena_slab_page __arena *page = NULL;
-
-	if (READ_ONCE(arena_kern(slab)->kept) && !arena_spin_lock(&slab->lock)) {
-		page = arena_kern(slab)->empty;
-		if (page) {
-			arena_kern(slab)->empty = arena_kern(page)->next;
-			arena_kern(slab)->kept--;
-		}
-		arena_spin_unlock(&slab->lock);
-	}
-	if (page)
-		return page;
-	page = bpf_arena_alloc_pages(map, NULL, 1, NUMA_NO_NODE, 0);
-	if (page)
-		fetch_add(&arena_kern(slab)->pages, 1);
-	return page;
-}
-
 /* Keeps an empty page, or gives it back where `keep` pages are kept already. Whether it was kept. */
 static inline bool __arena_slab_give_page(void *map, struct arena_slab __arena *slab,
 					  struct arena_slab_page __arena *page, __u32 keep)
@@ -155,6 +135,105 @@ static inline bool __arena_slab_give_page(void *map, struct arena_slab __arena *
 static inline bool __arena_slab_full(struct arena_slab_page __arena *page)
 {
 	return !arena_kern(page)->freed && arena_kern(page)->fresh + arena_kern(page)->size > PAGE_SIZE;
+}
+
+/* Frees an object, unless the loop budget ends. */
+static inline int __arena_slab_put(void *map, struct arena_slab __arena *slab, void __arena *object)
+{
+	struct arena_slab_page __arena *page = (struct arena_slab_page __arena *)((__u64)object & PAGE_MASK);
+	__u32 unit = ((__u64)object & (PAGE_SIZE - 1)) / 16;
+	__u64 live = 1ull << unit % 64;
+	struct arena_slab_bin __arena *bin;
+	bool was_full, is_empty;
+
+	if (!READ_ONCE(arena_kern(page)->size) || (__u64)object % 16)
+		return -EINVAL;
+	bin = &slab->bin[arena_kern(page)->bin];
+	if (arena_spin_lock(&bin->lock))
+		return -ETIMEDOUT;
+	if (!(arena_kern(page)->live[unit / 64] & live)) {
+		arena_spin_unlock(&bin->lock);
+		return -EINVAL;
+	}
+	was_full = __arena_slab_full(page);
+	arena_kern(page)->live[unit / 64] &= ~live;
+	*(void __arena *__arena *)arena_kern(object) = arena_kern(page)->freed;
+	arena_kern(page)->freed = object;
+	arena_kern(bin)->objects--;
+	is_empty = --arena_kern(page)->used == 0;
+	if (is_empty && !was_full)
+		__arena_slab_unlink(bin, page);
+	else if (!is_empty && was_full)
+		__arena_slab_link(bin, page);
+	arena_spin_unlock(&bin->lock);
+	if (is_empty)
+		__arena_slab_give_page(map, slab, page, ARENA_SLAB_KEEP);
+	return 0;
+}
+
+/*
+ * Gives an object back. 0, or -EINVAL where no object lives that came from here (freed before, or a pointer into one). Where
+ * the loop budget ends before the lock is to be had, it is freed by whoever next looks for a page. NULL does nothing.
+ */
+static inline int arena_slab_free(void *map, struct arena_slab __arena *slab, void __arena *object)
+{
+	int err = object ? __arena_slab_put(map, slab, object) : 0;
+	__u64 before;
+	int i;
+
+	/* Without can_loop: the budget is used up. Each pass that fails is one in which another CPU got through. */
+	for (i = 0; err == -ETIMEDOUT && i < 16; i++) {
+		before = READ_ONCE(arena_kern(slab)->deferred);
+		*(__u64 __arena *)arena_kern(object) = before;
+		if (cmpxchg(&arena_kern(slab)->deferred, before, (__u64)object) == before)
+			err = 0;
+	}
+	return err;
+}
+
+/* Frees what was deferred. Under the lock only one takes away from that list, so nothing comes back to its head unseen. */
+static __noinline int __arena_slab_settle(void *map, struct arena_slab __arena *slab)
+{
+	void __arena *object;
+	__u64 next;
+
+	while (READ_ONCE(arena_kern(slab)->deferred) && can_loop) {
+		if (arena_spin_lock(&slab->lock))
+			break;
+		object = (void __arena *)READ_ONCE(arena_kern(slab)->deferred);
+		if (object) {
+			next = *(__u64 __arena *)arena_kern(object);
+			if (cmpxchg(&arena_kern(slab)->deferred, (__u64)object, next) != (__u64)object)
+				object = NULL;
+		}
+		arena_spin_unlock(&slab->lock);
+		if (arena_slab_free(map, slab, object))
+			break;
+	}
+	return 0;
+}
+
+/* An empty page, kept or new; NULL when there is none. */
+static inline struct arena_slab_page __arena *__arena_slab_take_page(void *map, struct arena_slab __arena *slab)
+{
+	struct arena_slab_page __arena *page = NULL;
+
+	if (READ_ONCE(arena_kern(slab)->deferred))
+		__arena_slab_settle(map, slab);
+	if (READ_ONCE(arena_kern(slab)->kept) && !arena_spin_lock(&slab->lock)) {
+		page = arena_kern(slab)->empty;
+		if (page) {
+			arena_kern(slab)->empty = arena_kern(page)->next;
+			arena_kern(slab)->kept--;
+		}
+		arena_spin_unlock(&slab->lock);
+	}
+	if (page)
+		return page;
+	page = bpf_arena_alloc_pages(map, NULL, 1, NUMA_NO_NODE, 0);
+	if (page)
+		fetch_add(&arena_kern(slab)->pages, 1);
+	return page;
 }
 
 /* Takes an object of a page with room, whose bin is locked. */
@@ -214,45 +293,6 @@ static inline void __arena *arena_slab_alloc(void *map, struct arena_slab __aren
 	return object;
 }
 
-/*
- * Gives an object back. 0; -EINVAL where no object lives that came from here (freed before, or a pointer into one);
- * -ETIMEDOUT when the loop budget ends: it lives on. NULL does nothing.
- */
-static inline int arena_slab_free(void *map, struct arena_slab __arena *slab, void __arena *object)
-{
-	struct arena_slab_page __arena *page = (struct arena_slab_page __arena *)((__u64)object & PAGE_MASK);
-	__u32 unit = ((__u64)object & (PAGE_SIZE - 1)) / 16;
-	__u64 live = 1ull << unit % 64;
-	struct arena_slab_bin __arena *bin;
-	bool was_full, is_empty;
-
-	if (!object)
-		return 0;
-	if (!READ_ONCE(arena_kern(page)->size) || (__u64)object % 16)
-		return -EINVAL;
-	bin = &slab->bin[arena_kern(page)->bin];
-	if (arena_spin_lock(&bin->lock))
-		return -ETIMEDOUT;
-	if (!(arena_kern(page)->live[unit / 64] & live)) {
-		arena_spin_unlock(&bin->lock);
-		return -EINVAL;
-	}
-	was_full = __arena_slab_full(page);
-	arena_kern(page)->live[unit / 64] &= ~live;
-	*(void __arena *__arena *)arena_kern(object) = arena_kern(page)->freed;
-	arena_kern(page)->freed = object;
-	arena_kern(bin)->objects--;
-	is_empty = --arena_kern(page)->used == 0;
-	if (is_empty && !was_full)
-		__arena_slab_unlink(bin, page);
-	else if (!is_empty && was_full)
-		__arena_slab_link(bin, page);
-	arena_spin_unlock(&bin->lock);
-	if (is_empty)
-		__arena_slab_give_page(map, slab, page, ARENA_SLAB_KEEP);
-	return 0;
-}
-
 /* size zeroed bytes, as above. */
 static inline void __arena *arena_slab_zalloc(void *map, struct arena_slab __arena *slab, __u64 size)
 {
@@ -287,12 +327,14 @@ static inline int arena_slab_refill(void *map, struct arena_slab __arena *slab, 
 	return 0;
 }
 
-/* Gives the kept pages back to the arena. 0 or -ETIMEDOUT. */
+/* Gives the kept pages back to the arena, once nothing is deferred. 0 or -ETIMEDOUT. */
 static inline int arena_slab_trim(void *map, struct arena_slab __arena *slab)
 {
 	struct arena_slab_page __arena *page, *next;
 
-	if (arena_spin_lock(&slab->lock))
+	if (READ_ONCE(arena_kern(slab)->deferred))
+		__arena_slab_settle(map, slab);
+	if (READ_ONCE(arena_kern(slab)->deferred) || arena_spin_lock(&slab->lock))
 		return -ETIMEDOUT;
 	page = arena_kern(slab)->empty;
 	arena_kern(slab)->empty = NULL;

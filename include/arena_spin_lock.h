@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Spin locks in the arena, for the programs of several CPUs, for user space, and natively for threads. All-zero is an open
- * lock. Three kinds, by what they cost and promise:
+ * lock. By what they cost and promise:
  *
  *	struct arena_spin_lock		4 bytes. Who comes first gets it; nobody's turn is kept. User space can take it:
  *					compare-and-exchange 0 for 1, store 0
  *	struct arena_ticket_lock	8 bytes. First come, first served, up to 31 waiting; all of them watch one word
  *	struct arena_queued_lock	8 bytes, and a node for each that waits, from a pool that any number of locks
  *					share. First come, first served, and each watches a word of its own
+ *	struct arena_seqlock		8 bytes. A spin lock for writers; readers take none
  *
  * Waiting runs under the program's loop budget (see can_loop). Where that ends, lock returns -ETIMEDOUT: the caller does
  * not have the lock, its place in the line is given up, and all goes on for the others. A lock that is open is taken even
@@ -240,5 +241,74 @@ static inline void arena_queued_unlock(struct arena_queued_lock __arena *lock)
 {
 	smp_store_release(&arena_kern(lock)->locked, 0);
 }
+
+/*
+ * A sequence lock: writers exclude each other, readers take no lock. The sequence is even while what it guards is at rest and
+ * odd while a writer changes it. A reader notes it, reads, and looks whether it is still the same; else it reads again:
+ *
+ *	do {
+ *		sequence = arena_read_seqbegin(&lock);
+ *		...
+ *	} while (arena_read_seqretry(&lock, sequence) && can_loop);
+ *
+ * What it reads in between must be loaded by smp_load_acquire(), so that the last look comes last, and may be nonsense: it may even
+ * follow a pointer to what was freed, for in the arena a load never faults.
+ */
+struct arena_seqlock {
+	__u64 sequence;
+};
+
+/* 0 or -ETIMEDOUT. */
+static inline int arena_write_seqlock(struct arena_seqlock __arena *lock)
+{
+	__u64 sequence;
+
+	do {
+		sequence = READ_ONCE(arena_kern(lock)->sequence);
+		if (!(sequence & 1) && cmpxchg(&arena_kern(lock)->sequence, sequence, sequence + 1) == sequence)
+			return 0;
+	} while (can_loop);
+	return -ETIMEDOUT;
+}
+
+static inline void arena_write_sequnlock(struct arena_seqlock __arena *lock)
+{
+	/* Only the holder changes an odd one. */
+	smp_store_release(&arena_kern(lock)->sequence, READ_ONCE(arena_kern(lock)->sequence) + 1);
+}
+
+#ifdef __bpf__
+
+/* The sequence; while it is odd, arena_read_seqretry() says that it has changed. */
+static inline __u64 arena_read_seqbegin(struct arena_seqlock __arena *lock)
+{
+	return smp_load_acquire(&arena_kern(lock)->sequence);
+}
+
+/* Whether what was read since is worth nothing. */
+static inline bool arena_read_seqretry(struct arena_seqlock __arena *lock, __u64 sequence)
+{
+	return sequence & 1 || READ_ONCE(arena_kern(lock)->sequence) != sequence;
+}
+
+#else /* native: nonsense may be an address that cannot be loaded from, so readers exclude writers */
+
+static inline __u64 arena_read_seqbegin(struct arena_seqlock *lock)
+{
+	__u64 sequence;
+
+	do
+		sequence = READ_ONCE(lock->sequence) & ~1ull;
+	while (cmpxchg(&lock->sequence, sequence, sequence + 1) != sequence);
+	return sequence;
+}
+
+static inline bool arena_read_seqretry(struct arena_seqlock *lock, __u64 sequence)
+{
+	smp_store_release(&lock->sequence, sequence + 2);
+	return false;
+}
+
+#endif
 
 #endif /* ARENA_SPIN_LOCK_H */

@@ -104,6 +104,21 @@ test('threads that share one current page never see a freed fragment, and leave 
   });
 });
 
+/** Programs whose results follow from the number of rounds: that number, or 0. */
+for (const name of ['arena_locks', 'arena_slab', 'arena_ring', 'arena_bitmap', 'arena_shared'] as const) {
+  test(`${name}: threads whose loop budgets end all the time lose nothing`, { skip }, () => {
+    inTemporaryFolder((directory) => {
+      const executable = join(directory, name);
+      compileNative(`${name}.bpf.c`, executable);
+      const results = printed(executable, ['400000']);
+      // Sums, and what the sieve gives.
+      const other = ['popped_sum', 'popped_squares', 'primes', 'largest'];
+      for (const [what, value] of Object.entries(results))
+        if (!other.includes(what)) assert.match(value, /^(0|400000)$/, what);
+    });
+  });
+}
+
 test('the headers do natively what they say', { skip }, () => {
   inTemporaryFolder((directory) => {
     const executable = join(directory, 'headers');

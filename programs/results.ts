@@ -169,6 +169,22 @@ export const NATIVE_RUNS = {
       left: '0',
     },
   },
+  // rounds: random inserts, lookups and removes.
+  arena_shared: {
+    args: ['20000'],
+    prints: {
+      shared_on_one_cpu: '0',
+      htab_contend: '0',
+      tree_contend: '0',
+      shared_empty: '0',
+      htab_rounds: '20000',
+      tree_rounds: '20000',
+      bad: '0',
+      htab_lost: '0',
+      tree_lost: '0',
+      objects_left: '0',
+    },
+  },
 } as const satisfies Readonly<Record<string, NativeRun>>;
 
 /** Of programs that want a packet: a kernel has to be given what the native form makes itself. */

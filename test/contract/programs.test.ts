@@ -140,6 +140,7 @@ const SCRIPTS: Readonly<Record<keyof typeof NATIVE_RUNS, readonly [Script, argum
   arena_slab: [inOrder, 'rounds'],
   arena_ring: [inOrder, 'rounds'],
   arena_bitmap: [inOrder, 'rounds'],
+  arena_shared: [inOrder, 'rounds'],
 };
 
 for (const form of ['', '_asm']) {
