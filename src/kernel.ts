@@ -2,6 +2,7 @@ import type { Instruction } from './isa/instruction.ts';
 import type { Variable } from './object/data-sections.ts';
 import type { BpfObject, ProgramSpec } from './object/object.ts';
 import type { ProgramType } from './object/program-types.ts';
+import type { RecordReader } from './record-reader.ts';
 import type { ViewMemory } from './view/memory.ts';
 
 /**
@@ -54,6 +55,8 @@ export interface BpfMap {
   deleteBatch(keys: readonly Uint8Array[]): number;
   /** Whether a bloom filter may hold a value. */
   contains(value: Uint8Array): boolean;
+  /** A reader of a ring buffer, from where it was left. Close it. Throws EINVAL for maps of other types. */
+  reader(): RecordReader<Uint8Array>;
   /** Gives it up: the map is gone when no program and no map of maps holds it, either. */
   close(): void;
 }

@@ -5,6 +5,7 @@ import { MAP_TYPES } from '../object/map-types.ts';
 import { bpf, bpfOrThrow, infoOf, pin } from './bpf.ts';
 import { type Closable, type Fd, linuxError } from './fd.ts';
 import type { Command, Info } from './layouts.ts';
+import { RingBuffer } from './ring-buffer.ts';
 
 /**
  * A map in Linux: a file descriptor, and the operations on elements that go through bpf(2).
@@ -182,6 +183,11 @@ export class LinuxMap implements BpfMap, Closable {
     if (result === -ERRNO.ENOENT) return false;
     this.#check(result, 'lookup');
     return true;
+  }
+
+  /** A reader of a ring buffer. Throws EINVAL for maps of other types. */
+  reader(): RingBuffer {
+    return new RingBuffer(this);
   }
 
   /** BPF_MAP_FREEZE: user space may no longer change it. */

@@ -9,6 +9,16 @@ import { map_delete_elem, map_lookup_elem, map_update_elem } from './maps.ts';
 import { NUMBER_HELPERS } from './numbers.ts';
 import { trace_printk } from './printk.ts';
 import { PROBE_HELPERS } from './probe.ts';
+import {
+  ringbuf_discard,
+  ringbuf_discard_dynptr,
+  ringbuf_output,
+  ringbuf_query,
+  ringbuf_reserve,
+  ringbuf_reserve_dynptr,
+  ringbuf_submit,
+  ringbuf_submit_dynptr,
+} from './ring-buffers.ts';
 import { tail_call } from './tail-call.ts';
 
 /** What each helper does, by its name in the prototypes' table. Helpers without a function are judged, but not run. */
@@ -24,6 +34,14 @@ const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
   map_push_elem,
   map_pop_elem,
   map_peek_elem,
+  ringbuf_discard,
+  ringbuf_discard_dynptr,
+  ringbuf_output,
+  ringbuf_query,
+  ringbuf_reserve,
+  ringbuf_reserve_dynptr,
+  ringbuf_submit,
+  ringbuf_submit_dynptr,
   map_lookup_percpu_elem,
   trace_printk,
   ...ENVIRONMENT_HELPERS,

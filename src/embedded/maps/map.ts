@@ -8,7 +8,8 @@ import {
   BPF_F_WRONLY,
   BPF_F_WRONLY_PROG,
 } from '../../object/map-flags.ts';
-import { MAP_TYPES } from '../../object/map-types.ts';
+import { MAP_TYPES, mapTypeName } from '../../object/map-types.ts';
+import type { RecordReader } from '../../record-reader.ts';
 import type { SharedArena } from '../arena.ts';
 import { BPF_MAP_LAYOUT } from '../btf.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
@@ -177,12 +178,17 @@ export abstract class EmbeddedMap implements BpfMap {
 
   /** Whether a bloom filter may hold a value. Throws EOPNOTSUPP for maps of other types. */
   contains(value: Uint8Array): boolean {
-    this.#checkReadable();
+    this.checkReadable();
     if (this.type !== MAP_TYPES.bloom_filter) this.check(-ERRNO.EOPNOTSUPP, 'lookup');
     const result = this.peek(this.#put(this.#value, value, this.valueSize, 'value'));
     if (result === -ERRNO.ENOENT) return false;
     this.check(result, 'lookup');
     return true;
+  }
+
+  /** A reader of a ring buffer. Throws EINVAL for maps of other types. */
+  reader(): RecordReader<Uint8Array> {
+    throw new BpfError('EINVAL', `map '${this.name}' is of type ${mapTypeName(this.type)}, not ringbuf`);
   }
 
   /** What user space names the map by, in the value of a map that holds maps. */
@@ -196,7 +202,7 @@ export abstract class EmbeddedMap implements BpfMap {
   }
 
   lookup(key: Uint8Array, flags = BPF_ANY): Uint8Array | undefined {
-    this.#checkReadable();
+    this.checkReadable();
     this.#put(this.#key, key, this.keySize, 'key');
     this.check(this.#lockFlag(flags, BPF_F_LOCK), 'lookup');
     const result = this.fetch(this.#key, this.#value, flags);
@@ -206,7 +212,7 @@ export abstract class EmbeddedMap implements BpfMap {
   }
 
   lookupAndDelete(key: Uint8Array, flags = BPF_ANY): Uint8Array | undefined {
-    this.#checkReadable();
+    this.checkReadable();
     this.checkWritable();
     this.#put(this.#key, key, this.keySize, 'key');
     this.check(this.#lockFlag(flags, BPF_F_LOCK), 'lookup_and_delete');
@@ -235,7 +241,7 @@ export abstract class EmbeddedMap implements BpfMap {
   }
 
   nextKey(key?: Uint8Array): Uint8Array | undefined {
-    this.#checkReadable();
+    this.checkReadable();
     const from = key === undefined ? (0 as KernelOffset) : this.#put(this.#key, key, this.keySize, 'key');
     // The value's scratch place may be smaller than a key, so the answer goes where the question was.
     const result = this.next(from, this.#key);
@@ -417,7 +423,7 @@ export abstract class EmbeddedMap implements BpfMap {
     return refused ? -ERRNO.EINVAL : 0;
   }
 
-  #checkReadable(): void {
+  protected checkReadable(): void {
     this.#checkOpen();
     this.#refuseFlag(BPF_F_WRONLY, 'user space may not read it (BPF_F_WRONLY)');
   }

@@ -18,6 +18,7 @@ import { ArrayOfMaps, HashOfMaps } from './outer-map.ts';
 import { PercpuArrayMap } from './percpu-array.ts';
 import { ProgArrayMap } from './prog-array.ts';
 import { QueueMap } from './queue.ts';
+import { RingBufferMap } from './ring-buffer.ts';
 
 /** The map types of the embedded kernel. A new type is one file and one row here. */
 
@@ -30,6 +31,7 @@ const CLASSES: Partial<Record<MapTypeName, MapConstructor>> = {
   percpu_array: PercpuArrayMap,
   array_of_maps: ArrayOfMaps,
   hash_of_maps: HashOfMaps,
+  ringbuf: RingBufferMap,
   lpm_trie: LpmTrieMap,
   queue: QueueMap,
   stack: QueueMap,
