@@ -7,7 +7,7 @@ import { loop } from './loop.ts';
 import { map_lookup_percpu_elem, map_peek_elem, map_pop_elem, map_push_elem } from './map-elements.ts';
 import { map_delete_elem, map_lookup_elem, map_update_elem } from './maps.ts';
 import { NUMBER_HELPERS } from './numbers.ts';
-import { trace_printk } from './printk.ts';
+import { PRINT_HELPERS } from './printk.ts';
 import { PROBE_HELPERS } from './probe.ts';
 import {
   ringbuf_discard,
@@ -43,7 +43,7 @@ const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
   ringbuf_submit,
   ringbuf_submit_dynptr,
   map_lookup_percpu_elem,
-  trace_printk,
+  ...PRINT_HELPERS,
   ...ENVIRONMENT_HELPERS,
   ...PROBE_HELPERS,
   ...DYNPTR_HELPERS,

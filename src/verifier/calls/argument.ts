@@ -8,7 +8,7 @@ import { checkAlignment } from '../memory/alignment.ts';
 import { checkUnmoved } from '../memory/context-access.ts';
 import { processDynptr, stackObjectSlot } from '../memory/dynptr.ts';
 import { matchKptr } from '../memory/kptr-access.ts';
-import { MAX_STACK } from '../memory/stack-bounds.ts';
+import { noteAddress } from '../memory/stack-bounds.ts';
 import { MEM_ALLOC, MEM_RCU, NON_OWN_REF, PTR_TRUSTED, type Reg, type RegKind } from '../state/reg.ts';
 import { isNull } from '../values.ts';
 import { checkArgumentType } from './argument-types.ts';
@@ -53,11 +53,6 @@ export function checkArgument(env: Env, row: HelperPrototype, index: number, met
     meta.refId = reg.refId;
   }
   checkContent(env, row, index, rule, meta);
-}
-
-/** An address is handed out, and nobody says how much behind it is read: all of a frame must be in memory. */
-export function noteAddress(env: Env, { kind, frame }: Reg): void {
-  if (kind === 'fp') env.facts.noteStackEscape(env.state.frames[frame].subprog, -MAX_STACK, 0);
 }
 
 function isPacket({ kind }: Reg): boolean {

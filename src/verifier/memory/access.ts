@@ -20,7 +20,7 @@ import { checkMapAccess, isReadOnly, mayAccessMap } from './map-access.ts';
 import { checkPacket, checkRegion } from './region.ts';
 import { checkSocketAccess } from './socket-access.ts';
 import { readStack, writeStack } from './stack.ts';
-import { stackRange } from './stack-bounds.ts';
+import { noteAddress, stackRange } from './stack-bounds.ts';
 
 /**
  * One load or store of an instruction (Linux: check_mem_access). The kind of pointer decides what is checked, which
@@ -55,6 +55,7 @@ export function checkAccess(env: Env, request: MemoryAccess): void {
   const reg = env.reg(base);
   checkAlignment(env, reg, request.off, size, request.strict ?? false);
   const loads = access === 'read' && value >= 0;
+  if (access === 'write' && value >= 0 && reg.kind !== 'fp') noteAddress(env, env.reg(value));
   const loaded = reachMemory(env, reg, request, request.off + reg.off);
   noteAccess(env, reg, request);
   if (!loads) return;

@@ -53,3 +53,8 @@ export function checkStackBounds(
   const depth = Math.ceil(-min / 8) * 8;
   if (depth > stackDepth[frame.subprog]) stackDepth[frame.subprog] = depth;
 }
+
+/** An address is handed out, and nobody says how much behind it is read: so all of the frame must be in memory. */
+export function noteAddress(env: Env, { kind, frame }: Reg): void {
+  if (kind === 'fp') env.facts.noteStackEscape(env.state.frames[frame].subprog, -MAX_STACK, 0);
+}

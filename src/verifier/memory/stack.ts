@@ -20,7 +20,7 @@ import {
 import type { Frame } from '../state/state.ts';
 import { isNull, withScalarId } from '../values.ts';
 import { destroyDynptr } from './dynptr.ts';
-import { byteOf, checkStackBounds, slotOf, stackRange } from './stack-bounds.ts';
+import { byteOf, checkStackBounds, noteAddress, slotOf, stackRange } from './stack-bounds.ts';
 
 /**
  * Loads and stores on a frame's stack (Linux: check_stack_read, check_stack_write). A register stored whole is spilled:
@@ -268,6 +268,7 @@ export function checkStackRange(
     if (type === ZERO_BYTE || type === INVALID) {
       if (access === 'write') frame.stack[at] = new StackSlot(setByte(slot.bytes, byteOf(i), MISC), slot.reg);
     } else if (slot.isSpill) {
+      if (slot.reg !== undefined) noteAddress(env, slot.reg);
       if (access === 'write') frame.stack[at] = new StackSlot(withoutSpecial(slot.bytes), undefined);
     } else if (type !== MISC) {
       const where = base.scalar.isConst()
