@@ -1,17 +1,19 @@
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { embedded, type Kernel, open } from '../../src/index.ts';
 import { onBothKernels } from './kernels.ts';
 
 /**
- * The rules that are written in C: each program of programs/contract is one, and returns 0, or the line of the check that did
- * not hold. They run on Linux, and on both engines of the embedded kernel.
+ * The rules that are written in C: each program in programs/contract whose source includes check.h is one, and returns 0, or the
+ * line of the check that did not hold. They run on Linux, and on both engines of the embedded kernel.
  */
 
 const FOLDER = new URL('../../programs/contract/', import.meta.url);
 const OBJECTS = readdirSync(FOLDER)
-  .filter((file) => file.endsWith('.bpf.o'))
+  .filter((file) => file.endsWith('.bpf.c'))
+  .filter((file) => readFileSync(new URL(file, FOLDER), 'utf8').includes('#include "check.h"'))
+  .map((file) => file.replace(/c$/, 'o'))
   .sort();
 
 const ruleOf = (program: string) => program.replaceAll('_', ' ');
