@@ -1,9 +1,11 @@
 import type { Btf } from '../../btf/index.ts';
 import type { Cpu } from '../cpu.ts';
 import { bpf_arena_alloc_pages, bpf_arena_free_pages, bpf_arena_reserve_pages } from './arena.ts';
+import { CPUMASK_KFUNCS } from './cpumask.ts';
 import { DYNPTR_KFUNCS } from './dynptr.ts';
 import { ITERATOR_KFUNCS } from './iterators.ts';
 import { LOCK_KFUNCS } from './locks.ts';
+import { COUNT_KFUNCS } from './map-count.ts';
 import { PROBE_KFUNCS } from './probe.ts';
 import { REGION_KFUNCS } from './regions.ts';
 import { STRING_KFUNCS } from './strings.ts';
@@ -21,6 +23,8 @@ const FUNCTIONS: Readonly<Record<string, KfuncFunction>> = {
   bpf_arena_reserve_pages,
   ...STRING_KFUNCS,
   ...DYNPTR_KFUNCS,
+  ...CPUMASK_KFUNCS,
+  ...COUNT_KFUNCS,
   ...ITERATOR_KFUNCS,
   ...LOCK_KFUNCS,
   ...PROBE_KFUNCS,
