@@ -2,7 +2,7 @@ import { BpfError } from '../errors.ts';
 import type { ArenaFault, ArenaWindow, Environment, LoopBudget } from '../interpreter/environment.ts';
 import { run } from '../interpreter/interpreter.ts';
 import { FRAME_BYTES, MAX_FRAMES, Machine } from '../interpreter/machine.ts';
-import { PER_CPU } from '../jit/index.ts';
+import { PER_CPU } from '../jit/target.ts';
 import type { FaultReport, RunOptions, RunResult } from '../kernel.ts';
 import { BPF_MAP_LAYOUT } from './btf.ts';
 import { MAX_CTX, PLACE_BYTES } from './contexts/context.ts';

@@ -172,27 +172,42 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
     return { ...shared, cpus, faults, instructionBudget, mayGoto, processId };
   }
 
-  /** Closes maps for user space, and gives their memory back once programs have ended that still use them. */
-  closeMaps(maps: readonly EmbeddedMap[], runs: readonly Promise<void>[]): void {
-    if (runs.length === 0) {
-      for (const map of maps) this.closeMap(map);
-      return;
-    }
+  /**
+   * An object lets its maps go: for user space they are closed, and their memory is given back when nothing holds them any more and
+   * what runs now has ended.
+   * @param runs of the object's programs on other CPUs, those that wait for their turn too.
+   */
+  closeMaps(maps: readonly EmbeddedMap[], runs: readonly Promise<void>[] = []): void {
     for (const map of maps) retire(map);
-    void Promise.all(runs).then(() => {
-      for (const map of maps) this.closeMap(map);
-    });
+    const letGo = () => {
+      for (const map of maps) {
+        map.holders--;
+        this.closeMap(map);
+      }
+    };
+    if (runs.length === 0) letGo();
+    else void Promise.all(runs).then(letGo);
   }
 
-  /** Closes a map for user space, and gives its memory back when no map holds it any more. */
+  /** Closes a map for user space, and gives its memory back when nothing holds it any more and what runs now has ended. */
   closeMap(map: EmbeddedMap): void {
-    map.closed = true;
-    if (map.holders > 0 || map.lingers || !this.#maps.delete(map.id)) return;
-    this.#releaseMap(map);
+    retire(map);
+    if (map.holders > 0) return;
+    const { quiet } = this;
+    if (quiet === undefined) this.#releaseMap(map);
+    else void quiet.then(() => map.holders === 0 && this.#releaseMap(map));
+  }
+
+  /** Resolves when whatever runs now has ended: no program has what it found before. Undefined when nothing runs. */
+  get quiet(): Promise<unknown> | undefined {
+    const { running } = this.workers;
+    // What runs on this thread has ended before a promise is looked at.
+    if (this.cpu.program !== undefined) running.push(Promise.resolve());
+    return running.length === 0 ? undefined : Promise.all(running);
   }
 
   #releaseMap(map: EmbeddedMap): void {
-    this.#maps.delete(map.id);
+    if (!this.#maps.delete(map.id)) return;
     this.#byHeader.delete(map.header);
     if (this.#last === map) this.#last = undefined;
     map.release();
@@ -294,11 +309,13 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
    */
   close(): void {
     if (this.#closed) return;
-    const stopping = this.workers.close();
+    // A program on this thread may be what closes it, by what it prints.
+    const here = this.cpu.program === undefined ? undefined : Promise.resolve(true);
+    const stopping = this.workers.close() ?? here;
     for (const load of [...this.#loads]) load.close();
     this.#closed = true;
     if (stopping === undefined) {
-      for (const map of [...this.#maps.values()]) if (this.#maps.has(map.id)) this.#releaseMap(map);
+      for (const map of [...this.#maps.values()]) this.#releaseMap(map);
       this.memory.close();
       return;
     }

@@ -125,13 +125,13 @@ class Loader {
 
   /** Closes what {@link load} made before it failed. */
   undo(): void {
-    for (const map of Object.values(this.#maps)) this.#kernel.closeMap(map);
+    this.#kernel.closeMaps(Object.values(this.#maps));
   }
 
   #createMap(spec: MapSpec): void {
-    this.#maps[spec.name] = this.#kernel.createMap(
-      attributesOf(spec, this.#judge.infoOf(spec.name), this.#kernel.cpus),
-    );
+    const map = this.#kernel.createMap(attributesOf(spec, this.#judge.infoOf(spec.name), this.#kernel.cpus));
+    map.holders++;
+    this.#maps[spec.name] = map;
   }
 
   /** Puts maps into the slots of a map that its object says hold them. */

@@ -169,6 +169,20 @@ describe('several CPUs', async () => {
     assert.deepEqual(retvals([await next, await other]), [1, 2]);
   });
 
+  it('keep the memory of any map until what runs has ended', async () => {
+    setValues(opened, 0, 0, 0);
+    const map = kernel.createMap({ type: 2, keySize: 4, valueSize: 8, maxEntries: 100_000 });
+    const run = programs.wait.runOn(1);
+    await until(() => values(opened)[1] === 1);
+    const before = kernel.memory.allocated;
+    map.close();
+    assert.throws(() => map.lookup(new Uint8Array(4)), { code: 'EBADF' });
+    assert.equal(kernel.memory.allocated, before);
+    setValues(opened, 0, 0, 1);
+    await run;
+    await until(() => kernel.memory.allocated < before);
+  });
+
   it('keep the memory of an object that is closed while they run it', async () => {
     const other = await kernel.load(parseObject(OBJECT));
     const twice = { kernel, loaded: other };
@@ -204,6 +218,25 @@ describe('a kernel that is closed', () => {
     const run = loaded.programs.add.runOn(1);
     kernel.close();
     await assert.rejects(run, { code: 'EBADF' });
+  });
+});
+
+describe('a map of an object', () => {
+  it('that user space gives up is there for its programs', async () => {
+    using kernel = embedded();
+    const { programs, maps } = await kernel.load(parseObject(OBJECT));
+    const before = kernel.memory.allocated;
+    maps.values.close();
+    assert.throws(() => maps.values.lookup(new Uint8Array(4)), { code: 'EBADF' });
+    assert.equal(programs.add.run().retval, 0);
+    assert.equal(kernel.memory.allocated, before);
+  });
+
+  it('may be closed by what its program prints', async () => {
+    using kernel = embedded({ onTrace: () => kernel.close() });
+    const { programs } = await kernel.load(parseObject(OBJECT));
+    assert.equal(programs.say.run({ repeat: 2 }).retval, 0);
+    assert.throws(() => programs.say.run(), { code: 'EBADF' });
   });
 });
 

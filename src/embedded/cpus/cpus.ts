@@ -49,6 +49,11 @@ export class WorkerCpus {
     return all([first, ...others]);
   }
 
+  /** What they do now: each resolves when that is done. */
+  get running(): Promise<unknown>[] {
+    return this.#cpus.flatMap((cpu) => cpu.answered ?? []);
+  }
+
   /** Of programs that are unloaded. */
   forget(key: number): void {
     for (const cpu of this.#cpus) cpu.forget(key);

@@ -18,6 +18,7 @@ export interface Turn {
 /** What the CPU was asked and has not answered. */
 interface Pending {
   readonly doing: string;
+  readonly promise: Promise<RunResult | undefined>;
   resolve(result: RunResult | undefined): void;
   reject(error: Error): void;
 }
@@ -47,6 +48,11 @@ export class RemoteCpu {
   /** Nothing that it did was left unfinished, and it does nothing now. */
   get isClean(): boolean {
     return this.#pending === undefined && !this.#damaged;
+  }
+
+  /** Resolves when it has done what it does now; undefined when it does nothing. */
+  get answered(): Promise<unknown> | undefined {
+    return this.#pending?.promise.catch(() => {});
   }
 
   /** Waits for a turn, and makes the CPU ready for the program. Rejects with what keeps it from that. */
@@ -119,7 +125,7 @@ export class RemoteCpu {
     const thread = this.#thread;
     if (thread === undefined) throw new BpfError('EIO', `CPU ${this.id} is gone`);
     const { promise, resolve, reject } = Promise.withResolvers<RunResult | undefined>();
-    this.#pending = { doing, resolve, reject };
+    this.#pending = { doing, promise, resolve, reject };
     thread.keepAlive(true);
     thread.post(question);
     return promise;

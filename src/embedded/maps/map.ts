@@ -87,10 +87,8 @@ export abstract class EmbeddedMap implements BpfMap {
   protected readonly attached: boolean;
   /** The special fields of values. */
   readonly valueFields: ValueFields;
-  /** Maps that hold this one, which keep it alive. */
+  /** Objects whose programs use this map, and maps that hold it: they keep it alive. */
   holders = 0;
-  /** Its memory is freed with the kernel only: programs on other CPUs may have found it where it was held. */
-  lingers = false;
   /** One key and one value for user space's operations, behind the header. */
   readonly #key: KernelOffset;
   readonly #value: KernelOffset;

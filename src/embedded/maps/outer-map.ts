@@ -65,10 +65,8 @@ function innerMap(outer: EmbeddedMap, host: MapHost, handle: number): EmbeddedMa
   return inner !== undefined && fits(map, inner) ? map : -ERRNO.EINVAL;
 }
 
-function hold(map: EmbeddedMap, host: MapHost): void {
+function hold(map: EmbeddedMap): void {
   map.holders++;
-  // A program of another CPU may still have found it when it is out again.
-  if (host.cpus > 1) map.lingers = true;
 }
 
 function letGo(header: number, host: MapHost): void {
@@ -109,7 +107,7 @@ export class ArrayOfMaps extends EmbeddedMap {
     if (index >= this.maxEntries) return -ERRNO.E2BIG;
     const inner = innerMap(this, this.host, view.getUint32(value, true));
     if (typeof inner === 'number') return inner;
-    hold(inner, this.host);
+    hold(inner);
     letGo(Atomics.exchange(this.#headers, index, inner.header) >>> 0, this.host);
     return 0;
   }
@@ -168,7 +166,7 @@ export class HashOfMaps extends HashTable {
     view.setUint32(value, inner.header, true);
     const result = super.store(key, value, flags, USER_CPU);
     if (result !== 0) return result;
-    hold(inner, this.host);
+    hold(inner);
     letGo(old, this.host);
     return 0;
   }
