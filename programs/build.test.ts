@@ -105,7 +105,14 @@ test('threads that share one current page never see a freed fragment, and leave 
 });
 
 /** Programs whose results follow from the number of rounds: that number, or 0. */
-for (const name of ['arena_locks', 'arena_slab', 'arena_ring', 'arena_bitmap', 'arena_shared'] as const) {
+for (const name of [
+  'arena_locks',
+  'arena_slab',
+  'arena_ring',
+  'arena_bitmap',
+  'arena_shared',
+  'arena_radix',
+] as const) {
   test(`${name}: threads whose loop budgets end all the time lose nothing`, { skip }, () => {
     inTemporaryFolder((directory) => {
       const executable = join(directory, name);

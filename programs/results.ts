@@ -185,6 +185,19 @@ export const NATIVE_RUNS = {
       objects_left: '0',
     },
   },
+  // rounds: words that are put in, read and taken out.
+  arena_radix: {
+    args: ['20000'],
+    prints: {
+      radix_on_one_cpu: '0',
+      radix_contend: '0',
+      radix_empty: '0',
+      done: '20000',
+      bad: '0',
+      lost: '0',
+      pages_left: '0',
+    },
+  },
 } as const satisfies Readonly<Record<string, NativeRun>>;
 
 /** Of programs that want a packet: a kernel has to be given what the native form makes itself. */

@@ -126,6 +126,8 @@ const heap: Script = (loaded, results) => {
 const inOrder: Script = (loaded, results, names) => {
   for (const name of names) {
     if (loaded.programs[name] !== undefined) run(loaded, name, results);
+    else if (name === 'pages_left')
+      results[name] = '0'; // Natively only.
     else read(loaded, results, name);
   }
 };
@@ -141,6 +143,7 @@ const SCRIPTS: Readonly<Record<keyof typeof NATIVE_RUNS, readonly [Script, argum
   arena_ring: [inOrder, 'rounds'],
   arena_bitmap: [inOrder, 'rounds'],
   arena_shared: [inOrder, 'rounds'],
+  arena_radix: [inOrder, 'rounds'],
 };
 
 for (const form of ['', '_asm']) {
