@@ -1,6 +1,6 @@
 import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
-import { PACKET_AT, PACKET_BYTES } from './context.ts';
+import { ETH_HLEN, PACKET_AT, PACKET_BYTES } from './context.ts';
 
 /**
  * struct __sk_buff, which programs see, behind it what Linux keeps in struct sk_buff besides, and the socket that a test run's packet
@@ -58,6 +58,16 @@ export const SKB = {
   gsoType: 284,
 } as const satisfies Record<string, number>;
 
+/** Ethertypes in network order, read little-endian. */
+export const ETH_P_IP = 0x0008;
+export const ETH_P_IPV6 = 0xdd86;
+
+export const ETH_P_8021Q = 0x0081;
+export const ETH_P_8021AD = 0xa888;
+/** Bytes of a VLAN tag. */
+export const VLAN_HLEN = 4;
+export const isVlan = (protocol: number) => protocol === ETH_P_8021Q || protocol === ETH_P_8021AD;
+
 /** The CPU's socket, from its place's beginning: struct bpf_sock. Then a number for its cookie. */
 export const SOCK_AT = 512;
 const HEADROOM = 32_768;
@@ -103,6 +113,40 @@ export class SkBuff {
   /** Linux: skb->protocol, in network order. */
   get protocol(): number {
     return this.get('protocol');
+  }
+
+  get isIpv4(): boolean {
+    return this.protocol === ETH_P_IP;
+  }
+  get isIpv6(): boolean {
+    return this.protocol === ETH_P_IPV6;
+  }
+
+  /** The protocol behind VLAN tags in the packet (Linux: skb_protocol, skipping them); undefined where they never end. */
+  get innerProtocol(): number | undefined {
+    let { protocol } = this;
+    for (let at = this.get('macHeader') + ETH_HLEN; isVlan(protocol); at += VLAN_HLEN) {
+      if (at + VLAN_HLEN > this.tail) return undefined;
+      protocol = this.#view.getUint16(at + 2, true);
+    }
+    return protocol;
+  }
+
+  clearHash(): void {
+    this.set('hash', 0);
+    this.set('hashKind', 0);
+  }
+
+  /** The VLAN tag beside the packet. @param protocol in network order; undefined: there is none. */
+  setVlan(protocol: number | undefined, tci = 0): void {
+    this.set('vlanPresent', protocol === undefined ? 0 : 1);
+    this.set('vlanProto', protocol ?? 0);
+    this.set('vlanTci', tci);
+  }
+
+  /** The beginnings of headers move, with the bytes in front of where the packet grew or shrank. */
+  moveHeaders(bytes: number): void {
+    for (const header of ['macHeader', 'networkHeader'] as const) this.set(header, this.get(header) + bytes);
   }
 
   /** The packet is from here to there now. */

@@ -2,7 +2,7 @@ import { BpfError } from '../../errors.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
 import { type KernelOffset, kernelPointer } from '../layout.ts';
 import { type Context, ETH_HLEN } from './context.ts';
-import { SK_BUFF_BYTES, SKB, SkBuff, SOCK_AT } from './skb-buff.ts';
+import { ETH_P_IP, ETH_P_IPV6, SK_BUFF_BYTES, SKB, SkBuff, SOCK_AT } from './skb-buff.ts';
 import { checkInterface, checkZero, givenPacket, givenStructure, LOOPBACK } from './structure.ts';
 
 /**
@@ -39,9 +39,7 @@ const RETURNED = [
   [SKB.hwtstamp, 8],
 ] as const;
 
-/** Ethertypes in network order, read little-endian. */
-export const ETH_P_IP = 0x0008;
-export const ETH_P_IPV6 = 0xdd86;
+/** Packets whose Ethernet header has a length where others have a type; in network order, read little-endian. */
 const ETH_P_802_2 = 0x0400;
 const ETH_P_802_3 = 0x0100;
 

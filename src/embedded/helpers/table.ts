@@ -7,6 +7,7 @@ import { loop } from './loop.ts';
 import { map_lookup_percpu_elem, map_peek_elem, map_pop_elem, map_push_elem } from './map-elements.ts';
 import { map_delete_elem, map_lookup_elem, map_update_elem } from './maps.ts';
 import { NUMBER_HELPERS } from './numbers.ts';
+import { PACKET_HELPERS } from './packets.ts';
 import { PRINT_HELPERS } from './printk.ts';
 import { PROBE_HELPERS } from './probe.ts';
 import {
@@ -49,6 +50,7 @@ const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
   ...DYNPTR_HELPERS,
   ...LOCK_HELPERS,
   ...NUMBER_HELPERS,
+  ...PACKET_HELPERS,
 };
 
 /** A helper's row and function, as a caller that reads the row at run time sees them. */
