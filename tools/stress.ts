@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util';
-import { BpfError, embedded, type LoadedObject, open } from '../src/index.ts';
+import { BpfError, embedded, type LoadedObject, open, type RecordReader } from '../src/index.ts';
 
 /**
- * `npm run stress -- --seconds 60 --cpus 4`: all CPUs insert, look up and delete in one arena hash table and one hash map, and
- * allocate and free memory, for so long; then the same while TypeScript reads and writes. At the end of each, what is there has
+ * `npm run stress -- --seconds 60 --cpus 4`: all CPUs insert, look up and delete in one arena hash table and one hash map,
+ * allocate and free memory and write to one ring buffer, for so long; then the same while TypeScript reads and writes. At the end of each, what is there has
  * to be what was put there and not taken away (programs/contract/stress.bpf.c counts that), and nothing may be left over.
  * A difference says so and makes the exit status 1.
  */
@@ -119,6 +119,8 @@ function totals({ globals }: LoadedObject): Record<string, bigint> {
   const sums: Record<string, bigint> = {};
   for (let cpu = 0; cpu < cpus; cpu++) {
     for (const name of [
+      'events',
+      'dropped',
       'inserted',
       'deleted',
       'map_inserted',
@@ -133,11 +135,24 @@ function totals({ globals }: LoadedObject): Record<string, bigint> {
   return sums;
 }
 
+/** The next event of each CPU: none may be missing, or be there twice. */
+const next = new Array<number>(cpus).fill(0);
+
+function readEvents(reader: RecordReader<Uint8Array>): void {
+  reader.drain((record) => {
+    const [cpu, number, check] = new BigUint64Array(record.slice().buffer);
+    expect(`an event of CPU ${cpu}`, Number(number), next[Number(cpu)]++);
+    expect(`the check of event ${number}`, check, productOf((cpu << 32n) | number));
+  });
+}
+
 /** Holds what is there against what was counted. */
 function check(loaded: LoadedObject, userKeys: ReadonlySet<bigint>): void {
   const { globals, heap, maps } = loaded;
   const sums = totals(loaded);
   expect('wrong values that programs saw', sums.wrong, 0n);
+  for (let cpu = 0; cpu < cpus; cpu++)
+    expect(`events of CPU ${cpu}`, BigInt(next[cpu]), globals.counts[cpu].events);
   const keys = new Set<bigint>();
   let nodes = 0;
   for (const [index, bucket] of [...globals.table].entries()) {
@@ -176,6 +191,7 @@ using loaded = await object.load(kernel);
 const { stress, drain, trim } = loaded.programs;
 const globalPages = loaded.arena?.statistics.present ?? 0;
 
+using reader = loaded.maps.events.reader();
 // Their threads start here.
 await stress.runOnAll({ ctx: bytesOf(0n, 0n) });
 
@@ -184,6 +200,7 @@ let end = performance.now() + seconds * 1000;
 while (performance.now() < end) {
   await stress.runOnAll({ ctx: work() });
   runs += cpus;
+  readEvents(reader);
 }
 console.log(`programs alone: ${runs} runs of ${ROUNDS} rounds`, totals(loaded));
 check(loaded, new Set());
@@ -201,10 +218,12 @@ const others = Array.from({ length: cpus - 1 }, async (_, i) => {
 });
 while (running > 0) {
   for (let i = 0; i < 100; i++) user.step();
+  readEvents(reader);
   if (random(20) === 0) stress.run({ ctx: work() });
   await new Promise((resolve) => setImmediate(resolve));
 }
 await Promise.all(others);
+readEvents(reader);
 console.log(`with TypeScript: ${runs} runs, ${user.steps} steps of user space`, totals(loaded));
 user.end();
 check(loaded, user.keys);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * What many CPUs do at once: insert, look up and delete in a hash table of the arena, whose nodes come from the slab
- * allocator, and in a hash map; allocate and free pages. A value always follows from its key, and each CPU counts what it
+ * allocator, and in a hash map; allocate and free pages; write events into a ring buffer. A value always follows from its key, and each CPU counts what it
  * did, so that user space can say at the end what has to be there. Further down, programs for measuring what CPUs are worth
  * to each other. tools/stress.ts and bench/scaling.ts run them.
  */
@@ -30,6 +30,18 @@ struct {
 	__type(value, __u64);
 } shared SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024);
+} events SEC(".maps");
+
+static long (*const ringbuf_output)(void *ring, void *data, __u64 size, __u64 flags) = (void *)130;
+
+/* The n-th of a CPU. */
+struct event {
+	__u64 cpu, number, check;
+};
+
 struct node {
 	struct node __arena *next;
 	__u64 key;
@@ -49,7 +61,8 @@ struct counts {
 	__u64 looked_up, pages;
 	__u64 wrong; /* what must never be */
 	__u64 full;
-	__u64 pad[8];
+	__u64 events, dropped;
+	__u64 pad[6];
 };
 
 struct arena_slab __arena_global heap;
@@ -195,6 +208,17 @@ static __noinline int page_step(struct counts __arena *mine, __u64 mark)
 	return 0;
 }
 
+static __noinline int event_step(struct counts __arena *mine, __u64 cpu)
+{
+	struct event event = { cpu, mine->events, VALUE(cpu << 32 | mine->events) };
+
+	if (ringbuf_output(&events, &event, sizeof(event), 0))
+		mine->dropped++;
+	else
+		mine->events++;
+	return 0;
+}
+
 static __always_inline __u64 xorshift(__u64 x)
 {
 	x ^= x << 13;
@@ -227,6 +251,9 @@ int stress(struct work *work)
 			break;
 		case 4:
 			page_step(mine, random);
+			break;
+		case 5:
+			event_step(mine, cpu);
 			break;
 		default:
 			map_step(mine, key, random >> 50 & 3);
