@@ -1,11 +1,13 @@
 import { ERRNO } from '../../errors.ts';
+import { skbPieces, xdpPieces } from '../contexts/pieces.ts';
 import type { Cpu } from '../cpu.ts';
 import { KERNEL_HIGH, type KernelOffset } from '../layout.ts';
 
 /**
  * Dynptrs: pointers with a size that only run time knows. One is 16 bytes on the program's stack, as Linux lays them out: a pointer,
  * which is NULL when it could not be made; its size, with its kind and whether it may be written in the upper byte; and where
- * in the memory behind the pointer it starts. What kind it is says where its bytes are: {@link KINDS}.
+ * in the memory behind the pointer it starts. What kind it is says where its bytes are: {@link KINDS}. A packet's are where its
+ * context says, and may be in several pieces.
  */
 
 const DATA = 0;
@@ -20,6 +22,9 @@ const MAX_SIZE = 0xffffff;
 const READ_ONLY = 0x80000000;
 const KIND_SHIFT = 28;
 const { EINVAL, E2BIG, ERANGE } = ERRNO;
+/** Flags of bpf_skb_store_bytes. */
+const BPF_F_RECOMPUTE_CSUM = 1;
+const BPF_F_INVALIDATE_HASH = 2;
 
 /** Linux: enum bpf_dynptr_type. */
 export const DYNPTR = { local: 1, ringbuf: 2, skb: 3, xdp: 4, skb_meta: 5 } as const satisfies Record<
@@ -28,27 +33,36 @@ export const DYNPTR = { local: 1, ringbuf: 2, skb: 3, xdp: 4, skb_meta: 5 } as c
 >;
 export type DynptrKind = (typeof DYNPTR)[keyof typeof DYNPTR];
 
+/** A part of a dynptr's bytes: where it is in kernel memory, and how long. */
+export interface Piece {
+  readonly at: number;
+  readonly length: number;
+}
+
 /** How the memory of a kind of dynptr is reached; `data` is the offset that its pointer names. */
 interface Kind {
-  /** Where in kernel memory its first byte is now, and how many there are; without it: at `data`, and as many as it has. */
-  readonly place?: (cpu: Cpu, data: KernelOffset) => { readonly start: KernelOffset; readonly size: number };
+  /**
+   * Where bytes are now, in their order; a negative errno where the packet does not have them any more. Absent: behind one another, from
+   * `data` on.
+   */
+  readonly pieces?: (
+    cpu: Cpu,
+    data: KernelOffset,
+    offset: number,
+    length: number,
+  ) => readonly Piece[] | number;
   /** The flags that bpf_dynptr_write takes. */
   readonly writeFlags: number;
-  /** bpf_dynptr_data gives pointers into it. */
-  readonly direct: boolean;
 }
 
-const OWN_MEMORY: Kind = { writeFlags: 0, direct: true };
-
-const KINDS: Partial<Record<DynptrKind, Kind>> = {
-  [DYNPTR.local]: OWN_MEMORY,
-  [DYNPTR.ringbuf]: OWN_MEMORY,
+const KINDS: Readonly<Record<DynptrKind, Kind>> = {
+  [DYNPTR.local]: { writeFlags: 0 },
+  [DYNPTR.ringbuf]: { writeFlags: 0 },
+  [DYNPTR.skb]: { pieces: skbPieces, writeFlags: BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH },
+  [DYNPTR.xdp]: { pieces: xdpPieces, writeFlags: 0 },
+  // No packet here has any: none is ever asked for.
+  [DYNPTR.skb_meta]: { pieces: () => -EINVAL, writeFlags: 0 },
 };
-
-/** Adds a kind whose memory moves, such as a packet. */
-export function addDynptrKind(kind: DynptrKind, how: Kind): void {
-  KINDS[kind] = how;
-}
 
 /** Makes the dynptr at an offset of kernel memory. @param data 0: none. @param size at most 2^24 − 1 bytes. */
 export function makeDynptr(
@@ -81,30 +95,69 @@ const sizeOf = ({ kernelMemory: view }: Cpu, at: number) => view.getUint32(at + 
 const offsetOf = ({ kernelMemory: view }: Cpu, at: number) => view.getUint32(at + OFFSET, true);
 const isReadOnly = ({ kernelMemory: view }: Cpu, at: number) => view.getInt32(at + SIZE, true) < 0;
 const kindOf = ({ kernelMemory: view }: Cpu, at: number): Kind =>
-  KINDS[((view.getUint32(at + SIZE, true) >>> KIND_SHIFT) & 7) as DynptrKind] ?? OWN_MEMORY;
+  KINDS[((view.getUint32(at + SIZE, true) >>> KIND_SHIFT) & 7) as DynptrKind];
 
 /** The data of a dynptr, for helpers that give it back; 0 when it is NULL. */
 export const dynptrData = dataOf;
 
-/**
- * Where `length` bytes of a dynptr are in kernel memory. −EINVAL for one that is NULL, −E2BIG for bytes it does not have, −EFAULT
- * for such as its packet does not have any more.
- */
-export function dynptrBytes(cpu: Cpu, at: number, offset: number, length: number): number {
-  const data = dataOf(cpu, at);
-  if (data === 0) return -EINVAL;
+/** Why `length` bytes of a dynptr cannot be reached: −EINVAL for one that is NULL, −E2BIG for bytes it does not have; else 0. */
+function check(cpu: Cpu, at: number, offset: number, length: number): number {
+  if (dataOf(cpu, at) === 0) return -EINVAL;
   const size = sizeOf(cpu, at);
-  if (length > size || offset > size - length) return -E2BIG;
-  const { place } = kindOf(cpu, at);
-  const from = offsetOf(cpu, at) + offset;
-  if (place === undefined) return data + from;
-  const { start, size: there } = place(cpu, data);
-  return from + length > there ? -ERRNO.EFAULT : start + from;
+  return length > size || offset > size - length ? -E2BIG : 0;
+}
+
+/** Where bytes are that {@link check} lets pass; a negative errno where they are not there any more. */
+function piecesOf(cpu: Cpu, at: number, offset: number, length: number): readonly Piece[] | number {
+  const { pieces } = kindOf(cpu, at);
+  const [data, from] = [dataOf(cpu, at), offsetOf(cpu, at) + offset];
+  return pieces === undefined ? [{ at: data + from, length }] : pieces(cpu, data, from, length);
+}
+
+/** Where bytes of a dynptr are, if they are in one piece; as {@link check}, and −EFAULT where they are not. */
+function bytesAt(cpu: Cpu, at: number, offset: number, length: number): number {
+  const error = check(cpu, at, offset, length);
+  if (error !== 0) return error;
+  if (kindOf(cpu, at).pieces === undefined) return dataOf(cpu, at) + offsetOf(cpu, at) + offset;
+  const pieces = piecesOf(cpu, at, offset, length);
+  if (typeof pieces === 'number') return pieces;
+  return pieces.length === 1 ? pieces[0].at : -ERRNO.EFAULT;
 }
 
 /** Likewise, of a dynptr that may be written; −EINVAL otherwise. */
 export function writableDynptrBytes(cpu: Cpu, at: number, offset: number, length: number): number {
-  return isReadOnly(cpu, at) ? -EINVAL : dynptrBytes(cpu, at, offset, length);
+  return isReadOnly(cpu, at) ? -EINVAL : bytesAt(cpu, at, offset, length);
+}
+
+/** Copies bytes of a dynptr to kernel memory. @returns 0, or a negative errno. */
+function copyOut(cpu: Cpu, at: number, offset: number, length: number, to: number): number {
+  const pieces = piecesOf(cpu, at, offset, length);
+  if (typeof pieces === 'number') return pieces;
+  const { bytes } = cpu.kernel.memory;
+  let done = 0;
+  for (const piece of pieces) {
+    bytes.copyWithin(to + done, piece.at, piece.at + piece.length);
+    done += piece.length;
+  }
+  return 0;
+}
+
+/** Calls for each piece of a dynptr that is written, with how many bytes are before it. @returns 0, or a negative errno. */
+function write(
+  cpu: Cpu,
+  at: number,
+  offset: number,
+  length: number,
+  fill: (piece: Piece, done: number) => void,
+): number {
+  const pieces = piecesOf(cpu, at, offset, length);
+  if (typeof pieces === 'number') return pieces;
+  let done = 0;
+  for (const piece of pieces) {
+    fill(piece, done);
+    done += piece.length;
+  }
+  return 0;
 }
 
 function dynptr_from_mem(
@@ -129,10 +182,7 @@ function dynptr_read(
   flags: number,
 ): number {
   if (flags !== 0) return -EINVAL;
-  const from = dynptrBytes(cpu, at, offset, length);
-  if (from < 0) return from;
-  cpu.kernel.memory.bytes.copyWithin(to, from, from + length);
-  return 0;
+  return check(cpu, at, offset, length) || copyOut(cpu, at, offset, length, to);
 }
 
 function dynptr_write(
@@ -143,32 +193,31 @@ function dynptr_write(
   length: number,
   flags: number,
 ): number {
-  const to = writableDynptrBytes(cpu, at, offset, length);
-  if (to < 0) return to;
+  if (isReadOnly(cpu, at)) return -EINVAL;
+  const error = check(cpu, at, offset, length);
+  if (error !== 0) return error;
   if ((flags & ~kindOf(cpu, at).writeFlags) !== 0 || flags > 0xffffffff) return -EINVAL;
-  cpu.kernel.memory.bytes.copyWithin(to, from, from + length);
-  return 0;
+  const { bytes } = cpu.kernel.memory;
+  return write(cpu, at, offset, length, (piece, done) =>
+    bytes.copyWithin(piece.at, from + done, from + done + piece.length),
+  );
 }
 
+/** Packets have no address that stays. */
 function dynptr_data(cpu: Cpu, at: KernelOffset, offset: number, length: number): number {
   const start = writableDynptrBytes(cpu, at, offset, length);
-  return start < 0 || !kindOf(cpu, at).direct ? 0 : start;
+  return start < 0 || kindOf(cpu, at).pieces !== undefined ? 0 : start;
 }
 
-/** A slice is the memory itself: nothing here is in pieces, so the caller's buffer is never needed. */
-function slice(cpu: Cpu, at: KernelOffset, offset: number, _buffer: KernelOffset, length: number): number {
-  return Math.max(0, dynptrBytes(cpu, at, offset, length));
+/** The bytes themselves, where they are in one piece; else copied to the caller's buffer, where it has one. */
+function slice(cpu: Cpu, at: KernelOffset, offset: number, buffer: KernelOffset, length: number): number {
+  const start = bytesAt(cpu, at, offset, length);
+  if (start !== -ERRNO.EFAULT || buffer === 0) return Math.max(0, start);
+  return copyOut(cpu, at, offset, length, buffer) === 0 ? buffer : 0;
 }
 
-function writableSlice(
-  cpu: Cpu,
-  at: KernelOffset,
-  offset: number,
-  _buffer: KernelOffset,
-  length: number,
-): number {
-  return Math.max(0, writableDynptrBytes(cpu, at, offset, length));
-}
+const writableSlice: typeof slice = (cpu, at, offset, buffer, length) =>
+  isReadOnly(cpu, at) ? 0 : slice(cpu, at, offset, buffer, length);
 
 export const DYNPTR_HELPERS = { dynptr_from_mem, dynptr_read, dynptr_write, dynptr_data };
 
@@ -211,21 +260,33 @@ export const DYNPTR_KFUNCS = {
     fromOffset: number,
     size: number,
   ): number {
-    const source = dynptrBytes(cpu, from, fromOffset, size);
-    const target = writableDynptrBytes(cpu, to, toOffset, size);
-    if (source >= 0 && target >= 0) {
-      cpu.kernel.memory.bytes.copyWithin(target, source, source + size);
-      return 0;
+    const unreadable = check(cpu, from, fromOffset, size);
+    const unwritable = isReadOnly(cpu, to) ? -EINVAL : check(cpu, to, toOffset, size);
+    if (unreadable !== 0 || unwritable !== 0) {
+      // One that is NULL has no bytes, and no bytes can be copied from it to another of its kind.
+      if (unreadable === -EINVAL && unwritable === -EINVAL) return size === 0 ? 0 : -E2BIG;
+      return unreadable !== 0 && unwritable !== 0 ? -E2BIG : unreadable || unwritable;
     }
-    // One that is NULL has no bytes, and no bytes can be copied from it to another of its kind.
-    if (source === -EINVAL && target === -EINVAL) return size === 0 ? 0 : -E2BIG;
-    return source < 0 && target < 0 ? -E2BIG : Math.min(source, target);
+    const { bytes } = cpu.kernel.memory;
+    const source = piecesOf(cpu, from, fromOffset, size);
+    if (typeof source === 'number') return source;
+    // A copy of it all first: the two may overlap.
+    const copied = new Uint8Array(size);
+    let length = 0;
+    for (const piece of source) {
+      copied.set(bytes.subarray(piece.at, piece.at + piece.length), length);
+      length += piece.length;
+    }
+    return write(cpu, to, toOffset, size, (piece, done) =>
+      bytes.set(copied.subarray(done, done + piece.length), piece.at),
+    );
   },
 
   bpf_dynptr_memset(cpu: Cpu, at: KernelOffset, offset: number, size: number, value: number): number {
-    const start = writableDynptrBytes(cpu, at, offset, size);
-    if (start >= 0) cpu.kernel.memory.bytes.fill(value, start, start + size);
-    else if (start === -EINVAL && dataOf(cpu, at) === 0) return size === 0 && offset === 0 ? 0 : -E2BIG;
-    return Math.min(start, 0);
+    if (isReadOnly(cpu, at)) return -EINVAL;
+    const error = check(cpu, at, offset, size);
+    if (error !== 0) return dataOf(cpu, at) !== 0 ? error : size === 0 && offset === 0 ? 0 : -E2BIG;
+    const { bytes } = cpu.kernel.memory;
+    return write(cpu, at, offset, size, (piece) => bytes.fill(value, piece.at, piece.at + piece.length));
   },
 };

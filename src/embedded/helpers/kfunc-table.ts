@@ -6,6 +6,7 @@ import { DYNPTR_KFUNCS } from './dynptr.ts';
 import { ITERATOR_KFUNCS } from './iterators.ts';
 import { LOCK_KFUNCS } from './locks.ts';
 import { COUNT_KFUNCS } from './map-count.ts';
+import { PACKET_DYNPTR_KFUNCS } from './packet-dynptrs.ts';
 import { PROBE_KFUNCS } from './probe.ts';
 import { REGION_KFUNCS } from './regions.ts';
 import { STRING_KFUNCS } from './strings.ts';
@@ -23,6 +24,7 @@ const FUNCTIONS: Readonly<Record<string, KfuncFunction>> = {
   bpf_arena_reserve_pages,
   ...STRING_KFUNCS,
   ...DYNPTR_KFUNCS,
+  ...PACKET_DYNPTR_KFUNCS,
   ...CPUMASK_KFUNCS,
   ...COUNT_KFUNCS,
   ...ITERATOR_KFUNCS,
