@@ -39,6 +39,7 @@ export { ATTACH_TYPES, PROGRAM_TYPES, type ProgramType } from './object/program-
 export { assembleObject } from './object/write.ts';
 export { type AnyShape, LoadedObject, type ObjectShape, OpenedObject } from './opened.ts';
 export { type ReadOptions, RecordReader } from './record-reader.ts';
+export { RecordWriter } from './record-ring.ts';
 export { VerifierError } from './verifier/errors.ts';
 export {
   ArrayView,

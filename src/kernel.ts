@@ -3,6 +3,7 @@ import type { Variable } from './object/data-sections.ts';
 import type { BpfObject, ProgramSpec } from './object/object.ts';
 import type { ProgramType } from './object/program-types.ts';
 import type { RecordReader } from './record-reader.ts';
+import type { RecordWriter } from './record-ring.ts';
 import type { ViewMemory } from './view/memory.ts';
 
 /**
@@ -57,6 +58,8 @@ export interface BpfMap {
   contains(value: Uint8Array): boolean;
   /** A reader of a ring buffer, from where it was left. Close it. Throws EINVAL for maps of other types. */
   reader(): RecordReader<Uint8Array>;
+  /** A writer of a user ring buffer. Close it. Throws EINVAL for maps of other types. */
+  writer(): RecordWriter;
   /** Gives it up: the map is gone when no program and no map of maps holds it, either. */
   close(): void;
 }

@@ -2,8 +2,7 @@ import { BpfError } from './errors.ts';
 
 /**
  * Reading what programs send, whatever the buffer and the kernel: one item at a time, all that are there, or all that come. How an
- * item is taken, and how one waits for the next, is what a buffer adds. The ring of BPF_MAP_TYPE_RINGBUF is here, too: Linux and the
- * embedded kernel lay it out alike.
+ * item is taken, and how one waits for the next, is what a buffer adds.
  */
 
 export interface ReadOptions {
@@ -109,83 +108,4 @@ function othersTurn(): Promise<void> {
     if (setImmediate === undefined) setTimeout(resolve, 0);
     else setImmediate(resolve);
   });
-}
-
-/** BPF_RINGBUF_BUSY_BIT: reserved, not committed yet. As the sign of a 32-bit number. */
-export const BUSY_BIT = 0x80000000;
-/** BPF_RINGBUF_DISCARD_BIT: committed as nothing. */
-export const DISCARD_BIT = 0x40000000;
-/** Bytes of a record's header: its length with the two bits above, and where in the ring it is. */
-export const RECORD_HEADER = 8;
-
-/** Where the parts of a ring are: positions as a page shared with the kernel has them. */
-export interface RingMemory {
-  /** Bytes: a power of two. */
-  readonly size: number;
-  /** consumer_pos, ours to write: whole, and its low half at index 0. */
-  readonly consumer: BigUint64Array;
-  readonly consumerLow: Uint32Array;
-  /** producer_pos: its low half at index 0. */
-  readonly producerLow: Uint32Array;
-  /** The data, with room for a record that starts at the ring's end to go on behind it. */
-  readonly words: Uint32Array;
-  readonly bytes: Uint8Array;
-}
-
-/** The consumer's side of a ring. */
-export class RingConsumer {
-  readonly #memory: RingMemory;
-
-  constructor(memory: RingMemory) {
-    this.#memory = memory;
-  }
-
-  /** Bytes in the ring that were not taken yet, headers and uncommitted records among them. */
-  get available(): number {
-    const { producerLow, consumerLow } = this.#memory;
-    return (Atomics.load(producerLow, 0) - Atomics.load(consumerLow, 0)) >>> 0;
-  }
-
-  get ready(): boolean {
-    return this.#header() >= 0;
-  }
-
-  /** A copy of the next record's bytes. */
-  take(): Uint8Array | undefined {
-    const at = this.#header();
-    if (at < 0) return undefined;
-    const { words, bytes } = this.#memory;
-    const length = words[at >>> 2];
-    const record = bytes.slice(at + RECORD_HEADER, at + RECORD_HEADER + length);
-    this.#release(length);
-    return record;
-  }
-
-  /** Where the next record's header is, within the data; −1 when nothing is committed. Discarded ones are passed over. */
-  #header(): number {
-    const { words, consumerLow, producerLow, size } = this.#memory;
-    for (;;) {
-      const position = Atomics.load(consumerLow, 0);
-      if (position === Atomics.load(producerLow, 0)) return -1;
-      const at = position & (size - 1);
-      // Its bytes are there when the kernel has cleared the busy bit (bpf_ringbuf_commit: xchg).
-      const header = Atomics.load(words, at >>> 2);
-      if ((header & BUSY_BIT) !== 0) return -1;
-      if ((header & DISCARD_BIT) === 0) return at;
-      this.#release(header & ~DISCARD_BIT);
-    }
-  }
-
-  /**
-   * The kernel may write over the record that is being read. Sequentially consistent, for the kernel wakes us only when it
-   * commits the record that this position points to: either it sees the position, or we see the record.
-   */
-  #release(length: number): void {
-    const { consumer, consumerLow } = this.#memory;
-    const size = (RECORD_HEADER + length + 7) & ~7;
-    const low = consumerLow[0];
-    // One store of the low half, unless the high half changes.
-    if (low + size < 2 ** 32) Atomics.store(consumerLow, 0, low + size);
-    else Atomics.store(consumer, 0, consumer[0] + BigInt(size));
-  }
 }

@@ -1,4 +1,4 @@
-import { RingConsumer } from '../record-reader.ts';
+import { RingConsumer } from '../record-ring.ts';
 import { type BufferMap, BufferReader } from './buffer-reader.ts';
 import { duplicate } from './epoll.ts';
 import { linuxError, Mapping } from './fd.ts';
@@ -36,6 +36,7 @@ export class RingBuffer extends BufferReader<Uint8Array> {
         size,
         consumer: new BigUint64Array(consumer, 0, 1),
         consumerLow: new Uint32Array(consumer, 0, 1),
+        producer: new BigUint64Array(producer, 0, 1),
         producerLow: new Uint32Array(producer, 0, 1),
         words: new Uint32Array(producer, page, (2 * size) / 4),
         bytes: new Uint8Array(producer, page, 2 * size),

@@ -3,6 +3,7 @@ import type { Cpu } from '../cpu.ts';
 import type { KernelOffset } from '../layout.ts';
 import type { EmbeddedMap } from '../maps/map.ts';
 import { RingBufferMap } from '../maps/ring-buffer.ts';
+import type { UserRingBufferMap } from '../maps/user-ring-buffer.ts';
 import { DYNPTR, dynptrData, isTooLargeForDynptr, makeDynptr, makeNullDynptr } from './dynptr.ts';
 
 /** Helpers on ring buffers. The verifier lets no other maps get here. */
@@ -62,4 +63,21 @@ function commitDynptr(cpu: Cpu, dynptr: KernelOffset, flags: number, discard: bo
   const record = dynptrData(cpu, dynptr);
   if (record !== 0) RingBufferMap.of(cpu.kernel, record).commit(record, flags, discard);
   makeNullDynptr(cpu, dynptr);
+}
+
+/** BPF_RB_NO_WAKEUP | BPF_RB_FORCE_WAKEUP: nobody waits for room here. */
+const WAKEUP_FLAGS = 3;
+
+export function user_ringbuf_drain(
+  cpu: Cpu,
+  map: EmbeddedMap,
+  callback: number,
+  ctx: bigint,
+  flags: number,
+): number {
+  if (flags > WAKEUP_FLAGS) return -ERRNO.EINVAL;
+  return (map as UserRingBufferMap).drain((record, size, dynptr) => {
+    makeDynptr(cpu, dynptr, DYNPTR.local, record, size);
+    return Number(cpu.invoke(callback, [cpu.kernelPointer(dynptr), ctx]));
+  }, cpu.id);
 }

@@ -19,6 +19,7 @@ import {
   ringbuf_reserve_dynptr,
   ringbuf_submit,
   ringbuf_submit_dynptr,
+  user_ringbuf_drain,
 } from './ring-buffers.ts';
 import { tail_call } from './tail-call.ts';
 
@@ -42,6 +43,7 @@ const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
   ringbuf_reserve,
   ringbuf_reserve_dynptr,
   ringbuf_submit,
+  user_ringbuf_drain,
   ringbuf_submit_dynptr,
   map_lookup_percpu_elem,
   ...PRINT_HELPERS,

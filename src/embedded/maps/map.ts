@@ -10,6 +10,7 @@ import {
 } from '../../object/map-flags.ts';
 import { MAP_TYPES, mapTypeName } from '../../object/map-types.ts';
 import type { RecordReader } from '../../record-reader.ts';
+import type { RecordWriter } from '../../record-ring.ts';
 import type { SharedArena } from '../arena.ts';
 import { BPF_MAP_LAYOUT } from '../btf.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
@@ -187,6 +188,11 @@ export abstract class EmbeddedMap implements BpfMap {
   /** A reader of a ring buffer. Throws EINVAL for maps of other types. */
   reader(): RecordReader<Uint8Array> {
     throw new BpfError('EINVAL', `map '${this.name}' is of type ${mapTypeName(this.type)}, not ringbuf`);
+  }
+
+  /** A writer of a user ring buffer. Throws EINVAL for maps of other types. */
+  writer(): RecordWriter {
+    throw new BpfError('EINVAL', `map '${this.name}' is of type ${mapTypeName(this.type)}, not user_ringbuf`);
   }
 
   /** What user space names the map by, in the value of a map that holds maps. */

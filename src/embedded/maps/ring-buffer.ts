@@ -1,13 +1,7 @@
 import { ERRNO } from '../../errors.ts';
 import { BPF_F_NUMA_NODE } from '../../object/map-flags.ts';
-import {
-  BUSY_BIT,
-  DISCARD_BIT,
-  RECORD_HEADER,
-  RecordReader,
-  RingConsumer,
-  type RingMemory,
-} from '../../record-reader.ts';
+import { RecordReader } from '../../record-reader.ts';
+import { BUSY_BIT, DISCARD_BIT, RECORD_HEADER, RingConsumer, type RingMemory } from '../../record-ring.ts';
 import { type KernelOffset, PAGE_SHIFT, PAGE_SIZE } from '../layout.ts';
 import { lock, unlock } from '../spin-lock.ts';
 import {
@@ -103,6 +97,7 @@ export abstract class Ring extends EmbeddedMap {
       size: this.size,
       consumer: new BigUint64Array(buffer, this.consumer * 4, 1),
       consumerLow: new Uint32Array(buffer, this.consumer * 4, 1),
+      producer: new BigUint64Array(buffer, this.producer * 4, 1),
       producerLow: new Uint32Array(buffer, this.producer * 4, 1),
       words: new Uint32Array(buffer, this.data, (2 * this.size) / 4),
       bytes: this.kernel.bytes.subarray(this.data, this.data + 2 * this.size),

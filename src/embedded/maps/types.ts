@@ -19,6 +19,7 @@ import { PercpuArrayMap } from './percpu-array.ts';
 import { ProgArrayMap } from './prog-array.ts';
 import { QueueMap } from './queue.ts';
 import { RingBufferMap } from './ring-buffer.ts';
+import { UserRingBufferMap } from './user-ring-buffer.ts';
 
 /** The map types of the embedded kernel. A new type is one file and one row here. */
 
@@ -32,6 +33,7 @@ const CLASSES: Partial<Record<MapTypeName, MapConstructor>> = {
   array_of_maps: ArrayOfMaps,
   hash_of_maps: HashOfMaps,
   ringbuf: RingBufferMap,
+  user_ringbuf: UserRingBufferMap,
   lpm_trie: LpmTrieMap,
   queue: QueueMap,
   stack: QueueMap,
