@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { assembleObject, embedded, type LoadedObject, open } from '../../index.ts';
 
 /** Maps that several CPUs change at once, while user space looks. Sums are exact, and what is read is whole. */
@@ -11,12 +11,12 @@ const ROUNDS = 1500;
 const program = (name: string, body: string) => `
 .func ${name}_work : s32 (void *ctx)
 r9 = 0
-again: may_goto end
-if r9 == ${ROUNDS} goto end
+${name}_again: may_goto ${name}_end
+if r9 == ${ROUNDS} goto ${name}_end
 r9 += 1
 ${body}
-goto again
-end: r0 = r9
+goto ${name}_again
+${name}_end: r0 = r9
 exit
 `;
 
@@ -64,7 +64,7 @@ r2 += -16
 r3 = 16
 r4 = 0
 call bpf_ringbuf_output
-if r0 != 0 goto end`,
+if r0 != 0 goto ring_end`,
 )}
 ${program(
   'queue',
@@ -74,12 +74,12 @@ r2 = r10
 r2 += -8
 r3 = 0
 call bpf_map_push_elem
-if r0 != 0 goto end
+if r0 != 0 goto queue_end
 r1 = queue ll
 r2 = r10
 r2 += -8
 call bpf_map_pop_elem
-if r0 != 0 goto end`,
+if r0 != 0 goto queue_end`,
 )}
 ${program(
   'counts',
@@ -88,7 +88,7 @@ r1 = counts ll
 r2 = r10
 r2 += -4
 call bpf_map_lookup_elem
-if r0 == 0 goto end
+if r0 == 0 goto counts_end
 r1 = *(u64 *)(r0 + 0)
 r1 += 1
 *(u64 *)(r0 + 0) = r1`,
@@ -97,11 +97,11 @@ r1 += 1
 describe('several CPUs at once', () => {
   const kernel = embedded({ cpus: CPUS, mayGoto: { iterations: 10 * ROUNDS } });
   let loaded: LoadedObject;
-  before(async () => {
+  const runAll = async (name: string) => loaded.programs[`${name}_work`].runOnAll();
+
+  it('programs of the object are loaded', async () => {
     loaded = await (await open(assembleObject(OBJECT, 'concurrent'))).load(kernel);
   });
-  after(() => kernel.close());
-  const runAll = (name: string) => loaded.programs[`${name}_work`].runOnAll();
 
   for (const type of ['hash', 'lru_hash'] as const) {
     it(`a ${type} keeps each element whole, and all its room`, async () => {
@@ -152,5 +152,6 @@ describe('several CPUs at once', () => {
     await runAll('counts');
     const values = new BigUint64Array((loaded.maps.counts.lookup(u32(0)) as Uint8Array).buffer);
     assert.deepEqual([...values], Array(CPUS).fill(BigInt(ROUNDS)));
+    kernel.close();
   });
 });
