@@ -40,6 +40,7 @@ export { assembleObject } from './object/write.ts';
 export { type AnyShape, LoadedObject, type ObjectShape, OpenedObject } from './opened.ts';
 export { type ReadOptions, RecordReader } from './record-reader.ts';
 export { RecordWriter } from './record-ring.ts';
+export { type Held, TypedMap } from './typed-map.ts';
 export { VerifierError } from './verifier/errors.ts';
 export {
   ArrayView,

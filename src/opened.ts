@@ -12,9 +12,11 @@ import type {
 } from './kernel.ts';
 import { checkMapSpec } from './object/map-spec.ts';
 import { BpfObject, requireProgram } from './object/object.ts';
+import { TypedMap } from './typed-map.ts';
 import {
   globalsView,
   type Plain,
+  PlainMemory,
   type PlainOptions,
   toPlain,
   type ViewMemory,
@@ -57,7 +59,7 @@ export class OpenedObject<Shape extends ObjectShape = AnyShape> extends BpfObjec
           this.types,
           sections.map(({ variables, contents }) => ({
             variables,
-            memory: new InitialValues(contents),
+            memory: new PlainMemory(contents, 'the section'),
             base: 0,
           })),
           this.#options,
@@ -114,6 +116,8 @@ export class LoadedObject<Shape extends ObjectShape = AnyShape> {
   readonly programs: Readonly<Record<string, LoadedProgram>>;
   /** The maps by name; data sections by their section's. */
   readonly maps: Readonly<Record<string, BpfMap>>;
+  /** The maps as JavaScript has maps: keys and values by their types, as plain data. */
+  readonly typedMaps: Readonly<Record<string, TypedMap>>;
   /** The object's arena; undefined when it has none. */
   readonly arena: ArenaMap | undefined;
   /** The sections of global variables, and the memory each is in. */
@@ -144,6 +148,12 @@ export class LoadedObject<Shape extends ObjectShape = AnyShape> {
     this.arena = parts.arena;
     this.sections = parts.sections;
     const { types } = object;
+    this.typedMaps = Object.fromEntries(
+      Object.entries(parts.maps).map(([name, map]) => [
+        name,
+        new TypedMap(map, object.maps[name], types, options),
+      ]),
+    );
     this.globals = types ? globalsView<Shape['globals']>(types, parts.sections, options) : {};
   }
 
@@ -208,32 +218,4 @@ function pointerAt(memory: ViewMemory, offset: number): string | null {
   memory.touch(offset, 8, false);
   const pointer = memory.view.getBigUint64(offset, true);
   return pointer === 0n ? null : `0x${pointer.toString(16)}`;
-}
-
-/** A data section before load: plain bytes that belong to nobody else. */
-class InitialValues implements ViewMemory {
-  readonly view: DataView;
-
-  constructor(contents: Uint8Array) {
-    this.view = new DataView(contents.buffer, contents.byteOffset, contents.byteLength);
-  }
-
-  touch(offset: number, length: number): void {
-    if (offset + length > this.view.byteLength) {
-      throw new BpfError('EFAULT', `bytes ${offset} to ${offset + length} are outside the section`);
-    }
-  }
-
-  /** Nothing has an address before load. */
-  pointerTarget(): undefined {
-    return undefined;
-  }
-
-  pointerOffset(): number {
-    return 0;
-  }
-
-  addressOf(): bigint {
-    throw new BpfError('EINVAL', 'nothing has an address before load');
-  }
 }

@@ -90,3 +90,22 @@ export function viewNamed(btf: Btf, name: string, options?: ViewOptions): NamedT
     at: (memory, offset) => type.read(new View(Space.of(memory), offset), 0, 0),
   };
 }
+
+/**
+ * Writes a value of type `typeId` to the start of `memory`: a number, text, an array, an object with a struct's fields.
+ *
+ * @param what names the place in errors
+ * @throws BpfError EINVAL for a value of the wrong kind, ERANGE for one that does not fit
+ */
+export function writeValue(
+  btf: Btf,
+  typeId: number,
+  memory: ViewMemory,
+  value: unknown,
+  what: string,
+  options?: ViewOptions,
+): void {
+  ViewTypes.for(btf, options)
+    .of(typeId)
+    .write(new View(Space.of(memory), 0), 0, value, what);
+}

@@ -11,9 +11,11 @@ export {
   type NamedType,
   viewNamed,
   viewOf,
+  writeValue,
 } from './globals.ts';
 export type { ViewMemory } from './memory.ts';
 export { addressOf, castView, containerOf, elementAt, samePlace, sizeOf } from './operations.ts';
 export { type Plain, type PlainOptions, toPlain } from './plain.ts';
+export { PlainMemory } from './plain-memory.ts';
 export { Pointer } from './pointer.ts';
 export type { StructView, Value, ViewOptions } from './view.ts';
