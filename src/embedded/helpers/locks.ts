@@ -13,6 +13,8 @@ import { unlock as letGo, lock as take } from '../spin-lock.ts';
 const TIMEOUT_MS = 250;
 /** Rounds between two looks at the clock. */
 const SPINS = 1000;
+/** In the first pages of kernel memory, which are never handed out: for each CPU the lock that it waits for. */
+const WAITS = 0x1000 >>> 2;
 
 function spin_lock(cpu: Cpu, lock: KernelOffset): void {
   take(cpu.kernel.memory.int32, lock >>> 2);
@@ -30,22 +32,37 @@ export function releaseLocks(cpu: Cpu): void {
     letGo(cpu.kernel.memory.int32, lock >>> 2);
 }
 
-/** @returns 0; −EDEADLK when this CPU holds it, −ETIMEDOUT when another does and keeps it. */
+/** @returns 0; −EDEADLK when this CPU holds it, or another that waits for this one; −ETIMEDOUT when it is not let go. */
 function resilientLock(cpu: Cpu, lock: KernelOffset): number {
   const words = cpu.kernel.memory.int32;
-  const self = cpu.id + 1;
+  const error =
+    Atomics.compareExchange(words, lock >>> 2, 0, cpu.id + 1) === 0 ? 0 : waitFor(cpu, words, lock);
+  if (error === 0) cpu.heldLocks.push(lock);
+  return error;
+}
+
+/** Likewise, when it was not free. */
+function waitFor({ id }: Cpu, words: Int32Array, lock: KernelOffset): number {
+  const self = id + 1;
   let deadline = 0;
-  for (let round = 1; ; round++) {
-    const holder = Atomics.compareExchange(words, lock >>> 2, 0, self);
-    if (holder === 0) break;
-    if (holder === self) return -ERRNO.EDEADLK;
-    if (round % SPINS !== 0) continue;
-    const now = performance.now();
-    deadline ||= now + TIMEOUT_MS;
-    if (now >= deadline) return -ERRNO.ETIMEDOUT;
+  Atomics.store(words, WAITS + id, lock);
+  try {
+    for (let round = 1; ; round++) {
+      const holder = Atomics.compareExchange(words, lock >>> 2, 0, self);
+      if (holder === 0) return 0;
+      if (holder === self) return -ERRNO.EDEADLK;
+      const wanted = Atomics.load(words, WAITS + holder - 1) >>> 2;
+      // Only if it still holds this one: else it may have got the other meanwhile.
+      const deadlock = wanted !== 0 && Atomics.load(words, wanted) === self;
+      if (deadlock && Atomics.load(words, lock >>> 2) === holder) return -ERRNO.EDEADLK;
+      if (round % SPINS !== 0) continue;
+      const now = performance.now();
+      deadline ||= now + TIMEOUT_MS;
+      if (now >= deadline) return -ERRNO.ETIMEDOUT;
+    }
+  } finally {
+    Atomics.store(words, WAITS + id, 0);
   }
-  cpu.heldLocks.push(lock);
-  return 0;
 }
 
 /** Locks are given back in the opposite order: that is proven. */
