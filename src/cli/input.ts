@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { InvalidArgumentError } from 'commander';
 import { type OpenedObject, open, type ProgramSpec } from '../index.ts';
 import { readFile } from '../read-file.ts';
@@ -19,6 +20,15 @@ export async function openObject(path: string): Promise<OpenedObject> {
 export async function readBytes(path: string): Promise<Uint8Array> {
   try {
     return await readFile(path);
+  } catch (cause) {
+    throw new CliError((cause as Error).message, 2, { cause });
+  }
+}
+
+/** Writes a file. Ends with exit status 2 where that is not possible. */
+export async function writeBytes(path: string, bytes: Uint8Array): Promise<void> {
+  try {
+    await writeFile(path, bytes);
   } catch (cause) {
     throw new CliError((cause as Error).message, 2, { cause });
   }

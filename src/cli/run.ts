@@ -1,13 +1,16 @@
 import { Command, Option } from 'commander';
 import { errnoName, type FaultReport, type LoadedObject, type RunResult } from '../index.ts';
-import { bytesOption, chooseProgram, integer, openObject } from './input.ts';
+import { bytesOption, chooseProgram, integer, openObject, writeBytes } from './input.ts';
 import { type KernelName, kernelOption, openKernel } from './kernel.ts';
 import { CliError, columns, duration, print, printJson, styled } from './output.ts';
+import { type PacketSummary, runPackets } from './packets.ts';
+import { looksLikePcap } from './pcap.ts';
 import { setGlobal } from './set.ts';
 
 interface RunFlags {
   ctx?: string;
   data?: string;
+  out?: string;
   repeat: number;
   cpu?: number | 'all';
   cpus?: number;
@@ -26,7 +29,8 @@ export function run(): Command {
     .argument('<object>', 'a BPF object file')
     .argument('[program]', 'which program; may be left out when there is one')
     .option('--ctx <bytes>', 'context: hex:… or a file')
-    .option('--data <bytes>', 'packet: hex:… or a file')
+    .option('--data <bytes>', 'packet: hex:… or a file; all packets of a pcap file, one by one')
+    .option('--out <file>', 'where the packets of a pcap file go afterwards')
     .option('--repeat <n>', 'how often', integer(1), 1)
     .option('--cpu <n>', "on which CPU, or 'all'", cpuOption)
     .option('--cpus <n>', 'how many CPUs the embedded kernel has', integer(1))
@@ -66,6 +70,20 @@ async function runProgram(path: string, name: string | undefined, flags: RunFlag
   const program = loaded.programs[chosen.name];
   const options = { ctx, data, repeat: flags.repeat };
   const globals = () => plainGlobals(loaded);
+  if (data !== undefined && looksLikePcap(data)) {
+    const { summary, answers } = runPackets(program, data, flags.data as string, {
+      ctx,
+      repeat: flags.repeat,
+    });
+    if (flags.out !== undefined) await writeBytes(flags.out, answers);
+    if (flags.json) printJson({ ...summary, globals: globals() });
+    else {
+      printSummary(summary);
+      printState(globals(), loaded);
+    }
+    return;
+  }
+  if (flags.out !== undefined) throw new CliError('--out wants the packets of a pcap file, given by --data');
   if (flags.cpu === 'all') {
     const results = await program.runOnAll(options);
     if (flags.json) printJson(results.map((result) => asJson(chosen.name, result, globals())));
@@ -95,6 +113,13 @@ function asJson(program: string, result: RunResult, globals: object): object {
     globals,
     faults,
   };
+}
+
+function printSummary({ program, packets, verdicts, refused, durationNs }: PacketSummary): void {
+  print(`${styled('bold', program)}: ${packets} packets, ${duration(durationNs)} each`);
+  const rows = Object.entries(verdicts).map(([verdict, count]) => [verdict, String(count)]);
+  for (const [code, count] of Object.entries(refused)) rows.push([`refused (${code})`, String(count)]);
+  if (rows.length > 0) print(columns(rows, '  '));
 }
 
 const hexOf = (bytes: Uint8Array) => `hex:${Buffer.from(bytes).toString('hex')}`;
