@@ -136,7 +136,7 @@ for (const [name, shape] of Object.entries(SHAPES)) {
   if (!name.includes(values.only)) continue;
   using kernel = new EmbeddedKernel({ engine: 'interpreter' });
   const { verified, arena } = (await kernel.load(parseObject(objectOf(shape)))).programs.program;
-  const input: CompilationInput = { verified, arena, resolve: () => 0n, mapOf: () => undefined };
+  const input: CompilationInput = { id: 1, verified, arena, resolve: () => 0n, mapOf: () => undefined };
   const target = targetOf(kernel, input, {});
   const perInsn = (milliseconds: number) => (milliseconds * 1e6) / verified.insns.length;
   const part = (run: () => unknown) => perInsn(summarize(timed(run)).median);

@@ -1,7 +1,7 @@
 import type { ArgumentForm, CallOut, ImportedCall, ResultForm } from '../jit/index.ts';
 import type { HelperArgument, HelperPrototype } from '../verifier/helpers.ts';
 import { BPF_MAP_LAYOUT } from './btf.ts';
-import type { Cpu, Invoke } from './cpu.ts';
+import type { Caller, Cpu } from './cpu.ts';
 import { type Form, formOf, type ResultKind, resultOf } from './helpers/call.ts';
 import type { Kfunc, KfuncResult, Pointer } from './helpers/kfunc-table.ts';
 import { MAX_LOOPS } from './helpers/loop.ts';
@@ -104,8 +104,8 @@ export function kfuncCall({ name, args, result, callsBack }: Kfunc): CallOut {
 type Given = number | bigint;
 type Imported = (...args: Given[]) => Given | undefined;
 
-/** How a program that called a helper calls its own functions, with frames at an offset of kernel memory. */
-export type Callbacks = (framePointer: number) => Invoke;
+/** The program that calls, where a helper may call its functions, with frames from an offset of kernel memory down. */
+export type Callbacks = (framePointer: number) => Caller;
 
 /** The function behind an imported helper: it makes of what WebAssembly hands over what the helper takes. */
 export function helperImport(id: number, cpu: Cpu, callbacks: Callbacks): Imported {

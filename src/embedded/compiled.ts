@@ -20,6 +20,8 @@ import { moduleLater, moduleOf } from './module-cache.ts';
 
 /** What a program's compilation depends on besides its instructions. */
 export interface CompilationInput {
+  /** The kernel's number for the program. */
+  readonly id: number;
   readonly verified: VerifiedProgram;
   readonly arena: Arena | undefined;
   /** The 64-bit value of a ld_imm64 that stands for a map, a map value or the like. */
@@ -33,12 +35,14 @@ export class Compiled {
   /** What the module imports besides memories and services. */
   readonly calls: readonly CallImport[];
   readonly #arena: Arena | undefined;
+  readonly #id: number;
   readonly #entries = new Map<Cpu, Entry>();
   #module: WebAssembly.Module | undefined;
 
   /** Translates only. Throws FunctionTooLarge. */
   constructor(kernel: EmbeddedKernel, input: CompilationInput, options: JitOptions) {
     this.#arena = input.arena;
+    this.#id = input.id;
     this.translation = translate(input.verified, targetOf(kernel, input, options), options);
     this.calls = callsOf(input.verified, this.translation, kernel);
   }
@@ -58,7 +62,7 @@ export class Compiled {
   entry(cpu: Cpu): Entry {
     let entry = this.#entries.get(cpu);
     if (entry === undefined) {
-      entry = instantiate(this.module, cpu, this.#arena, this.calls);
+      entry = instantiate(this.module, cpu, this.#arena, this.calls, this.#id);
       this.#entries.set(cpu, entry);
     }
     return entry;

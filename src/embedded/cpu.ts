@@ -1,14 +1,16 @@
 import { BpfError } from '../errors.ts';
 import type { ArenaFault, ArenaWindow, Environment, LoopBudget } from '../interpreter/environment.ts';
-import { run } from '../interpreter/interpreter.ts';
+import { invoke as call, run } from '../interpreter/interpreter.ts';
 import { FRAME_BYTES, MAX_FRAMES, Machine } from '../interpreter/machine.ts';
 import { PER_CPU } from '../jit/target.ts';
 import type { FaultReport, RunOptions, RunResult } from '../kernel.ts';
 import { BPF_MAP_LAYOUT } from './btf.ts';
+import { clock } from './clock.ts';
 import { MAX_CTX, PLACE_BYTES } from './contexts/context.ts';
 import { contextOfType } from './contexts/table.ts';
 import type { CpuHost, RunningProgram } from './cpus/host.ts';
 import { releaseLocks } from './helpers/locks.ts';
+import { callerOf } from './instance.ts';
 import { callHelper, callKfunc } from './interpreted-calls.ts';
 import { KERNEL_HIGH, type KernelOffset, kernelPointer, PAGE_SIZE } from './layout.ts';
 import type { EmbeddedMap } from './maps/map.ts';
@@ -27,8 +29,13 @@ const MAX_FAULT_SITES = 1_000;
 /** Each tail call may leave frames of its caller's callers below its own. */
 const STACK_BYTES = (MAX_TAIL_CALLS * (MAX_FRAMES - 1) + MAX_FRAMES) * FRAME_BYTES;
 
-/** Calls a function of a program: its number, r1 and on. @returns r0, unsigned. */
-export type Invoke = (subprogram: number, args: readonly bigint[]) => bigint;
+/** A program that called a helper, which may call its functions. */
+export interface Caller {
+  /** The kernel's number for the program. */
+  readonly program: number;
+  /** @param args r1 and on, at most 5. @returns r0, unsigned. */
+  invoke(subprogram: number, args: readonly bigint[]): bigint;
+}
 
 export class Cpu implements Environment {
   readonly id: number;
@@ -43,15 +50,18 @@ export class Cpu implements Environment {
   program: RunningProgram | undefined;
   /** The locks in map values that it holds. */
   readonly heldLocks: KernelOffset[] = [];
-  /** For the interpreter. */
+  /** For the interpreter: the program that runs, or that runs in its place, and its arena. */
+  interpreted: RunningProgram | undefined;
   arena: ArenaWindow | undefined;
   /** Where `run` puts contexts and packets. */
   readonly #place: KernelOffset;
   /** The context of the program that runs: its first byte (0: none), its bytes, and the end of its place. */
   #ctxAt = 0;
   #ctxSize = 0;
-  /** How the helper that runs calls functions of the program. */
-  #invoke: Invoke | undefined;
+  /** Memory that a helper lets the program read for a while. */
+  #given: { readonly start: number; readonly end: number } | undefined;
+  /** Who called the helper that runs. */
+  #caller: Caller | undefined;
   #ctxEnd = 0;
   readonly #faults = new Map<number, ArenaFault & { count: number }>();
 
@@ -144,7 +154,10 @@ export class Cpu implements Environment {
   begin(program: RunningProgram, ctx: number, size: number, end: number): void {
     if (this.program !== undefined) this.#refuseBusy(this.program);
     this.program = program;
-    if (program.compiled === undefined) this.arena = program.arena && windowOf(program.arena);
+    if (program.compiled === undefined) {
+      this.arena = program.arena && windowOf(program.arena);
+      this.interpreted = program;
+    }
     this.#ctxAt = ctx;
     this.#ctxSize = size;
     this.#ctxEnd = end;
@@ -171,6 +184,9 @@ export class Cpu implements Environment {
       if (refusal !== undefined || context?.refusal !== undefined) return refusal;
     }
     if (ofContext) return `invalid bpf_context access off=${offset - ctx} size=${size}`;
+    const given = this.#given;
+    if (given !== undefined && !writes && offset >= given.start && offset + size <= given.end)
+      return undefined;
     const map = this.kernel.mapWithValueAt(offset);
     if (map !== undefined) return map.refusal(offset, size, writes);
     if (offset >= this.stackTop - STACK_BYTES && offset < this.stackTop + PAGE_SIZE) {
@@ -180,6 +196,17 @@ export class Cpu implements Environment {
     return header !== undefined && offset + size <= header + BPF_MAP_LAYOUT.size
       ? undefined
       : `kernel memory at offset 0x${offset.toString(16)} does not belong to the program`;
+  }
+
+  /** Runs an action in which programs may read some more kernel memory: for the checked mode. */
+  giving<Result>(start: KernelOffset, bytes: number, action: () => Result): Result {
+    const outer = this.#given;
+    this.#given = { start, end: start + bytes };
+    try {
+      return action();
+    } finally {
+      this.#given = outer;
+    }
   }
 
   callHelper(id: number, machine: Machine): boolean {
@@ -222,12 +249,14 @@ export class Cpu implements Environment {
     const program = this.kernel.programById(map.programAt(index));
     if (program === undefined) return undefined;
     this.kernelMemory.setUint32(counter, count + 1, true);
-    const caller = this.arena;
+    const { arena, interpreted } = this;
     this.arena = program.arena && windowOf(program.arena);
+    this.interpreted = program;
     try {
       return run(new Machine(program.code, this, ctx, framePointer), budget);
     } finally {
-      this.arena = caller;
+      this.arena = arena;
+      this.interpreted = interpreted;
     }
   }
 
@@ -236,18 +265,49 @@ export class Cpu implements Environment {
    * @param args r1 and on, at most 5. @returns r0, unsigned.
    */
   invoke(subprogram: number, args: readonly bigint[]): bigint {
-    if (this.#invoke === undefined) throw new TypeError('no helper that calls back is running');
-    return this.#invoke(subprogram, args);
+    return this.#callingProgram.invoke(subprogram, args);
   }
 
-  /** Runs a helper that may call functions of the program back. @param how this is done in the program that runs. */
-  callingBack<Result>(how: Invoke, helper: () => Result): Result {
-    const outer = this.#invoke;
-    this.#invoke = how;
+  /** The number of the program that called the helper that runs; only within {@link callingBack}. */
+  get deferring(): number {
+    return this.#callingProgram.program;
+  }
+
+  get #callingProgram(): Caller {
+    if (this.#caller === undefined) throw new TypeError('no helper that calls back is running');
+    return this.#caller;
+  }
+
+  /** Nanoseconds, as bpf_ktime_get_ns gives them. */
+  now(): number {
+    return Math.floor(clock() * 1e6);
+  }
+
+  /** Calls a function of a program that nothing else runs of. Throws EBUSY, and as {@link run}. @param args r1 and on. */
+  callBack(program: RunningProgram, subprogram: number, args: readonly bigint[]): void {
+    this.begin(program, 0, 0, 0);
+    try {
+      const { compiled } = program;
+      if (compiled !== undefined) {
+        callerOf(compiled.entry(this), program.id, this.stackTop).invoke(subprogram, args);
+        return;
+      }
+      const machine = new Machine(program.code, this, { low: 0, high: 0 });
+      machine.limit = this.kernel.instructionBudget;
+      call(machine, subprogram, args);
+    } finally {
+      this.leave();
+    }
+  }
+
+  /** Runs a helper that may call functions of the program back. */
+  callingBack<Result>(caller: Caller, helper: () => Result): Result {
+    const outer = this.#caller;
+    this.#caller = caller;
     try {
       return helper();
     } finally {
-      this.#invoke = outer;
+      this.#caller = outer;
     }
   }
 

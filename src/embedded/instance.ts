@@ -1,7 +1,7 @@
 import type { ArenaFault } from '../interpreter/environment.ts';
 import type { Arena } from './arena.ts';
 import { type Callbacks, helperImport, kfuncImport } from './call-outs.ts';
-import type { Cpu, Invoke } from './cpu.ts';
+import type { Caller, Cpu } from './cpu.ts';
 
 /**
  * A compiled program on one CPU: its module's instance. What the module imports comes from here: the memories, and a function
@@ -25,12 +25,13 @@ export interface CallImport {
 
 const ACCESS = ['load', 'store', 'atomic'] as const satisfies readonly ArenaFault['access'][];
 
-/** Makes a CPU's instance of a module. */
+/** Makes a CPU's instance of a module. @param program the kernel's number for it. */
 export function instantiate(
   module: WebAssembly.Module,
   cpu: Cpu,
   arena: Arena | undefined,
   calls: readonly CallImport[],
+  program: number,
 ): Entry {
   const memory = cpu.kernel.memory.memory;
   const kernel: WebAssembly.ModuleImports = {
@@ -45,7 +46,7 @@ export function instantiate(
       cpu.fault({ insn, address: (base >>> 0) + off, size, access: ACCESS[access] }),
   };
   const made: { entry?: Entry } = {};
-  const callbacks: Callbacks = (framePointer) => callbackOf(made.entry as Entry, framePointer);
+  const callbacks: Callbacks = (framePointer) => callerOf(made.entry as Entry, program, framePointer);
   for (const { name, kind, id } of calls) {
     const kfunc = kind === 'kfunc' ? cpu.kernel.kfunc(id) : undefined;
     kernel[name] =
@@ -56,11 +57,14 @@ export function instantiate(
   return entry;
 }
 
-/** Calls a function whose address the program takes. */
-function callbackOf({ callbacks }: Entry, framePointer: number): Invoke {
-  return (number, args) => {
-    const [r1, r2 = 0n, r3 = 0n, r4 = 0n, r5 = 0n] = args;
-    return BigInt.asUintN(64, callbacks?.get(number)?.(r1, r2, r3, r4, r5, framePointer) ?? 0n);
+/** Calls functions whose addresses a program takes, with their frames from an offset of kernel memory down. */
+export function callerOf({ callbacks }: Entry, program: number, framePointer: number): Caller {
+  return {
+    program,
+    invoke(number, args) {
+      const [r1, r2 = 0n, r3 = 0n, r4 = 0n, r5 = 0n] = args;
+      return BigInt.asUintN(64, callbacks?.get(number)?.(r1, r2, r3, r4, r5, framePointer) ?? 0n);
+    },
   };
 }
 

@@ -5,7 +5,7 @@ import { helperName } from '../isa/helper-names.ts';
 import { BPF_F_RDONLY_PROG } from '../object/map-flags.ts';
 import type { HelperArgument } from '../verifier/helpers/arguments.ts';
 import type { HelperPrototype } from '../verifier/helpers.ts';
-import type { Cpu } from './cpu.ts';
+import type { Caller, Cpu } from './cpu.ts';
 import { formOf, resultOf } from './helpers/call.ts';
 import type { KfuncForm } from './helpers/kfunc-table.ts';
 import { helper } from './helpers/table.ts';
@@ -51,10 +51,7 @@ export function callHelper(cpu: Cpu, id: number, machine: Machine): boolean {
   const result =
     callback === undefined
       ? found.call(...values)
-      : cpu.callingBack(
-          (number, given) => invoke(machine, number, given),
-          () => found.call(...values),
-        );
+      : cpu.callingBack(callerOf(cpu, machine), () => found.call(...values));
   switch (resultOf(returns)) {
     case 'offset':
       machine.wide[0] = cpu.kernelPointer(result as number);
@@ -66,6 +63,13 @@ export function callHelper(cpu: Cpu, id: number, machine: Machine): boolean {
       machine.wide[0] = BigInt(result as number | bigint);
   }
   return false;
+}
+
+function callerOf({ interpreted }: Cpu, machine: Machine): Caller {
+  return {
+    program: interpreted?.id ?? 0,
+    invoke: (number, args) => invoke(machine, number, args),
+  };
 }
 
 function tailCall(cpu: Cpu, machine: Machine): boolean {
@@ -85,10 +89,7 @@ export function callKfunc(cpu: Cpu, id: number, machine: Machine): void {
     throw new Violation(machine, `calling kernel function with BTF id ${id} is not allowed`);
   const values = kfunc.args.map((form, index) => kfuncArgument(cpu, machine, form, index + 1));
   const result = kfunc.callsBack
-    ? cpu.callingBack(
-        (number, given) => invoke(machine, number, given),
-        () => kfunc.call(cpu, ...values),
-      )
+    ? cpu.callingBack(callerOf(cpu, machine), () => kfunc.call(cpu, ...values))
     : kfunc.call(cpu, ...values);
   switch (kfunc.result) {
     case 'arena': {

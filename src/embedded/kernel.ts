@@ -12,6 +12,8 @@ import { Cpu } from './cpu.ts';
 import { WorkerCpus } from './cpus/cpus.ts';
 import type { CpuHost } from './cpus/host.ts';
 import type { CpuSettings } from './cpus/messages.ts';
+import { Deferrals } from './deferrals.ts';
+import type { Deferred } from './deferred.ts';
 import { type Kfunc, kfuncsById } from './helpers/kfunc-table.ts';
 import { Judge } from './judge.ts';
 import { KernelMemory } from './kernel-memory.ts';
@@ -107,6 +109,8 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
   readonly atomicLock: KernelOffset;
   /** In kernel memory: how many tail calls the run of each CPU has made, {@link PER_CPU} bytes apart. */
   readonly tailCalls: KernelOffset;
+  /** In kernel memory: numbers the starts of timers. */
+  readonly starts: KernelOffset;
   /** For tests of the verifier: looks at verifications from here on. */
   observation: Observation | undefined;
   /** What bpf_get_current_pid_tgid gives; the process's own id where there is one. */
@@ -118,6 +122,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
   /** The map that {@link mapWithValueAt} found last: accesses come in runs. */
   #last: EmbeddedMap | undefined;
   #nextMapId = 1;
+  readonly #deferrals = new Deferrals(this);
   /** Programs that tail calls can go to: a CPU has to know them all. */
   readonly tailTargets = new Set<EmbeddedProgram>();
   readonly #programs = new Map<number, EmbeddedProgram>();
@@ -142,9 +147,13 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
     this.memory = KernelMemory.open();
     this.atomicLock = this.memory.allocate(4);
     this.tailCalls = this.memory.allocate(PER_CPU * this.cpus);
+    this.starts = this.memory.allocate(4);
     this.cpu = new Cpu(this, 0);
     const settings = (cpu: number) => ({ ...this.#settings(mayGoto), cpu });
-    this.workers = new WorkerCpus(this.cpus, settings, (line) => this.trace(line));
+    this.workers = new WorkerCpus(this.cpus, settings, {
+      printed: (line) => this.trace(line),
+      later: (deferred) => this.defer(deferred),
+    });
   }
 
   kconfig(name: string): KconfigValue | undefined {
@@ -168,7 +177,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
   #settings(mayGoto: LoopSettings): Omit<CpuSettings, 'cpu'> {
     const { cpus, faults, instructionBudget, processId } = this;
     const { memory } = this.memory;
-    const shared = { memory, tailCalls: this.tailCalls, clockOrigin: clockOrigin() };
+    const shared = { memory, tailCalls: this.tailCalls, starts: this.starts, clockOrigin: clockOrigin() };
     return { ...shared, cpus, faults, instructionBudget, mayGoto, processId };
   }
 
@@ -236,6 +245,10 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
     this.tailTargets.delete(program);
     for (const map of this.#maps.values()) if (map instanceof ProgArrayMap) map.drop(program);
     this.cpu.expel(program.id);
+  }
+
+  defer(deferred: Deferred): void {
+    this.#deferrals.add(deferred);
   }
 
   programById(id: number): EmbeddedProgram | undefined {
@@ -314,6 +327,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
     const stopping = this.workers.close() ?? here;
     for (const load of [...this.#loads]) load.close();
     this.#closed = true;
+    this.#deferrals.close();
     if (stopping === undefined) {
       for (const map of [...this.#maps.values()]) this.#releaseMap(map);
       this.memory.close();

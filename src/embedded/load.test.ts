@@ -25,9 +25,9 @@ const FAILURES: readonly (readonly [what: string, text: string, code: string, me
   ],
   [
     'a map type that is missing',
-    `.map ring, type=ringbuf, max_entries=4096\n${MAIN}\n${END}`,
+    `.map ring, type=stack_trace, max_entries=4096\n${MAIN}\n${END}`,
     'EOPNOTSUPP',
-    /ringbuf/,
+    /stack_trace/,
   ],
   [
     'a program type that is missing',

@@ -69,7 +69,7 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
     const { engine, compile, jitOptions } = kernel;
     if (engine !== 'jit') return;
     try {
-      this.#compiled = new Compiled(kernel, { verified, arena, resolve, mapOf }, jitOptions);
+      this.#compiled = new Compiled(kernel, { id: this.id, verified, arena, resolve, mapOf }, jitOptions);
       if (compile === 'sync') void this.#compiled.module;
     } catch (error) {
       if (!(error instanceof FunctionTooLarge)) throw error;

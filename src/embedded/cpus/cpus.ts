@@ -2,17 +2,17 @@ import { BpfError } from '../../errors.ts';
 import type { RunOptions, RunResult } from '../../kernel.ts';
 import type { EmbeddedProgram } from '../program.ts';
 import type { CpuSettings } from './messages.ts';
-import { RemoteCpu } from './remote-cpu.ts';
+import { type CpuEvents, RemoteCpu } from './remote-cpu.ts';
 
 /** The worker CPUs of a kernel: 1 and up. None has a thread before something shall run there. */
 export class WorkerCpus {
   readonly #cpus: readonly RemoteCpu[];
 
   /** @param cpus of the kernel, CPU 0 among them. */
-  constructor(cpus: number, settings: (cpu: number) => CpuSettings, printed: (line: string) => void) {
+  constructor(cpus: number, settings: (cpu: number) => CpuSettings, events: CpuEvents) {
     this.#cpus = Array.from(
       { length: cpus - 1 },
-      (_, i) => new RemoteCpu(i + 1, () => settings(i + 1), printed),
+      (_, i) => new RemoteCpu(i + 1, () => settings(i + 1), events),
     );
   }
 

@@ -4,6 +4,7 @@ import type { FaultReport } from '../../kernel.ts';
 import type { Arena } from '../arena.ts';
 import type { ContextUser } from '../contexts/context.ts';
 import type { Cpu } from '../cpu.ts';
+import type { Deferred } from '../deferred.ts';
 import type { Kfunc } from '../helpers/kfunc-table.ts';
 import type { Entry } from '../instance.ts';
 import type { KernelOffset } from '../layout.ts';
@@ -22,6 +23,10 @@ export interface CpuHost extends MapHost {
   readonly loopBudget: LoopBudget;
   /** In kernel memory: counters of tail calls, one a CPU. */
   readonly tailCalls: KernelOffset;
+  /** In kernel memory: the word that numbers the starts of timers. */
+  readonly starts: KernelOffset;
+  /** Has a timer or work queue run on CPU 0 when its time has come. */
+  defer(deferred: Deferred): void;
   /** The program with this number. */
   programById(id: number): RunningProgram | undefined;
   /** What bpf_get_current_pid_tgid gives. */
@@ -38,6 +43,8 @@ export interface CpuHost extends MapHost {
 
 /** A program, as far as a CPU that runs it is concerned. */
 export interface RunningProgram extends ContextUser {
+  /** The kernel's number for it. */
+  readonly id: number;
   readonly arena: Arena | undefined;
   /** What the JIT made; undefined where the interpreter runs it. */
   readonly compiled: { entry(cpu: Cpu): Entry } | undefined;

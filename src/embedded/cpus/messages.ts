@@ -1,6 +1,7 @@
 import type { RunOptions, RunResult } from '../../kernel.ts';
 import type { SharedArena } from '../arena.ts';
 import type { ContextUser } from '../contexts/context.ts';
+import type { Deferred } from '../deferred.ts';
 import type { CallImport } from '../instance.ts';
 import type { KernelOffset } from '../layout.ts';
 import type { LoopSettings } from '../loop-budget.ts';
@@ -17,6 +18,8 @@ export interface CpuSettings {
   readonly cpus: number;
   /** Memory 1. */
   readonly memory: WebAssembly.Memory;
+  /** In it: the number of starts of timers. */
+  readonly starts: KernelOffset;
   /** In it: counters of tail calls. */
   readonly tailCalls: KernelOffset;
   readonly faults: 'off' | 'report';
@@ -61,6 +64,12 @@ export interface SentError {
 export type Answer =
   | { readonly kind: 'done'; readonly result?: RunResult }
   | { readonly kind: 'failed'; readonly error: SentError };
+
+/** What shall run later, on CPU 0. */
+export interface Later {
+  readonly kind: 'later';
+  readonly deferred: Deferred;
+}
 
 /** What a program prints, on its way before the answer. */
 export interface Printed {

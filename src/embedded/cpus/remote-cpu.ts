@@ -1,7 +1,8 @@
 import { BpfError, ERRNO, type ErrnoName } from '../../errors.ts';
 import type { RunOptions, RunResult } from '../../kernel.ts';
+import type { Deferred } from '../deferred.ts';
 import type { EmbeddedProgram } from '../program.ts';
-import type { Answer, CpuSettings, Printed, Question, SentError } from './messages.ts';
+import type { Answer, CpuSettings, Later, Printed, Question, SentError } from './messages.ts';
 import { startThread, type Thread } from './platform.ts';
 
 /**
@@ -15,6 +16,14 @@ export interface Turn {
   release(): void;
 }
 
+/** What a CPU tells without being asked. */
+export interface CpuEvents {
+  /** A line that a program prints, without its newline. */
+  printed(line: string): void;
+  /** Something shall run later, on CPU 0. */
+  later(deferred: Deferred): void;
+}
+
 /** What the CPU was asked and has not answered. */
 interface Pending {
   readonly doing: string;
@@ -26,7 +35,7 @@ interface Pending {
 export class RemoteCpu {
   readonly id: number;
   readonly #settings: () => CpuSettings;
-  readonly #printed: (line: string) => void;
+  readonly #events: CpuEvents;
   /** Keys of the programs that the thread has. */
   readonly #known = new Set<number>();
   #thread: Thread | undefined;
@@ -39,10 +48,10 @@ export class RemoteCpu {
   /** Nothing of the threads that died runs any more. */
   #certain = true;
 
-  constructor(id: number, settings: () => CpuSettings, printed: (line: string) => void) {
+  constructor(id: number, settings: () => CpuSettings, events: CpuEvents) {
     this.id = id;
     this.#settings = settings;
-    this.#printed = printed;
+    this.#events = events;
   }
 
   /** Nothing that it did was left unfinished, and it does nothing now. */
@@ -108,7 +117,7 @@ export class RemoteCpu {
     if (this.#closed) throw new BpfError('EBADF', 'the kernel is closed');
     if (this.#thread === undefined) {
       const thread = startThread(`bpf-arena CPU ${this.id}`, {
-        message: (message) => this.#receive(message as Answer | Printed),
+        message: (message) => this.#receive(message as Answer | Printed | Later),
         died: (reason, certain) => this.#died(thread, reason, certain),
       });
       this.#thread = thread;
@@ -131,9 +140,13 @@ export class RemoteCpu {
     return promise;
   }
 
-  #receive(message: Answer | Printed): void {
+  #receive(message: Answer | Printed | Later): void {
     if (message.kind === 'printed') {
-      this.#printed(message.line);
+      this.#events.printed(message.line);
+      return;
+    }
+    if (message.kind === 'later') {
+      this.#events.later(message.deferred);
       return;
     }
     const pending = this.#pending;

@@ -1,7 +1,7 @@
 import { setClockOrigin } from '../clock.ts';
 import { Cpu } from '../cpu.ts';
 import { lockAs } from '../spin-lock.ts';
-import type { Answer, Forget, Printed, Question, SentError } from './messages.ts';
+import type { Answer, Forget, Later, Printed, Question, SentError } from './messages.ts';
 import { WorkerHost } from './worker-host.ts';
 import { WorkerProgram } from './worker-program.ts';
 
@@ -11,7 +11,9 @@ import { WorkerProgram } from './worker-program.ts';
  */
 
 /** @returns what takes messages. @param post sends one. */
-export function serve(post: (message: Answer | Printed) => void): (message: Question | Forget) => void {
+export function serve(
+  post: (message: Answer | Printed | Later) => void,
+): (message: Question | Forget) => void {
   let host: WorkerHost | undefined;
   let cpu: Cpu | undefined;
   const programs = new Map<number, WorkerProgram>();
@@ -21,7 +23,11 @@ export function serve(post: (message: Answer | Printed) => void): (message: Ques
       const { settings } = question;
       lockAs(settings.cpu);
       setClockOrigin(settings.clockOrigin);
-      host = new WorkerHost(settings, (line) => post({ kind: 'printed', line }));
+      host = new WorkerHost(
+        settings,
+        (line) => post({ kind: 'printed', line }),
+        (deferred) => post({ kind: 'later', deferred }),
+      );
       cpu = new Cpu(host, settings.cpu);
       return { kind: 'done' };
     }

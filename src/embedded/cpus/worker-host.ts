@@ -1,6 +1,7 @@
 import type { LoopBudget } from '../../interpreter/environment.ts';
 import type { SharedArena } from '../arena.ts';
 import { embeddedBtf } from '../btf.ts';
+import type { Deferred } from '../deferred.ts';
 import { type Kfunc, kfuncsById } from '../helpers/kfunc-table.ts';
 import { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
@@ -22,21 +23,25 @@ export class WorkerHost implements CpuHost {
   readonly loopBudget: LoopBudget;
   readonly engine = 'jit';
   readonly tailCalls: KernelOffset;
+  readonly starts: KernelOffset;
   readonly processId: number;
   readonly trace: (line: string) => void;
+  readonly defer: (deferred: Deferred) => void;
   readonly #maps = new Map<KernelOffset, EmbeddedMap>();
   readonly #arenas = new Map<number, SharedArena>();
   #kfuncs: Map<number, Kfunc> | undefined;
 
-  constructor(settings: CpuSettings, trace: (line: string) => void) {
+  constructor(settings: CpuSettings, trace: (line: string) => void, defer: (deferred: Deferred) => void) {
     this.memory = KernelMemory.attach(settings.memory);
     this.cpus = settings.cpus;
     this.tailCalls = settings.tailCalls;
+    this.starts = settings.starts;
     this.faults = settings.faults;
     this.instructionBudget = settings.instructionBudget;
     this.loopBudget = loopBudget(settings.mayGoto);
     this.processId = settings.processId;
     this.trace = trace;
+    this.defer = defer;
   }
 
   mapAt(header: KernelOffset): EmbeddedMap | undefined {

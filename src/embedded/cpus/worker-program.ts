@@ -30,7 +30,7 @@ export class WorkerProgram implements RunningProgram {
     this.arena = arena && new Arena(host.memory, arena.shared.attributes, arena.shared);
     this.arenaId = arena?.id;
     if (arena !== undefined) host.addArena(arena.id, arena.shared);
-    const entry = instantiate(module, cpu, this.arena, calls);
+    const entry = instantiate(module, cpu, this.arena, calls, id);
     this.compiled = { entry: () => entry };
     this.id = id;
     cpu.admit(this);

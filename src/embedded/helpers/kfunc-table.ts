@@ -2,6 +2,7 @@ import type { Btf } from '../../btf/index.ts';
 import type { Cpu } from '../cpu.ts';
 import { bpf_arena_alloc_pages, bpf_arena_free_pages, bpf_arena_reserve_pages } from './arena.ts';
 import { CPUMASK_KFUNCS } from './cpumask.ts';
+import { DEFERRED_KFUNCS } from './deferred.ts';
 import { DYNPTR_KFUNCS } from './dynptr.ts';
 import { ITERATOR_KFUNCS } from './iterators.ts';
 import { LOCK_KFUNCS } from './locks.ts';
@@ -31,6 +32,7 @@ const FUNCTIONS: Readonly<Record<string, KfuncFunction>> = {
   ...LOCK_KFUNCS,
   ...PROBE_KFUNCS,
   ...REGION_KFUNCS,
+  ...DEFERRED_KFUNCS,
 };
 
 /**

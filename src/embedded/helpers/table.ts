@@ -1,7 +1,9 @@
 import { HELPERS, type HelperName } from '../../verifier/helpers.ts';
 import type { HelperFunction } from './call.ts';
+import { timer_cancel, timer_init, timer_set_callback, timer_start } from './deferred.ts';
 import { DYNPTR_HELPERS } from './dynptr.ts';
 import { ENVIRONMENT_HELPERS } from './environment.ts';
+import { for_each_map_elem } from './for-each.ts';
 import { LOCK_HELPERS } from './locks.ts';
 import { loop } from './loop.ts';
 import { map_lookup_percpu_elem, map_peek_elem, map_pop_elem, map_push_elem } from './map-elements.ts';
@@ -30,6 +32,11 @@ type Row<Name extends HelperName> = Extract<(typeof HELPERS)[number], { name: Na
 const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
   loop,
   tail_call,
+  for_each_map_elem,
+  timer_init,
+  timer_set_callback,
+  timer_start,
+  timer_cancel,
   map_lookup_elem,
   map_update_elem,
   map_delete_elem,

@@ -84,6 +84,12 @@ export class ArrayMap extends EmbeddedMap {
     );
   }
 
+  override keyOf(value: KernelOffset): KernelOffset {
+    const { start, stride } = this.region;
+    this.kernel.view.setUint32(this.#indexes, (value - start) / stride, true);
+    return this.#indexes;
+  }
+
   protected override get batches() {
     return 'update' as const;
   }

@@ -256,6 +256,10 @@ export class HashTable extends EmbeddedMap {
     return 0;
   }
 
+  override keyOf(value: KernelOffset): KernelOffset {
+    return (value - VALUE + this.#keyOffset) as KernelOffset;
+  }
+
   override each(visit: (key: KernelOffset, value: KernelOffset) => boolean, cpu: number): number {
     const { int32 } = this.kernel;
     const last = this.maxEntries + this.host.cpus;
@@ -332,6 +336,7 @@ export class HashTable extends EmbeddedMap {
     const bucket = this.#bucket(hash);
     const after = this.#next(element);
     int32[(this.#at(element) + STATE) >>> 2] = 0;
+    if (!this.perCpu) this.valueFields.release(this.#at(element) + VALUE);
     if (this.#words[bucket] === element) {
       Atomics.store(this.#words, bucket, after);
       return;

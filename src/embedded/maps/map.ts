@@ -164,6 +164,18 @@ export abstract class EmbeddedMap implements BpfMap {
     return -ERRNO.EINVAL;
   }
 
+  /** The value that has a byte of kernel memory in it, of maps with a {@link region}. */
+  valueAround(offset: number): KernelOffset | undefined {
+    const { region } = this;
+    if (region === undefined || offset < region.start || offset >= region.end) return undefined;
+    return (offset - ((offset - region.start) % region.stride)) as KernelOffset;
+  }
+
+  /** The key of a value; only of maps whose values may have timers. On CPU 0. */
+  keyOf(_value: KernelOffset): KernelOffset {
+    return 0 as KernelOffset;
+  }
+
   /** bpf_map_push_elem, _pop_elem and _peek_elem; @returns 0 or a negative errno. */
   push(_value: KernelOffset, _flags: number): number {
     return -ERRNO.EOPNOTSUPP;

@@ -89,6 +89,12 @@ export class ValueFields {
     unlock(int32, word);
   }
 
+  /** An element is deleted: what the kernel held for it is forgotten. Locks stay: who holds one will let go of it. */
+  release(value: number): void {
+    for (const { off, size, kind } of this.fields)
+      if (!kind.endsWith('spin_lock')) this.#kernel.bytes.fill(0, value + off, value + off + size);
+  }
+
   /** Zeroes the special fields. */
   clear(value: number): void {
     for (const { off, size } of this.fields) this.#kernel.bytes.fill(0, value + off, value + off + size);

@@ -1,0 +1,66 @@
+import { clock } from './clock.ts';
+import { type Deferred, DeferredField } from './deferred.ts';
+import type { EmbeddedKernel } from './kernel.ts';
+import { type KernelOffset, kernelPointer } from './layout.ts';
+
+/**
+ * What shall run later, on the thread of CPU 0: the platform's timers wake it up, and it looks whether what was started is still
+ * wanted. They keep no process alive.
+ */
+
+/** The longest time that the platform's timers know, in milliseconds. */
+const LONGEST = 2 ** 31 - 1;
+
+type Handle = ReturnType<typeof setTimeout>;
+
+export class Deferrals {
+  readonly #kernel: EmbeddedKernel;
+  readonly #waiting = new Set<Handle>();
+
+  constructor(kernel: EmbeddedKernel) {
+    this.#kernel = kernel;
+  }
+
+  /** Runs it when its time has come, soon when that is past. */
+  add(deferred: Deferred): void {
+    const milliseconds = Math.max(0, deferred.at / 1e6 - clock());
+    const handle = setTimeout(
+      () => {
+        this.#waiting.delete(handle);
+        if (milliseconds > LONGEST || deferred.at / 1e6 > clock()) this.add(deferred);
+        else this.#run(deferred);
+      },
+      Math.min(LONGEST, Math.ceil(milliseconds)),
+    );
+    (handle as { unref?: () => void }).unref?.();
+    this.#waiting.add(handle);
+  }
+
+  /** Nothing runs any more. */
+  close(): void {
+    for (const handle of this.#waiting) clearTimeout(handle);
+    this.#waiting.clear();
+  }
+
+  #run({ field: offset, generation }: Deferred): void {
+    const kernel = this.#kernel;
+    const field = new DeferredField(kernel.memory, offset);
+    const callback = field.fire(generation);
+    if (callback === undefined) return;
+    const map = kernel.mapById(callback.map);
+    const program = kernel.programById(callback.program);
+    const value = map?.valueAround(offset);
+    if (map === undefined || program === undefined || value === undefined) return;
+    const pointers: readonly KernelOffset[] = [map.header, map.keyOf(value), value];
+    try {
+      kernel.cpu.giving(map.keyOf(value), map.keySize, () =>
+        kernel.cpu.callBack(program, callback.function, pointers.map(kernelPointer)),
+      );
+    } catch (error) {
+      // Nobody waits for it: an exception would end the process.
+      kernel.trace(`a function that program '${program.name}' started failed: ${(error as Error).message}`);
+    } finally {
+      field.done(generation);
+    }
+  }
+}
