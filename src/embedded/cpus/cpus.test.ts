@@ -87,6 +87,17 @@ describe('several CPUs', async () => {
     );
   });
 
+  it('add at misaligned addresses without losing what is added to the same bytes at aligned ones', async () => {
+    const { arena, programs } = loaded;
+    arena?.touch(arena.userVmStart, 96, true);
+    assert.deepEqual(retvals(await programs.overlap.runOnAll()), Array(CPUS).fill(0));
+    const sum = BigInt(CPUS * 5000);
+    const word = (at: number) => arena?.memory.view.getBigUint64(at, true);
+    assert.equal(word(64), sum + (sum << 16n));
+    assert.equal(word(72), sum + (sum << 32n));
+    assert.equal(word(80), sum + (sum << 32n));
+  });
+
   it('allocate and free pages at once, while user space touches some: no page is given twice, none is lost', async () => {
     const { arena } = loaded;
     assert.ok(arena);

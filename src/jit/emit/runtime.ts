@@ -117,25 +117,76 @@ export type MisalignedOperation = (typeof MISALIGNED_OPERATIONS)[number];
 
 /**
  * An atomic operation at an address that is no multiple of its size: under a lock, so that such operations are atomic among
- * themselves. @returns a body that gives what stood there.
+ * themselves, and by compare-and-exchange of the aligned 64-bit words that hold the bytes, so that nothing which aligned ones do
+ * on other CPUs is lost. Where the bytes lie in two words, the second is exchanged after the first, until nobody else has changed
+ * it meanwhile: each half is atomic by itself.
+ * @returns a body that gives what stood there.
  */
 export function misalignedFunction(memory: MemoryIndex, target: Target): Code {
   const code = new Code(MISALIGNED.params.length);
   const [address, size, operation, operand, expected] = MISALIGNED.params.keys();
-  const old = code.local(TYPE.i64);
-  const next = code.local(TYPE.i64);
-  const taken = code.loop();
-  code.i32(0);
-  code.i32(0);
+  const [old, next, mask, low, high, shift] = Array.from({ length: 6 }, () => code.local(TYPE.i64));
+  const [word, straddles, first] = Array.from({ length: 3 }, () => code.local(TYPE.i32));
+  takeLock(code, target);
+  code.get(address);
+  code.i32(-8);
+  code.op(OP.i32_and);
+  code.set(word);
+  // How far the bytes are shifted in the first word; below 64.
+  code.get(address);
+  code.i32(7);
+  code.op(OP.i32_and);
+  code.i32(3);
+  code.op(OP.i32_shl);
+  code.op(OP.i64_extend_i32_u);
+  code.set(shift);
+  // All ones, as many as the operation has bits.
+  code.i64(-1);
+  code.i64(64);
+  code.get(size);
+  code.op(OP.i64_extend_i32_u);
+  code.i64(3);
+  code.op(OP.i64_shl);
+  code.op(OP.i64_sub);
+  code.op(OP.i64_shr_u);
+  code.set(mask);
+  code.get(address);
+  code.i32(7);
+  code.op(OP.i32_and);
+  code.get(size);
+  code.op(OP.i32_add);
+  code.i32(8);
+  code.op(OP.i32_gt_u);
+  code.set(straddles);
   code.i32(1);
-  code.atomic(ATOMIC_OP.i32_atomic_rmw_cmpxchg, KERNEL_MEMORY, target.atomicLock, 2);
-  code.brIf(taken);
+  code.set(first);
+  const again = code.loop();
+  // Once the first word is exchanged, what was there counts.
+  code.get(first);
+  code.if();
+  code.get(word);
+  code.atomic(ATOMIC_OP.i64_atomic_load, memory, 0, 3);
+  code.set(low);
   code.end();
-  bySize(code, size, (bytes) => {
-    code.get(address);
-    code.memory(LOADS[bytes], memory, 0);
-    code.set(old);
-  });
+  code.get(low);
+  code.get(shift);
+  code.op(OP.i64_shr_u);
+  code.set(old);
+  code.get(straddles);
+  code.if();
+  code.get(word);
+  code.atomic(ATOMIC_OP.i64_atomic_load, memory, 8, 3);
+  code.tee(high);
+  pushRest(code, shift);
+  code.op(OP.i64_shl);
+  code.get(old);
+  code.op(OP.i64_or);
+  code.set(old);
+  code.end();
+  code.get(old);
+  code.get(mask);
+  code.op(OP.i64_and);
+  code.set(old);
   const finish = code.block();
   const done = code.block();
   const cases = MISALIGNED_OPERATIONS.slice(0, -1).map(() => code.block());
@@ -156,15 +207,46 @@ export function misalignedFunction(memory: MemoryIndex, target: Target): Code {
       code.get(operand);
       code.op(COMBINE[name as keyof typeof COMBINE]);
     }
+    code.get(mask);
+    code.op(OP.i64_and);
     code.set(next);
     code.br(done);
   }
   code.end();
-  bySize(code, size, (bytes) => {
-    code.get(address);
-    code.get(next);
-    code.memory(STORES[bytes], memory, 0);
-  });
+  code.get(first);
+  code.if();
+  pushExchange(
+    code,
+    memory,
+    word,
+    0,
+    low,
+    () => pushShifted(code, mask, shift),
+    () => pushShifted(code, next, shift),
+  );
+  code.brIf(again);
+  code.end();
+  code.get(straddles);
+  code.if();
+  code.i32(0);
+  code.set(first);
+  const upper = (value: number) => {
+    code.get(value);
+    pushRest(code, shift);
+    code.op(OP.i64_shr_u);
+  };
+  pushExchange(
+    code,
+    memory,
+    word,
+    8,
+    high,
+    () => upper(mask),
+    () => upper(next),
+  );
+  code.brIf(again);
+  code.end();
+  code.end();
   code.end();
   code.i32(0);
   code.i32(0);
@@ -173,18 +255,51 @@ export function misalignedFunction(memory: MemoryIndex, target: Target): Code {
   return code;
 }
 
-const COMBINE = { add: OP.i64_add, or: OP.i64_or, and: OP.i64_and, xor: OP.i64_xor } as const;
-const LOADS = { 2: MEMORY_OP.i64_load16_u, 4: MEMORY_OP.i64_load32_u, 8: MEMORY_OP.i64_load } as const;
-const STORES = { 2: MEMORY_OP.i64_store16, 4: MEMORY_OP.i64_store32, 8: MEMORY_OP.i64_store } as const;
-
-/** Emits code for each size that can be misaligned, and the choice between them. */
-function bySize(code: Code, size: number, emit: (bytes: 2 | 4 | 8) => void): void {
-  for (const bytes of [2, 4, 8] as const) {
-    code.get(size);
-    code.i32(bytes);
-    code.op(OP.i32_eq);
-    code.if();
-    emit(bytes);
-    code.end();
-  }
+function takeLock(code: Code, target: Target): void {
+  const taken = code.loop();
+  code.i32(0);
+  code.i32(0);
+  code.i32(1);
+  code.atomic(ATOMIC_OP.i32_atomic_rmw_cmpxchg, KERNEL_MEMORY, target.atomicLock, 2);
+  code.brIf(taken);
+  code.end();
 }
+
+/** Pushes how far the second word's bytes are shifted: 64 − shift, which is asked only where the shift is not 0. */
+function pushRest(code: Code, shift: number): void {
+  code.i64(64);
+  code.get(shift);
+  code.op(OP.i64_sub);
+}
+
+function pushShifted(code: Code, value: number, shift: number): void {
+  code.get(value);
+  code.get(shift);
+  code.op(OP.i64_shl);
+}
+
+/** Exchanges the bits of a mask in the word that held `was`. Pushes whether it holds something else by now. */
+function pushExchange(
+  code: Code,
+  memory: MemoryIndex,
+  word: number,
+  offset: number,
+  was: number,
+  pushMask: () => void,
+  pushBits: () => void,
+): void {
+  code.get(word);
+  code.get(was);
+  code.get(was);
+  pushMask();
+  code.i64(-1);
+  code.op(OP.i64_xor);
+  code.op(OP.i64_and);
+  pushBits();
+  code.op(OP.i64_or);
+  code.atomic(ATOMIC_OP.i64_atomic_rmw_cmpxchg, memory, offset, 3);
+  code.get(was);
+  code.op(OP.i64_ne);
+}
+
+const COMBINE = { add: OP.i64_add, or: OP.i64_or, and: OP.i64_and, xor: OP.i64_xor } as const;
