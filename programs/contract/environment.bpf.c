@@ -50,6 +50,34 @@ int a_task_has_numbers(void *ctx)
 	return 0;
 }
 
+/* As much as is looked at; the loader finds out where the kernel has it. */
+struct task_struct {
+	int pid;
+	int tgid;
+	char comm[16];
+	struct task_struct *group_leader;
+} __attribute__((preserve_access_index));
+
+SEC("syscall")
+int a_task_is_looked_into(void *ctx)
+{
+	struct task_struct *task = (void *)bpf_get_current_task(), *leader;
+	__u64 both = bpf_get_current_pid_tgid();
+	char comm[16];
+	int pid, tgid;
+
+	check(bpf_probe_read_kernel(&pid, sizeof(pid), &task->pid) == 0);
+	check(bpf_probe_read_kernel(&tgid, sizeof(tgid), &task->tgid) == 0);
+	check(pid == (int)both && tgid == (int)(both >> 32));
+	check(bpf_probe_read_kernel_str(comm, sizeof(comm), &task->comm) > 1);
+	bpf_get_current_comm(name, 16);
+	check(bpf_strcmp(comm, name) == 0);
+	check(bpf_probe_read_kernel(&leader, sizeof(leader), &task->group_leader) == 0);
+	check(bpf_probe_read_kernel(&pid, sizeof(pid), &leader->pid) == 0);
+	check(pid == tgid);
+	return 0;
+}
+
 SEC("syscall")
 int sections_nest(void *ctx)
 {

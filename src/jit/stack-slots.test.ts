@@ -63,6 +63,16 @@ const IN_MEMORY: readonly Case[] = [
     cells: '',
   },
   {
+    rule: 'all, where a helper is given an address as a number: it reads as much as it likes',
+    asm: '*(u64 *)(r10 - 8) = 3; *(u64 *)(r10 - 64) = 0; r1 = r10; r1 += -128; r2 = 8; r3 = r10; r3 += -64; call 113; r0 = *(u64 *)(r10 - 8); exit',
+    cells: '',
+  },
+  {
+    rule: 'all, where an address is among the bytes that a helper is given',
+    asm: '*(u64 *)(r10 - 8) = 3; r3 = r10; r3 += -16; *(u64 *)(r10 - 24) = r3; r1 = r10; r1 += -24; r2 = 8; r3 = 0; call 6; r0 = *(u64 *)(r10 - 8); exit',
+    cells: '',
+  },
+  {
     rule: 'what is stored whole and loaded in part',
     asm: `${CONDITION} *(u64 *)(r10 - 8) = r6; r0 = *(u32 *)(r10 - 8); exit`,
     cells: '',
