@@ -3,7 +3,7 @@ import type { HelperArgument, HelperPrototype } from '../verifier/helpers.ts';
 import { BPF_MAP_LAYOUT } from './btf.ts';
 import type { Caller, Cpu } from './cpu.ts';
 import { type Form, formOf, type ResultKind, resultOf } from './helpers/call.ts';
-import type { Kfunc, KfuncResult, Pointer } from './helpers/kfunc-table.ts';
+import type { Kfunc, KfuncForm, KfuncResult, Pointer } from './helpers/kfunc-table.ts';
 import { MAX_LOOPS } from './helpers/loop.ts';
 import { doesNothing } from './helpers/regions.ts';
 import { type Helper, helper } from './helpers/table.ts';
@@ -157,6 +157,8 @@ function converter(form: Form, { kernel }: Cpu): (value: Given) => unknown {
 export function kfuncImport(kfunc: Kfunc, cpu: Cpu, callbacks: Callbacks): Imported {
   const { kernel } = cpu;
   const { args, call, callsBack } = kfunc;
+  if (!callsBack && args.every((form) => form !== 'pointer' && form !== 'unused'))
+    return plainKfuncImport(kfunc, cpu);
   return (...given) => {
     let next = 0;
     const values = args.map((form) => {
@@ -179,4 +181,25 @@ export function kfuncImport(kfunc: Kfunc, cpu: Cpu, callbacks: Callbacks): Impor
       : call(cpu, ...values);
     return Number(result ?? 0);
   };
+}
+
+/** Likewise, where each argument is in one register: most kfuncs, among them those that loops are made of. */
+function plainKfuncImport({ args, call }: Kfunc, cpu: Cpu): Imported {
+  const [first, second, third, fourth, fifth] = args.map((form) =>
+    converter(form as Exclude<KfuncForm, 'pointer' | 'unused' | 'func'>, cpu),
+  );
+  switch (args.length) {
+    case 0:
+      return () => Number(call(cpu) ?? 0);
+    case 1:
+      return (a) => Number(call(cpu, first(a)) ?? 0);
+    case 2:
+      return (a, b) => Number(call(cpu, first(a), second(b)) ?? 0);
+    case 3:
+      return (a, b, c) => Number(call(cpu, first(a), second(b), third(c)) ?? 0);
+    case 4:
+      return (a, b, c, d) => Number(call(cpu, first(a), second(b), third(c), fourth(d)) ?? 0);
+    default:
+      return (a, b, c, d, e) => Number(call(cpu, first(a), second(b), third(c), fourth(d), fifth(e)) ?? 0);
+  }
 }

@@ -44,6 +44,10 @@ export const ENVIRONMENT_HELPERS = {
   get_current_uid_gid: (_cpu: Cpu): bigint => user,
   /** All are in the one group that there is, the root. */
   get_current_cgroup_id: (_cpu: Cpu): number => 1,
+  get_current_ancestor_cgroup_id: (_cpu: Cpu, level: number): number => (level === 0 ? 1 : 0),
+  get_cgroup_classid: (_cpu: Cpu): number => 0,
+  /** Nothing is attached with a cookie: these are test runs. */
+  get_attach_cookie: (_cpu: Cpu, _ctx: KernelOffset): number => 0,
   get_current_task: (cpu: Cpu): bigint => BigInt.asUintN(64, cpu.kernelPointer(currentTask(cpu))),
 
   get_current_comm(cpu: Cpu, buffer: KernelOffset, size: number): number {
