@@ -7,6 +7,7 @@ import type { FaultReport, RunOptions, RunResult } from '../kernel.ts';
 import { BPF_MAP_LAYOUT } from './btf.ts';
 import { clock } from './clock.ts';
 import { MAX_CTX, PLACE_BYTES } from './contexts/context.ts';
+import { loadFromPacket } from './contexts/packet-load.ts';
 import { contextOfType } from './contexts/table.ts';
 import type { CpuHost, RunningProgram } from './cpus/host.ts';
 import { releaseLocks } from './helpers/locks.ts';
@@ -309,6 +310,10 @@ export class Cpu implements Environment {
     } finally {
       this.#caller = outer;
     }
+  }
+
+  loadPacket(ctx: number, offset: number, size: number): number {
+    return loadFromPacket(this.kernel.memory, ctx as KernelOffset, offset, size);
   }
 
   fault(fault: ArenaFault): void {

@@ -41,6 +41,7 @@ export function instantiate(
     cpu: cpu.id,
     userHigh: userHigh(arena),
     programs: cpu.programs,
+    loadPacket: (ctx: number, offset: number, size: number) => cpu.loadPacket(ctx >>> 0, offset, size),
     refill: (deadline: number) => cpu.loopBudget.refill(deadline),
     fault: (base: number, off: number, size: number, access: number, insn: number) =>
       cpu.fault({ insn, address: (base >>> 0) + off, size, access: ACCESS[access] }),

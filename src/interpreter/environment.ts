@@ -76,6 +76,9 @@ export interface Environment {
   /** Calls the kfunc with this BTF id, likewise. */
   callKfunc(id: number, machine: Machine): void;
 
+  /** Loads a number from the packet of a context, as BPF_ABS does. @param offset signed. @returns it, or −1 where there is none. */
+  loadPacket(ctx: number, offset: number, size: number): number;
+
   /** Called for every access to an arena page that is not present. */
   fault(fault: ArenaFault): void;
 }

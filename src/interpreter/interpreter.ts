@@ -1,5 +1,5 @@
 import { BpfError } from '../errors.ts';
-import { BPF_PSEUDO_CALL, BPF_PSEUDO_KFUNC_CALL, opcode } from '../isa/opcodes.ts';
+import { BPF_PSEUDO_CALL, BPF_PSEUDO_KFUNC_CALL, opcode, type PacketOpcode } from '../isa/opcodes.ts';
 import { aluHandler, type Handler } from './alu.ts';
 import { guarded, Violation } from './guard.ts';
 import { jumpHandler } from './jump.ts';
@@ -37,6 +37,21 @@ function exit(machine: Machine, pc: number): number {
   return next < 0 ? pc : next;
 }
 
+/** A load by BPF_ABS or BPF_IND; where the packet is too short the function ends with 0. */
+function packetLoad({ kind, size }: PacketOpcode): Handler {
+  return (machine, pc) => {
+    const { regs, code } = machine;
+    const index = kind === 'ld_ind' ? regs[2 * code.src[pc]] : 0;
+    const offset = (index + code.imm[pc]) | 0;
+    const value = machine.environment.loadPacket(regs[2 * 6] >>> 0, offset, size);
+    regs[0] = value < 0 ? 0 : value | 0;
+    regs[1] = 0;
+    if (value < 0) return exit(machine, pc);
+    machine.forgetArguments();
+    return pc + 1;
+  };
+}
+
 function unsupported(machine: Machine): number {
   const row = opcode(machine.code.codes[machine.pc]);
   throw new Violation(machine, `the interpreter does not know ${row?.name ?? 'this instruction'}`);
@@ -48,7 +63,11 @@ function unreached(machine: Machine): number {
 }
 
 function otherHandler(code: number): Handler {
-  switch (opcode(code)?.kind) {
+  const row = opcode(code);
+  switch (row?.kind) {
+    case 'ld_abs':
+    case 'ld_ind':
+      return packetLoad(row);
     case 'ld_imm64':
       return ldImm64;
     case 'call':

@@ -24,6 +24,8 @@ import type { CallOut, JitOptions, Target } from './target.ts';
 export const SERVICES = {
   /** More iterations for may_goto: see LoopBudget.refill. */
   refill: { params: [TYPE.f64], results: [TYPE.f64] },
+  /** Context, offset and size give the number at a place of the packet, or −1. */
+  loadPacket: { params: [TYPE.i32, TYPE.i32, TYPE.i32], results: [TYPE.f64] },
   /** An access to an absent page: base, offset, bytes, kind (0 load, 1 store, 2 atomic), instruction. */
   fault: { params: CHECK.params, results: [] },
 } as const satisfies Record<string, Signature>;
@@ -162,6 +164,7 @@ class Translator implements Callees {
       if (facts.seen[at] === 0) return;
       const kind = opcode(code)?.kind;
       if (kind === 'may_goto') found.set('refill', SERVICES.refill);
+      if (kind === 'ld_abs' || kind === 'ld_ind') found.set('loadPacket', SERVICES.loadPacket);
       if (kind !== 'call' || src === BPF_PSEUDO_CALL) return;
       const call = this.#target.call(at);
       this.#callOuts.set(at, call);

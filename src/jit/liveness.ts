@@ -191,6 +191,12 @@ export class Liveness {
         if (row.source === 'X') use(insn.src);
         return;
       }
+      case 'ld_abs':
+      case 'ld_ind':
+        for (let register = 0; register <= 5; register++) remove(live, registers[register]);
+        use(6);
+        if (row.kind === 'ld_ind') use(insn.src);
+        return;
       default: {
         const written = writtenRegister(insn);
         if (written === undefined) return;

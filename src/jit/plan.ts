@@ -64,6 +64,7 @@ export function planFunctions(
       !referenced.has(number) &&
       // What it leaves by a tail call is itself alone.
       !leaves(program, number, tailCalls) &&
+      !loadsPacket(program, number) &&
       grown[number] <= limit;
     if (grown[number] > LARGEST) for (const callee of plan.callees) undoInlining(plans, callee);
   }
@@ -143,4 +144,14 @@ function calleesFirst(plans: readonly FunctionPlan[]): number[] {
   };
   for (const { number } of plans) visit(number);
   return order;
+}
+
+/** Whether a function loads by BPF_ABS or BPF_IND, which may end it. */
+function loadsPacket({ insns, subprograms }: VerifiedProgram, number: number): boolean {
+  const { start, end } = subprograms[number];
+  for (let at = start; at < end; at += slots(insns[at])) {
+    const kind = opcode(insns[at].code)?.kind;
+    if (kind === 'ld_abs' || kind === 'ld_ind') return true;
+  }
+  return false;
 }

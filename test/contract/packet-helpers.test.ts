@@ -285,4 +285,23 @@ describe('helpers on socket buffers', () => {
   );
 });
 
+describe('loads by BPF_ABS and BPF_IND', () => {
+  const packets = [{ data: VALID }, { data: IPV6 }, { data: ethernet(0x1234, 20) }];
+  const load = (text: string) => `r6 = r1\nr7 = 5\n${text}\nr0 += r7\nexit`;
+  for (const section of ['tc', 'socket'])
+    for (const size of [8, 16, 32])
+      for (const at of [
+        0, 1, 12, 42, 44, 45, 46, 56, 57, 58, 59, 60, 1000, -0x100000, -0xffff8, -0xfffd4, -0x200000,
+        -0x1ffff4, -0x200001, -1,
+      ]) {
+        rule(`u${size} at ${at}`, section, load(`r0 = *(u${size} *)skb[${at}]`), packets);
+        rule(
+          `u${size} at ${at}, by a register`,
+          section,
+          load(`r7 = ${at - 3}\nr0 = *(u${size} *)skb[r7 + 3]`),
+          packets,
+        );
+      }
+});
+
 alsoOnLinux();

@@ -13,6 +13,7 @@ import { emitCallOut } from './call.ts';
 import type { Emitter } from './emitter.ts';
 import { emitBranch, emitCondition, emitIf, emitRefill, lastSlot } from './jump.ts';
 import { emitLoad, emitStore } from './memory.ts';
+import { emitPacketLoad } from './packet.ts';
 
 /** Third stage: a graph becomes code, token by token of its structure and instruction by instruction of its nodes. */
 
@@ -208,6 +209,10 @@ function emitInstruction(e: Emitter, at: number, mode: Mode): void {
       if (e.frame.depth > 0) return;
       e.get(0);
       e.code.op(OP.return);
+      return;
+    case 'ld_abs':
+    case 'ld_ind':
+      emitPacketLoad(e, insn, row);
       return;
     // Jumps are tokens of the structure.
     case 'jump':
