@@ -45,6 +45,8 @@ call bpf_map_update_elem
 const CHURN = (map: string) => `${STORE(map)}${KEY(map)}call bpf_map_delete_elem\n${STORE(map)}`;
 
 const OBJECT = `.license "GPL"
+.types "struct bpf_spin_lock { unsigned int val; }; struct pair { struct bpf_spin_lock lock; unsigned int a; unsigned int b; };"
+.map pairs, type=array, key=u32, value=struct pair, max_entries=1
 .map hash, type=hash, key_size=4, value_size=16, max_entries=48
 .map lru_hash, type=lru_hash, key_size=4, value_size=16, max_entries=48
 .map ring, type=ringbuf, max_entries=262144
@@ -52,6 +54,26 @@ const OBJECT = `.license "GPL"
 .map counts, type=percpu_array, key_size=4, value_size=8, max_entries=1
 .section syscall
 ${program('hash', CHURN('hash'))}
+${program(
+  'pairs',
+  `*(u32 *)(r10 - 4) = 0
+r1 = pairs ll
+r2 = r10
+r2 += -4
+call bpf_map_lookup_elem
+if r0 == 0 goto pairs_end
+r6 = r0
+r1 = r0
+call bpf_spin_lock
+r1 = *(u32 *)(r6 + 4)
+r1 += 1
+*(u32 *)(r6 + 4) = r1
+r1 = *(u32 *)(r6 + 8)
+r1 += 1
+*(u32 *)(r6 + 8) = r1
+r1 = r6
+call bpf_spin_unlock`,
+)}
 ${program('lru_hash', CHURN('lru_hash'))}
 ${program(
   'ring',
@@ -141,6 +163,22 @@ describe('several CPUs at once', () => {
     })();
     for (const { retval } of await runAll('ring')) assert.equal(retval, ROUNDS);
     await reading;
+  });
+
+  it('a lock in a value is one for all CPUs, and for user space that asks for it', async () => {
+    const done = runAll('pairs');
+    let running = true;
+    void done.finally(() => {
+      running = false;
+    });
+    const pair = () => new Uint32Array((loaded.maps.pairs.lookup(u32(0), 4) as Uint8Array).buffer);
+    do {
+      const [lock, a, b] = pair();
+      assert.deepEqual([lock, a], [0, b]);
+      await new Promise((resolve) => setImmediate(resolve));
+    } while (running);
+    await done;
+    assert.deepEqual([...pair()], [0, CPUS * ROUNDS, CPUS * ROUNDS]);
   });
 
   it('a queue hands out each value once', async () => {

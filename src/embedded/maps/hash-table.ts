@@ -209,12 +209,17 @@ export class HashTable extends EmbeddedMap {
     return this.#remove(key, cpu, () => {});
   }
 
-  /** User space's look does not count as use. */
+  /**
+   * User space's look does not count as use. It copies with the bucket's lock held, so that the element cannot become another's
+   * meanwhile.
+   */
   protected override fetch(key: KernelOffset, value: KernelOffset, flags: number): number {
-    const element = this.#find(key, this.#hash(key));
-    if (element === 0) return -ERRNO.ENOENT;
-    this.#copyOut(element, value, flags);
-    return 0;
+    const hash = this.#hash(key);
+    this.#lock(hash);
+    const element = this.#find(key, hash);
+    if (element !== 0) this.#copyOut(element, value, flags);
+    this.#unlock(hash);
+    return element === 0 ? -ERRNO.ENOENT : 0;
   }
 
   protected override takeOut(key: KernelOffset, value: KernelOffset, flags: number): number {
