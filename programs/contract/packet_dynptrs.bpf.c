@@ -78,6 +78,24 @@ int a_classifier_writes(struct __sk_buff *skb)
 	return writes(&ptr);
 }
 
+static long (*const set_hash)(struct __sk_buff *skb, __u32 hash) = (void *)48;
+static __u32 (*const get_hash)(struct __sk_buff *skb) = (void *)34;
+
+SEC("tc")
+int a_write_can_forget_the_hash(struct __sk_buff *skb)
+{
+	struct bpf_dynptr ptr;
+	char buf[4] = "abc";
+
+	set_hash(skb, 77);
+	check(bpf_dynptr_from_skb(skb, 0, &ptr) == 0);
+	check(bpf_dynptr_write(&ptr, 20, buf, 3, 0) == 0);
+	check(get_hash(skb) == 77);
+	check(bpf_dynptr_write(&ptr, 20, buf, 3, 2) == 0);
+	check(get_hash(skb) != 77);
+	return 0;
+}
+
 SEC("tc")
 int a_classifiers_packet_has_no_metadata(struct __sk_buff *skb)
 {

@@ -1,5 +1,6 @@
 import { ERRNO } from '../../errors.ts';
 import { skbPieces, xdpPieces } from '../contexts/pieces.ts';
+import { SkBuff } from '../contexts/skb-buff.ts';
 import type { Cpu } from '../cpu.ts';
 import { KERNEL_HIGH, type KernelOffset } from '../layout.ts';
 
@@ -53,12 +54,20 @@ interface Kind {
   ) => readonly Piece[] | number;
   /** The flags that bpf_dynptr_write takes. */
   readonly writeFlags: number;
+  /** What it does then besides. */
+  readonly written?: (cpu: Cpu, data: KernelOffset, flags: number) => void;
 }
 
 const KINDS: Readonly<Record<DynptrKind, Kind>> = {
   [DYNPTR.local]: { writeFlags: 0 },
   [DYNPTR.ringbuf]: { writeFlags: 0 },
-  [DYNPTR.skb]: { pieces: skbPieces, writeFlags: BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH },
+  [DYNPTR.skb]: {
+    pieces: skbPieces,
+    writeFlags: BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH,
+    written({ kernel }, ctx, flags) {
+      if ((flags & BPF_F_INVALIDATE_HASH) !== 0) new SkBuff(kernel.memory, ctx).clearHash();
+    },
+  },
   [DYNPTR.xdp]: { pieces: xdpPieces, writeFlags: 0 },
   // No packet here has any: none is ever asked for.
   [DYNPTR.skb_meta]: { pieces: () => -EINVAL, writeFlags: 0 },
@@ -196,11 +205,14 @@ function dynptr_write(
   if (isReadOnly(cpu, at)) return -EINVAL;
   const error = check(cpu, at, offset, length);
   if (error !== 0) return error;
-  if ((flags & ~kindOf(cpu, at).writeFlags) !== 0 || flags > 0xffffffff) return -EINVAL;
+  const { writeFlags, written } = kindOf(cpu, at);
+  if ((flags & ~writeFlags) !== 0 || flags > 0xffffffff) return -EINVAL;
   const { bytes } = cpu.kernel.memory;
-  return write(cpu, at, offset, length, (piece, done) =>
+  const result = write(cpu, at, offset, length, (piece, done) =>
     bytes.copyWithin(piece.at, from + done, from + done + piece.length),
   );
+  if (result === 0) written?.(cpu, dataOf(cpu, at), flags);
+  return result;
 }
 
 /** Packets have no address that stays. */
