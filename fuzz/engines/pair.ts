@@ -1,3 +1,4 @@
+import { contextOfType } from '../../src/embedded/contexts/table.ts';
 import { EmbeddedKernel, type EmbeddedOptions } from '../../src/embedded/kernel.ts';
 import type { EmbeddedLoad } from '../../src/embedded/load.ts';
 import { ArenaMap } from '../../src/embedded/maps/arena.ts';
@@ -5,7 +6,8 @@ import type { EmbeddedMap } from '../../src/embedded/maps/map.ts';
 import { BpfError } from '../../src/errors.ts';
 import type { LoopBudget } from '../../src/interpreter/environment.ts';
 import { Violation } from '../../src/interpreter/guard.ts';
-import type { FaultReport } from '../../src/kernel.ts';
+import type { FaultReport, RunOptions } from '../../src/kernel.ts';
+import type { ProgramType } from '../../src/object/program-types.ts';
 import type { OpenedObject } from '../../src/opened.ts';
 import { VerifierError } from '../../src/verifier/errors.ts';
 import type { Observation, ProgramToVerify } from '../../src/verifier/input.ts';
@@ -163,10 +165,26 @@ async function load(
   }
 }
 
+/** Arguments that a raw tracepoint has at most, in bytes. */
+const RAW_TRACEPOINT_BYTES = 96;
+/** Enough for the headers of all program types. */
+const PACKET_BYTES = 64;
+
+/** Random bytes as what a program of a type takes: a packet for those that see one, else a context. */
+function optionsFor(type: ProgramType, bytes: Uint8Array): RunOptions {
+  if (contextOfType(type).hasPacket) {
+    const data = new Uint8Array(Math.max(PACKET_BYTES, bytes.length));
+    data.set(bytes);
+    return { data };
+  }
+  return { ctx: type === 'raw_tracepoint' ? bytes.subarray(0, RAW_TRACEPOINT_BYTES) : bytes };
+}
+
 function outcomeOf({ load, engine }: Side, program: string, ctx: Uint8Array): Outcome {
   try {
-    const { retval, ctxOut, faults } = load.programs[program].run({ ctx });
-    return { retval, ctx: ctxOut, faults };
+    const { type } = load.programs[program];
+    const { retval, ctxOut, dataOut, faults } = load.programs[program].run(optionsFor(type, ctx));
+    return { retval, ctx: dataOut ?? ctxOut, faults };
   } catch (error) {
     if (error instanceof Violation && engine === 'interpreter')
       return { error: `bug of the verifier: ${error.message}` };
