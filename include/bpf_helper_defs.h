@@ -73,6 +73,9 @@ static void *(*const bpf_dynptr_data)(const struct bpf_dynptr *ptr, __u32 offset
 static long (*const bpf_for_each_map_elem)(void *map, void *callback_fn, void *callback_ctx, __u64 flags) = (void *)164;
 static long (*const bpf_tail_call)(void *ctx, void *prog_array_map, __u32 index) = (void *)12;
 
+/* Pointers to objects in map values. */
+static void *(*const bpf_kptr_xchg)(void *dst, void *ptr) = (void *)194;
+
 /* Functions of the program that run later. */
 static long (*const bpf_timer_init)(struct bpf_timer *timer, void *map, __u64 flags) = (void *)169;
 static long (*const bpf_timer_set_callback)(struct bpf_timer *timer, void *callback_fn) = (void *)170;

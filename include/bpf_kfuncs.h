@@ -132,4 +132,58 @@ extern int bpf_wq_set_callback_impl(struct bpf_wq *wq, int (*callback_fn)(void *
 				    unsigned int flags, void *aux__prog) __ksym __weak;
 extern int bpf_wq_start(struct bpf_wq *wq, unsigned int flags) __ksym __weak;
 
+/*
+ * Objects that programs allocate, and the lists and trees they put them into: `struct bpf_list_head head __contains(type, node)`,
+ * beside a `struct bpf_spin_lock` that is held while the list is used. Who is put in is owned by the list.
+ */
+struct bpf_list_head {
+	__u64 __opaque[2];
+} __attribute__((aligned(8)));
+
+struct bpf_list_node {
+	__u64 __opaque[3];
+} __attribute__((aligned(8)));
+
+struct bpf_rb_root {
+	__u64 __opaque[2];
+} __attribute__((aligned(8)));
+
+struct bpf_rb_node {
+	__u64 __opaque[4];
+} __attribute__((aligned(8)));
+
+struct bpf_refcount {
+	__u32 __opaque[1];
+} __attribute__((aligned(4)));
+
+#define __contains(type, node) __attribute__((btf_decl_tag("contains:" #type ":" #node)))
+#define __kptr __attribute__((btf_type_tag("kptr")))
+
+extern void *bpf_obj_new_impl(__u64 local_type_id__k, void *meta__ign) __ksym __weak;
+extern void bpf_obj_drop_impl(void *p__alloc, void *meta__ign) __ksym __weak;
+extern void *bpf_refcount_acquire_impl(void *p__refcounted_kptr, void *meta__ign) __ksym __weak;
+extern int bpf_list_push_front_impl(struct bpf_list_head *head, struct bpf_list_node *node, void *meta__ign,
+				    __u64 off) __ksym __weak;
+extern int bpf_list_push_back_impl(struct bpf_list_head *head, struct bpf_list_node *node, void *meta__ign,
+				   __u64 off) __ksym __weak;
+extern struct bpf_list_node *bpf_list_pop_front(struct bpf_list_head *head) __ksym __weak;
+extern struct bpf_list_node *bpf_list_pop_back(struct bpf_list_head *head) __ksym __weak;
+extern struct bpf_list_node *bpf_list_front(struct bpf_list_head *head) __ksym __weak;
+extern struct bpf_list_node *bpf_list_back(struct bpf_list_head *head) __ksym __weak;
+extern int bpf_rbtree_add_impl(struct bpf_rb_root *root, struct bpf_rb_node *node,
+			       _Bool (*less)(struct bpf_rb_node *a, const struct bpf_rb_node *b), void *meta__ign,
+			       __u64 off) __ksym __weak;
+extern struct bpf_rb_node *bpf_rbtree_remove(struct bpf_rb_root *root, struct bpf_rb_node *node) __ksym __weak;
+extern struct bpf_rb_node *bpf_rbtree_first(struct bpf_rb_root *root) __ksym __weak;
+extern struct bpf_rb_node *bpf_rbtree_root(struct bpf_rb_root *root) __ksym __weak;
+extern struct bpf_rb_node *bpf_rbtree_left(struct bpf_rb_root *root, struct bpf_rb_node *node) __ksym __weak;
+extern struct bpf_rb_node *bpf_rbtree_right(struct bpf_rb_root *root, struct bpf_rb_node *node) __ksym __weak;
+
+#define bpf_obj_new(type) ((type *)bpf_obj_new_impl(__builtin_btf_type_id(*(type *)0, 0), NULL))
+#define bpf_obj_drop(object) bpf_obj_drop_impl(object, NULL)
+#define bpf_refcount_acquire(object) ((typeof(object))bpf_refcount_acquire_impl(object, NULL))
+#define bpf_list_push_front(head, node) bpf_list_push_front_impl(head, node, NULL, 0)
+#define bpf_list_push_back(head, node) bpf_list_push_back_impl(head, node, NULL, 0)
+#define bpf_rbtree_add(root, node, less) bpf_rbtree_add_impl(root, node, less, NULL, 0)
+
 #endif

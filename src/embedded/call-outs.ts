@@ -85,12 +85,25 @@ const KFUNC_RESULTS = {
   long: 'double',
 } as const satisfies Record<KfuncResult, ResultForm>;
 
-/** How the call of a kfunc is made. */
-export function kfuncCall({ name, args, result, callsBack }: Kfunc): CallOut {
+/** What a kfunc on an object is told of it. */
+export interface ObjectArguments {
+  /** The record of its type, as an offset in kernel memory. */
+  readonly record: number;
+  /** Bytes from its start to its node. */
+  readonly node: number;
+}
+
+/** How the call of a kfunc is made. @param object of one that takes or makes one. */
+export function kfuncCall(
+  { name, args, result, callsBack }: Kfunc,
+  object: ObjectArguments | undefined,
+): CallOut {
   if (doesNothing(name)) return { kind: 'constant', value: 0n };
   const registers = args.flatMap((form, index): ImportedCall['args'] => {
     const register = index + 1;
     if (form === 'unused') return [];
+    if (form === 'record' || form === 'node')
+      return [{ register: 0, form: 'constant', value: object?.[form] ?? 0 }];
     if (form !== 'pointer') return [{ register, form: WEB_FORMS[form] }];
     return [
       { register, form: 'low' },
@@ -153,12 +166,14 @@ function converter(form: Form, { kernel }: Cpu): (value: Given) => unknown {
   }
 }
 
+/** Forms that a helper's argument may have, too. */
+const PLAIN: ReadonlySet<KfuncForm> = new Set(['map', 'offset', 'u32', 'int', 'number']);
+
 /** The function behind an imported kfunc. */
 export function kfuncImport(kfunc: Kfunc, cpu: Cpu, callbacks: Callbacks): Imported {
   const { kernel } = cpu;
   const { args, call, callsBack } = kfunc;
-  if (!callsBack && args.every((form) => form !== 'pointer' && form !== 'unused'))
-    return plainKfuncImport(kfunc, cpu);
+  if (!callsBack && args.every((form) => PLAIN.has(form))) return plainKfuncImport(kfunc, cpu);
   return (...given) => {
     let next = 0;
     const values = args.map((form) => {
@@ -185,9 +200,7 @@ export function kfuncImport(kfunc: Kfunc, cpu: Cpu, callbacks: Callbacks): Impor
 
 /** Likewise, where each argument is in one register: most kfuncs, among them those that loops are made of. */
 function plainKfuncImport({ args, call }: Kfunc, cpu: Cpu): Imported {
-  const [first, second, third, fourth, fifth] = args.map((form) =>
-    converter(form as Exclude<KfuncForm, 'pointer' | 'unused' | 'func'>, cpu),
-  );
+  const [first, second, third, fourth, fifth] = args.map((form) => converter(form as Form, cpu));
   switch (args.length) {
     case 0:
       return () => Number(call(cpu) ?? 0);

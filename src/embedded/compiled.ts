@@ -4,7 +4,7 @@ import { type CallOut, type JitOptions, type Target, type Translation, translate
 import type { MapInfo } from '../verifier/input.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import type { Arena } from './arena.ts';
-import { helperCall, kfuncCall } from './call-outs.ts';
+import { helperCall, kfuncCall, type ObjectArguments } from './call-outs.ts';
 import type { Cpu } from './cpu.ts';
 import { type CallImport, type Entry, instantiate } from './instance.ts';
 import type { EmbeddedKernel } from './kernel.ts';
@@ -83,6 +83,16 @@ function callsOf(
   return [...calls.values()];
 }
 
+/** What the kfunc that is called in a slot is told of the object that it takes or makes. */
+export function objectArguments(
+  kernel: EmbeddedKernel,
+  { facts }: VerifiedProgram,
+  insn: number,
+): ObjectArguments | undefined {
+  const object = facts.objects.get(insn);
+  return object && { record: kernel.objectTypes.of(object.btf, object.id), node: object.nodeOff };
+}
+
 /** The embedded kernel as the JIT sees it; also for whoever measures translation alone. */
 export function targetOf(
   kernel: EmbeddedKernel,
@@ -108,7 +118,7 @@ export function targetOf(
     call(at): CallOut {
       const { imm, src } = insns[at];
       const kfunc = src === BPF_PSEUDO_KFUNC_CALL ? kernel.kfunc(imm) : undefined;
-      if (kfunc !== undefined) return kfuncCall(kfunc);
+      if (kfunc !== undefined) return kfuncCall(kfunc, objectArguments(kernel, verified, at));
       const info = facts.insns[at]?.map;
       return helperCall(imm, info && mapOf(info), kernel.cpu, options.intrinsics !== false);
     },

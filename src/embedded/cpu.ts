@@ -188,6 +188,7 @@ export class Cpu implements Environment {
     const given = this.#given;
     if (given !== undefined && !writes && offset >= given.start && offset + size <= given.end)
       return undefined;
+    if (this.kernel.memory.heap.holds(offset, size)) return undefined;
     const map = this.kernel.mapWithValueAt(offset);
     if (map !== undefined) return map.refusal(offset, size, writes);
     if (offset >= this.stackTop - STACK_BYTES && offset < this.stackTop + PAGE_SIZE) {

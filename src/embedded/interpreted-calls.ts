@@ -142,6 +142,9 @@ function kfuncArgument(cpu: Cpu, machine: Machine, form: KfuncForm, register: nu
       return low;
     case 'unused':
       return undefined;
+    case 'record':
+    case 'node':
+      return cpu.interpreted?.objectAt?.(machine.pc)?.[form] ?? 0;
     default:
       return low >>> 0;
   }

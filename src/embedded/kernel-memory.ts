@@ -2,6 +2,7 @@ import { BpfError } from '../errors.ts';
 import { IndexSet } from './index-set.ts';
 import { type KernelOffset, MAX_PAGES, MEMORY_BYTES, PAGE_SHIFT, PAGE_SIZE, pagesOf } from './layout.ts';
 import { discard, takeMemory, zero } from './memory-pool.ts';
+import { Heap } from './objects/heap.ts';
 import { RangeTree } from './range-tree.ts';
 import { locked } from './spin-lock.ts';
 
@@ -16,12 +17,13 @@ import { locked } from './spin-lock.ts';
 const GUARD_PAGES = 16;
 const STATE_OFFSET = (GUARD_PAGES * PAGE_SIZE) as KernelOffset;
 
-/** Words of the state: the lock, the tree of free pages, the set of allocations by their first page, and their pages. */
+/** Words of the state: the lock, the tree of free pages, the set of allocations by their first page, their pages, and the heap. */
 const LOCK = 0;
 const TREE = 1;
 const OWNED = TREE + RangeTree.words(MAX_PAGES);
 const LENGTH = OWNED + IndexSet.words(MAX_PAGES);
-const WORDS = LENGTH + MAX_PAGES;
+const HEAP = LENGTH + MAX_PAGES;
+const WORDS = HEAP + Heap.BYTES / 4;
 const FIRST_PAGE = GUARD_PAGES + pagesOf(WORDS * 4);
 
 const idle: KernelMemory[] = [];
@@ -32,6 +34,8 @@ export class KernelMemory {
   readonly view: DataView;
   /** Its 32-bit words, for atomics. */
   readonly int32: Int32Array;
+  /** Pieces smaller than a page. */
+  readonly heap: Heap;
   readonly #state: Int32Array;
   readonly #tree: RangeTree;
   /** First pages of what is handed out, and how many pages that is. */
@@ -51,7 +55,8 @@ export class KernelMemory {
     this.#state = this.words(STATE_OFFSET, WORDS);
     this.#tree = new RangeTree(this.#state.subarray(TREE, OWNED), MAX_PAGES);
     this.#owned = new IndexSet(this.#state.subarray(OWNED, LENGTH), MAX_PAGES);
-    this.#length = this.#state.subarray(LENGTH);
+    this.#length = this.#state.subarray(LENGTH, HEAP);
+    this.heap = new Heap(this, (STATE_OFFSET + 4 * HEAP) as KernelOffset);
   }
 
   /** A kernel memory with nothing handed out. */
@@ -78,6 +83,7 @@ export class KernelMemory {
     const reachable = this.#lent.size > 0;
     this.#lent.clear();
     for (const offset of this.#allocations()) this.free(offset);
+    this.heap.clear();
     if (!reachable) idle.push(this);
   }
 

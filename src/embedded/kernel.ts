@@ -24,6 +24,7 @@ import { ArenaMap } from './maps/arena.ts';
 import { type EmbeddedMap, type MapAttributes, newAttributes } from './maps/map.ts';
 import { ProgArrayMap } from './maps/prog-array.ts';
 import { createMap } from './maps/types.ts';
+import { ObjectTypes } from './objects/types.ts';
 import type { EmbeddedProgram } from './program.ts';
 
 /**
@@ -122,6 +123,8 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
   /** The map that {@link mapWithValueAt} found last: accesses come in runs. */
   #last: EmbeddedMap | undefined;
   #nextMapId = 1;
+  /** Types that programs allocate. */
+  readonly objectTypes: ObjectTypes;
   readonly #deferrals = new Deferrals(this);
   /** Programs that tail calls can go to: a CPU has to know them all. */
   readonly tailTargets = new Set<EmbeddedProgram>();
@@ -148,6 +151,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
     this.atomicLock = this.memory.allocate(4);
     this.tailCalls = this.memory.allocate(PER_CPU * this.cpus);
     this.starts = this.memory.allocate(4);
+    this.objectTypes = new ObjectTypes(this.memory, this.btf);
     this.cpu = new Cpu(this, 0);
     const settings = (cpu: number) => ({ ...this.#settings(mayGoto), cpu });
     this.workers = new WorkerCpus(this.cpus, settings, {

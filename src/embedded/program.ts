@@ -16,7 +16,8 @@ import type { AttachType, ProgramType } from '../object/program-types.ts';
 import type { MapInfo } from '../verifier/input.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import type { Arena } from './arena.ts';
-import { Compiled } from './compiled.ts';
+import type { ObjectArguments } from './call-outs.ts';
+import { Compiled, objectArguments } from './compiled.ts';
 import type { RunningProgram } from './cpus/host.ts';
 import type { ProgramParts } from './cpus/messages.ts';
 import type { EmbeddedKernel } from './kernel.ts';
@@ -204,6 +205,10 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
       const problem = `programs of type ${this.type} are verified here, but not run`;
       throw new BpfError('EOPNOTSUPP', `program '${this.name}': ${problem}; --kernel linux runs them`);
     }
+  }
+
+  objectAt(insn: number): ObjectArguments | undefined {
+    return objectArguments(this.#kernel, this.verified, insn);
   }
 
   /** A fault in words: where in the source, and what the page was. */

@@ -22,7 +22,6 @@ export function requireRunnable(kernel: EmbeddedKernel, program: VerifiedProgram
     if (facts.seen[at] === 0) continue;
     const { code, src, imm } = insns[at];
     const kind = opcode(code)?.kind;
-    if (facts.probes.has(at)) throw refusal(program, at, 'memory behind a pointer to a kernel object');
     if (kind !== 'call' || src === BPF_PSEUDO_CALL) continue;
     if (src === BPF_PSEUDO_KFUNC_CALL) {
       if (kernel.kfunc(imm) === undefined) throw refusal(program, at, `kfunc ${kernel.btf.nameOf(imm)}`);

@@ -4,7 +4,7 @@ import { aluHandler, type Handler } from './alu.ts';
 import { guarded, Violation } from './guard.ts';
 import { jumpHandler } from './jump.ts';
 import type { Code, Machine } from './machine.ts';
-import { contextFieldHandler, memoryHandler } from './memory.ts';
+import { contextFieldHandler, memoryHandler, probedHandler } from './memory.ts';
 
 /**
  * Runs verified programs one instruction at a time: the reference for what every instruction means. A table derived
@@ -96,6 +96,8 @@ function handlersOf(code: Code): readonly Handler[] {
   const handlers = Array.from(code.codes, (byte, at) => {
     if (facts.seen[at] === 0) return unreached;
     if (facts.reachesArena(at) || facts.isArenaArithmetic(at)) return ARENA_HANDLERS[byte];
+    const probed = facts.probes.has(at) ? probedHandler(byte) : undefined;
+    if (probed !== undefined) return probed;
     const field = facts.insns[at]?.contextField;
     const plain = KERNEL_HANDLERS[byte];
     const handler = field === undefined ? plain : contextFieldHandler(field, plain);

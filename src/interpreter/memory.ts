@@ -34,6 +34,17 @@ const locateInKernel: Locate = (machine, pc, base) => {
   return (machine.regs[2 * base] >>> 0) + machine.code.off[pc];
 };
 
+/** The last page of kernel memory is never handed out: an access that ends there is none. */
+const PROBED_END = WINDOW - 4096;
+
+/** A pointer that may lead nowhere: what is not kernel memory reads as 0 (Linux: BPF_PROBE_MEM). */
+const locateProbed: Locate = (machine, pc, base) => {
+  const { environment, regs, code } = machine;
+  machine.target = environment.kernelMemory;
+  const at = (regs[2 * base] >>> 0) + code.off[pc];
+  return regs[2 * base + 1] === environment.kernelHigh && at >= 0 && at < PROBED_END ? at : ABSENT;
+};
+
 const locateInArena: Locate = (machine, pc, base, size, access) => {
   const { arena } = machine.environment;
   if (arena === undefined) throw new TypeError('a program without an arena reaches into one');
@@ -222,6 +233,12 @@ function loadAcquire(machine: Machine, pc: number, size: AccessSize, locate: Loc
 /** Nothing was loaded: the register keeps its low bytes. */
 function keepLow({ wide }: Machine, register: number, size: AccessSize): void {
   wide[register] = BigInt.asUintN(8 * size, wide[register]);
+}
+
+/** Loads through pointers that may lead nowhere. */
+export function probedHandler(code: number): Handler | undefined {
+  const row = opcode(code);
+  return row?.kind === 'load' ? load(row.size, row.signed, locateProbed) : undefined;
 }
 
 /**

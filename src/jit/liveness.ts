@@ -214,7 +214,9 @@ export class Liveness {
     }
     const call = this.#callOut(at);
     if (call.kind === 'import')
-      return call.args.flatMap(({ register, form }) => (form === 'frame' ? [] : [register]));
+      return call.args.flatMap(({ register, form }) =>
+        form === 'frame' || form === 'constant' ? [] : [register],
+      );
     if (call.kind === 'tail-call') return [1, 2, 3];
     if (call.kind === 'loop') return [1, 2, 3, 4];
     return call.kind === 'array-element' ? [2] : [];

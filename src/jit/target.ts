@@ -9,6 +9,8 @@ export type ArgumentForm =
   | 'low'
   /** The upper half, i32. */
   | 'high'
+  /** A number that the kernel knows, i32; of no register. */
+  | 'constant'
   /** The frame pointer of a function that is called from here, as an offset into kernel memory, i32; of no register. */
   | 'frame'
   /** All 64 bits, unsigned, rounded to a double. */
@@ -35,7 +37,12 @@ export interface ImportedCall {
   readonly kind: 'import';
   readonly name: string;
   /** Which register, and in which form. */
-  readonly args: readonly { readonly register: number; readonly form: ArgumentForm }[];
+  readonly args: readonly {
+    readonly register: number;
+    readonly form: ArgumentForm;
+    /** Of a `constant`. */
+    readonly value?: number;
+  }[];
   readonly result: ResultForm;
 }
 

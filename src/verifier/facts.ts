@@ -1,3 +1,4 @@
+import type { Btf } from '../btf/index.ts';
 import type { MapInfo } from './input.ts';
 import type { RegKind } from './state/reg.ts';
 
@@ -32,6 +33,14 @@ export interface InsnFact {
   alignment: number;
 }
 
+/** The type of an object that a program allocates, gives up, or puts into a list or tree (Linux: struct btf_struct_meta). */
+export interface ObjectFact {
+  readonly btf: Btf;
+  readonly id: number;
+  /** Bytes from the object's start to the node by which it is put in. */
+  readonly nodeOff: number;
+}
+
 /** Linux: MAX_BPF_STACK. */
 const MAX_BPF_STACK = 512;
 
@@ -55,6 +64,18 @@ export class Facts {
 
   /** Loads through pointers to kernel objects: Linux makes them safe by probing, wherever the pointer leads. */
   readonly probes = new Set<number>();
+
+  /** Of kfuncs on objects that programs allocate: which type, by the slot of the call. */
+  readonly objects = new Map<number, ObjectFact>();
+
+  /** @returns false when another path calls it with another type. */
+  noteObject(insn: number, object: ObjectFact): boolean {
+    const known = this.objects.get(insn);
+    if (known !== undefined)
+      return known.btf === object.btf && known.id === object.id && known.nodeOff === object.nodeOff;
+    this.objects.set(insn, object);
+    return true;
+  }
 
   /** By subprogram: bytes of its frame, counted down from the frame pointer, see {@link stackEscapes}. */
   readonly #escapes: (Uint8Array | undefined)[] = [];

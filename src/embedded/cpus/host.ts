@@ -2,6 +2,7 @@ import type { ArenaFault, LoopBudget } from '../../interpreter/environment.ts';
 import type { Code } from '../../interpreter/machine.ts';
 import type { FaultReport } from '../../kernel.ts';
 import type { Arena } from '../arena.ts';
+import type { ObjectArguments } from '../call-outs.ts';
 import type { ContextUser } from '../contexts/context.ts';
 import type { Cpu } from '../cpu.ts';
 import type { Deferred } from '../deferred.ts';
@@ -50,6 +51,8 @@ export interface RunningProgram extends ContextUser {
   readonly compiled: { entry(cpu: Cpu): Entry } | undefined;
   /** Decoded for the interpreter. */
   readonly code: Code;
+  /** What the kfunc in a slot is told of its object; only where the interpreter is. */
+  objectAt?(insn: number): ObjectArguments | undefined;
   /** A fault in words. */
   explain(fault: ArenaFault & { count: number }): FaultReport;
 }

@@ -7,6 +7,7 @@ import { DYNPTR_KFUNCS } from './dynptr.ts';
 import { ITERATOR_KFUNCS } from './iterators.ts';
 import { LOCK_KFUNCS } from './locks.ts';
 import { COUNT_KFUNCS } from './map-count.ts';
+import { OBJECT_KFUNCS } from './objects.ts';
 import { PACKET_DYNPTR_KFUNCS } from './packet-dynptrs.ts';
 import { PROBE_KFUNCS } from './probe.ts';
 import { REGION_KFUNCS } from './regions.ts';
@@ -20,6 +21,7 @@ import { STRING_KFUNCS } from './strings.ts';
 type KfuncFunction = (cpu: Cpu, ...args: never[]) => number | bigint | boolean | undefined;
 
 const FUNCTIONS: Readonly<Record<string, KfuncFunction>> = {
+  ...OBJECT_KFUNCS,
   bpf_arena_alloc_pages,
   bpf_arena_free_pages,
   bpf_arena_reserve_pages,
@@ -40,7 +42,19 @@ const FUNCTIONS: Readonly<Record<string, KfuncFunction>> = {
  * was checked, 0 for NULL; a C integer of 32 bits, unsigned or signed; one of 64, rounded above 2^53; the number of a function.
  * `unused`: what only the verifier looks at.
  */
-export type KfuncForm = 'map' | 'pointer' | 'offset' | 'u32' | 'int' | 'number' | 'func' | 'unused';
+export type KfuncForm =
+  | 'map'
+  | 'pointer'
+  | 'offset'
+  | 'u32'
+  | 'int'
+  | 'number'
+  | 'func'
+  | 'unused'
+  | FromLoader;
+
+/** What no register holds: the record of the object's type, as an offset in kernel memory, and where in the object its node is. */
+export type FromLoader = 'record' | 'node';
 
 /** How the result becomes r0: an arena address, −1 for NULL; an offset in kernel memory, 0 for NULL; a C integer. */
 export type KfuncResult = 'nothing' | 'arena' | 'offset' | 'int' | 'long';
@@ -88,7 +102,9 @@ function readKfunc(btf: Btf, name: string): Kfunc {
 }
 
 function formOf(btf: Btf, { name, type: id }: { name: string; type: number }): KfuncForm {
-  if (/^meta__ign$|__prog$/.test(name)) return 'unused';
+  if (name.endsWith('__prog')) return 'unused';
+  if (name === 'meta__ign') return 'record';
+  if (name === 'off') return 'node';
   const type = btf.type(btf.resolve(id));
   if (type.kind === 'ptr') {
     const target = btf.type(btf.resolve(type.type));

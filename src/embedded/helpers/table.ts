@@ -9,6 +9,7 @@ import { loop } from './loop.ts';
 import { map_lookup_percpu_elem, map_peek_elem, map_pop_elem, map_push_elem } from './map-elements.ts';
 import { map_delete_elem, map_lookup_elem, map_update_elem } from './maps.ts';
 import { NUMBER_HELPERS } from './numbers.ts';
+import { kptr_xchg } from './objects.ts';
 import { PACKET_HELPERS } from './packets.ts';
 import { PRINT_HELPERS } from './printk.ts';
 import { PROBE_HELPERS } from './probe.ts';
@@ -33,6 +34,7 @@ const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
   loop,
   tail_call,
   for_each_map_elem,
+  kptr_xchg,
   timer_init,
   timer_set_callback,
   timer_start,

@@ -45,7 +45,10 @@ export function emitCallOut(e: Emitter, call: CallOut): void {
 
 function emitImport(e: Emitter, call: ImportedCall): void {
   const { code } = e;
-  for (const { register, form } of call.args) ARGUMENTS[form](e, register);
+  for (const { register, form, value } of call.args) {
+    if (form === 'constant') code.i32(value ?? 0);
+    else ARGUMENTS[form](e, register);
+  }
   code.call(e.callees.import(call.name));
   switch (call.result) {
     case 'none':
@@ -68,26 +71,27 @@ function emitImport(e: Emitter, call: ImportedCall): void {
   e.set(0);
 }
 
-const ARGUMENTS: Readonly<Record<ArgumentForm, (e: Emitter, register: number) => void>> = {
-  low: (e, register) => e.getLow(register),
-  high(e, register) {
-    e.get(register);
-    e.code.i64(32);
-    e.code.op(OP.i64_shr_u);
-    e.code.op(OP.i32_wrap_i64);
-  },
-  frame: (e) => e.pushFramePointer(e.frame.depth + 1),
-  double(e, register) {
-    e.get(register);
-    e.code.op(OP.f64_convert_i64_u);
-  },
-  wide: (e, register) => e.get(register),
-};
+const ARGUMENTS: Readonly<Record<Exclude<ArgumentForm, 'constant'>, (e: Emitter, register: number) => void>> =
+  {
+    low: (e, register) => e.getLow(register),
+    high(e, register) {
+      e.get(register);
+      e.code.i64(32);
+      e.code.op(OP.i64_shr_u);
+      e.code.op(OP.i32_wrap_i64);
+    },
+    frame: (e) => e.pushFramePointer(e.frame.depth + 1),
+    double(e, register) {
+      e.get(register);
+      e.code.op(OP.f64_convert_i64_u);
+    },
+    wide: (e, register) => e.get(register),
+  };
 
 /** The type that a form has in WebAssembly. */
 export const ARGUMENT_TYPE: Readonly<
   Record<ArgumentForm, typeof TYPE.i32 | typeof TYPE.i64 | typeof TYPE.f64>
-> = { low: TYPE.i32, high: TYPE.i32, frame: TYPE.i32, double: TYPE.f64, wide: TYPE.i64 };
+> = { low: TYPE.i32, high: TYPE.i32, frame: TYPE.i32, constant: TYPE.i32, double: TYPE.f64, wide: TYPE.i64 };
 
 export const RESULT_TYPES: Readonly<
   Record<ResultForm, readonly (typeof TYPE.i32 | typeof TYPE.i64 | typeof TYPE.f64)[]>

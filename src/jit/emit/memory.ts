@@ -1,7 +1,7 @@
 import type { Instruction } from '../../isa/instruction.ts';
 import type { AccessSize, LoadOpcode, StoreOpcode } from '../../isa/opcodes.ts';
 import { ARENA_MEMORY, KERNEL_MEMORY, type MemoryIndex } from '../encode/code.ts';
-import { MEMORY_OP, OP } from '../encode/opcodes.ts';
+import { MEMORY_OP, OP, TYPE } from '../encode/opcodes.ts';
 import { arenaAccess } from '../groups.ts';
 import { ownStackAccess } from '../stack-slots.ts';
 import { emitArenaAccess, type Mode } from './arena.ts';
@@ -66,6 +66,11 @@ export function emitLoad(e: Emitter, at: number, insn: Instruction, row: LoadOpc
     e.set(dst);
     return;
   }
+  if (program.facts.probes.has(at)) {
+    pushProbedAddress(e, insn);
+    load(KERNEL_MEMORY, 0);
+    return;
+  }
   const offset = pushKernelAddress(e, own?.offset, insn.src, insn.off);
   if (program.facts.insns[at]?.contextField !== 'pointer') {
     load(KERNEL_MEMORY, offset);
@@ -123,6 +128,25 @@ export function emitStore(e: Emitter, at: number, insn: Instruction, row: StoreO
   push();
   code.memory(STORE[2], KERNEL_MEMORY, offset);
   if (contextField === 'queue') code.end();
+}
+
+/** The last page of kernel memory is never handed out, and the first is zero. */
+const PROBED_END = 2n ** 32n - 4096n;
+
+/** Pushes where a pointer leads that may lead nowhere, i32: 0, where zeroes are, unless it is kernel memory (Linux: BPF_PROBE_MEM). */
+function pushProbedAddress(e: Emitter, { src, off }: Instruction): void {
+  const { code } = e;
+  const offset = code.local(TYPE.i64);
+  e.get(src);
+  code.i64Big(BigInt.asIntN(64, BigInt(off) - (BigInt(e.target.kernelHigh) << 32n)));
+  code.op(OP.i64_add);
+  code.tee(offset);
+  code.op(OP.i32_wrap_i64);
+  code.i32(0);
+  code.get(offset);
+  code.i64Big(PROBED_END);
+  code.op(OP.i64_lt_u);
+  code.op(OP.select);
 }
 
 /**

@@ -5,6 +5,7 @@ import type { ProgramType } from '../../object/program-types.ts';
 import type { Env } from '../env.ts';
 import { pushBranch } from '../explore/branches.ts';
 import { forgetArguments } from '../explore/registers.ts';
+import type { ObjectFact } from '../facts.ts';
 import { kfuncNamed, mayCall } from '../kfuncs.ts';
 import { distrustIterators, stepIterator } from '../memory/iterator.ts';
 import { forgetPacketPointers } from '../memory/packet-pointers.ts';
@@ -105,12 +106,36 @@ export function checkKfuncCall(env: Env, insn: Instruction): number {
     throw env.reject('EACCES', `kernel func ${name} requires RCU critical section protection`);
   release(env, meta);
   if (INSERTS.includes(name)) giveAway(env, env.reg(2).refId);
+  noteObject(env, meta);
   forgetArguments(env);
   env.setReg(0, NOT_INIT);
   env.setReg(0, kfuncResult(env, meta));
   if (meta.has('KF_ITER_NEXT') && meta.iterator !== undefined) stepIterator(env, meta.iterator);
   if (name === 'bpf_xdp_pull_data') forgetPacketPointers(env);
   return env.at + 1;
+}
+
+/** Linux hands the type's record to the kfunc: who runs the program has to know it, too. */
+function noteObject(env: Env, meta: KfuncMeta): void {
+  const object = objectOf(env, meta);
+  if (object !== undefined && !env.facts.noteObject(env.at, object))
+    throw env.unsupported(`${meta.name} with objects of different types`);
+}
+
+function objectOf(
+  { program }: Env,
+  { name, constant, root, argBtf, argBtfId }: KfuncMeta,
+): ObjectFact | undefined {
+  if (/^bpf_(percpu_)?obj_new_impl$/.test(name)) {
+    const { btf } = program;
+    return btf && { btf, id: constant?.uminNumber() ?? 0, nodeOff: 0 };
+  }
+  if (INSERTS.includes(name)) {
+    const into = root?.root;
+    return into && { btf: into.btf, id: into.valueId, nodeOff: into.nodeOff };
+  }
+  const takesObject = /^bpf_((percpu_)?obj_drop|refcount_acquire)_impl$/.test(name);
+  return takesObject && argBtf !== undefined ? { btf: argBtf, id: argBtfId, nodeOff: 0 } : undefined;
 }
 
 /** The lock may not be had: another path goes on without it. */

@@ -1,0 +1,67 @@
+import { KPTRS } from '../../verifier/fields.ts';
+import type { KernelMemory } from '../kernel-memory.ts';
+import type { KernelOffset } from '../layout.ts';
+import { pop } from './list.ts';
+import { Tree } from './tree.ts';
+import { type ObjectField, readObjectType } from './types.ts';
+
+/**
+ * Objects that programs allocate: making one, and giving one up with all that it holds. Both are told the record of its type.
+ */
+
+/** A zeroed object; 0 when there is no memory. */
+export function newObject(memory: KernelMemory, type: KernelOffset): KernelOffset {
+  const { size, fields } = readObjectType(memory, type);
+  const object = memory.heap.allocate(size);
+  const refcount = fields.find(({ kind }) => kind === 'refcount');
+  if (object !== 0 && refcount !== undefined) memory.int32[(object + refcount.off) >>> 2] = 1;
+  return object;
+}
+
+/** One reference more. @returns false when the object has none left: somebody gives it up now. */
+export function acquireObject(memory: KernelMemory, object: KernelOffset, type: KernelOffset): boolean {
+  const refcount = readObjectType(memory, type).fields.find(({ kind }) => kind === 'refcount');
+  if (refcount === undefined) return false;
+  const word = (object + refcount.off) >>> 2;
+  for (;;) {
+    const count = Atomics.load(memory.int32, word);
+    if (count === 0) return false;
+    if (Atomics.compareExchange(memory.int32, word, count, count + 1) === count) return true;
+  }
+}
+
+/** One reference less; the last one frees the object and what it holds. */
+export function dropObject(memory: KernelMemory, object: KernelOffset, type: KernelOffset): void {
+  const { size, fields } = readObjectType(memory, type);
+  const refcount = fields.find(({ kind }) => kind === 'refcount');
+  if (refcount !== undefined && Atomics.sub(memory.int32, (object + refcount.off) >>> 2, 1) !== 1) return;
+  releaseFields(memory, object, fields);
+  memory.heap.free(object, size);
+}
+
+/** Gives up what an object's or value's fields hold. */
+export function releaseFields(memory: KernelMemory, at: number, fields: readonly ObjectField[]): void {
+  for (const { kind, off, type, nodeOff } of fields) {
+    if (type === 0) continue;
+    const field = at + off;
+    if (kind === 'list_head') {
+      for (let node = pop(memory, field, true); node !== 0; node = pop(memory, field, true))
+        dropObject(memory, (node - nodeOff) as KernelOffset, type);
+    } else if (kind === 'rb_root') {
+      const tree = new Tree(memory, field);
+      for (let node = tree.first; node !== 0; node = tree.first) {
+        tree.remove(node);
+        dropObject(memory, (node - nodeOff) as KernelOffset, type);
+      }
+    } else if (KPTRS.includes(kind) && kind !== 'kptr_percpu') {
+      const object = exchangePointer(memory, field as KernelOffset, 0n);
+      if (object !== 0) dropObject(memory, object, type);
+    }
+  }
+}
+
+/** Puts a pointer into a field. @returns where the old one led. */
+export function exchangePointer(memory: KernelMemory, field: KernelOffset, pointer: bigint): KernelOffset {
+  const words = new BigInt64Array(memory.memory.buffer, field, 1);
+  return Number(Atomics.exchange(words, 0, BigInt.asIntN(64, pointer)) & 0xffffffffn) as KernelOffset;
+}

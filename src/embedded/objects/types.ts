@@ -1,0 +1,84 @@
+import type { Btf } from '../../btf/index.ts';
+import { FIELD_KINDS, type FieldKind, structFields } from '../../verifier/fields.ts';
+import type { KernelMemory } from '../kernel-memory.ts';
+import type { KernelOffset } from '../layout.ts';
+
+/**
+ * What has to be known of a type that programs allocate: its size, and where the kernel's fields in it are. It stands in kernel
+ * memory, so that a compiled program hands it over as a number and every CPU reads it (Linux: struct btf_struct_meta).
+ *
+ * Layout, words: the size in bytes; the number of fields; for each its kind, its offset, the record of the type that it points to
+ * or holds (0: none of the program's own), and where in that the node lies.
+ */
+
+const HEAD_WORDS = 2;
+const FIELD_WORDS = 4;
+const KINDS = Object.keys(FIELD_KINDS) as FieldKind[];
+
+/** A field of a type that programs allocate. */
+export interface ObjectField {
+  readonly kind: FieldKind;
+  /** Bytes from the object's start. */
+  readonly off: number;
+  /** The record of what it points to, or holds; 0 for none. */
+  readonly type: KernelOffset;
+  /** Bytes from the start of what a list or tree holds to its node. */
+  readonly nodeOff: number;
+}
+
+/** A type that programs allocate, as it stands in kernel memory. */
+export interface ObjectType {
+  /** Bytes. */
+  readonly size: number;
+  readonly fields: readonly ObjectField[];
+}
+
+/** Reads the record at an offset. */
+export function readObjectType({ int32 }: KernelMemory, record: KernelOffset): ObjectType {
+  const at = record >>> 2;
+  const fields = Array.from({ length: int32[at + 1] }, (_, index): ObjectField => {
+    const field = at + HEAD_WORDS + FIELD_WORDS * index;
+    const [kind, off, type, nodeOff] = int32.subarray(field, field + FIELD_WORDS);
+    return { kind: KINDS[kind], off, type: (type >>> 0) as KernelOffset, nodeOff };
+  });
+  return { size: int32[at], fields };
+}
+
+/** Writes records: one a type, made when it is first asked for, and there until the kernel closes. */
+export class ObjectTypes {
+  readonly #memory: KernelMemory;
+  readonly #kernelBtf: Btf;
+  readonly #records = new WeakMap<Btf, Map<number, KernelOffset>>();
+
+  constructor(memory: KernelMemory, kernelBtf: Btf) {
+    this.#memory = memory;
+    this.#kernelBtf = kernelBtf;
+  }
+
+  /** The record of a struct; 0 for the kernel's own, which programs do not allocate. */
+  of(btf: Btf, id: number): KernelOffset {
+    if (btf === this.#kernelBtf) return 0 as KernelOffset;
+    let records = this.#records.get(btf);
+    if (records === undefined) {
+      records = new Map();
+      this.#records.set(btf, records);
+    }
+    const known = records.get(id);
+    if (known !== undefined) return known;
+    const fields = structFields(btf, id, this.#kernelBtf)?.fields ?? [];
+    const words = HEAD_WORDS + FIELD_WORDS * fields.length;
+    const record = this.#memory.heap.allocate(4 * words);
+    // Before its fields: a type may lead back to itself.
+    records.set(id, record);
+    const { int32 } = this.#memory;
+    int32[record >>> 2] = btf.sizeOf(id);
+    int32[(record >>> 2) + 1] = fields.length;
+    fields.forEach(({ kind, off, pointee, root }, index) => {
+      const target =
+        root === undefined ? pointee && this.of(pointee.btf, pointee.id) : this.of(root.btf, root.valueId);
+      const at = (record >>> 2) + HEAD_WORDS + FIELD_WORDS * index;
+      int32.set([KINDS.indexOf(kind), off, target ?? 0, root?.nodeOff ?? 0], at);
+    });
+    return record;
+  }
+}
