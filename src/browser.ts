@@ -38,6 +38,7 @@ export { type ProgramSpec, readTypes } from './object/object.ts';
 export { ATTACH_TYPES, PROGRAM_TYPES, type ProgramType } from './object/program-types.ts';
 export { assembleObject } from './object/write.ts';
 export { type AnyShape, LoadedObject, type ObjectShape, OpenedObject } from './opened.ts';
+export type { PerfBufferOptions, PerfRecord } from './perf-ring.ts';
 export { type ReadOptions, RecordReader } from './record-reader.ts';
 export { RecordWriter } from './record-ring.ts';
 export { type Held, TypedMap } from './typed-map.ts';

@@ -2,6 +2,7 @@ import type { Instruction } from './isa/instruction.ts';
 import type { Variable } from './object/data-sections.ts';
 import type { BpfObject, ProgramSpec } from './object/object.ts';
 import type { ProgramType } from './object/program-types.ts';
+import type { PerfBufferOptions, PerfRecord } from './perf-ring.ts';
 import type { RecordReader } from './record-reader.ts';
 import type { RecordWriter } from './record-ring.ts';
 import type { ViewMemory } from './view/memory.ts';
@@ -58,6 +59,11 @@ export interface BpfMap {
   contains(value: Uint8Array): boolean;
   /** A reader of a ring buffer, from where it was left. Close it. Throws EINVAL for maps of other types. */
   reader(): RecordReader<Uint8Array>;
+  /**
+   * A reader of what programs send to a perf event array: it gives each CPU a ring, in place of what the array had, and takes the
+   * rings out when it is closed. Close it. Throws EINVAL for maps of other types and sizes that no ring has.
+   */
+  perfReader(options?: PerfBufferOptions): RecordReader<PerfRecord>;
   /** A writer of a user ring buffer. Close it. Throws EINVAL for maps of other types. */
   writer(): RecordWriter;
   /** Gives it up: the map is gone when no program and no map of maps holds it, either. */

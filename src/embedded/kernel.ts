@@ -219,6 +219,13 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
     return running.length === 0 ? undefined : Promise.all(running);
   }
 
+  /** Runs an action when whatever runs now has ended, unless the kernel is closed by then. */
+  whenQuiet(action: () => void): void {
+    const { quiet } = this;
+    if (quiet === undefined) action();
+    else void quiet.then(() => this.#closed || action());
+  }
+
   #releaseMap(map: EmbeddedMap): void {
     if (!this.#maps.delete(map.id)) return;
     this.#byHeader.delete(map.header);

@@ -3,6 +3,7 @@ import { LinuxKernel, type LinuxOptions } from './kernel.ts';
 /** The Linux kernel's room, `bpf-arena/linux`: make a kernel with {@link linux}, open maps that exist, read
  * what programs send, {@link attach} programs. */
 
+export type { PerfBufferOptions, PerfRecord } from '../perf-ring.ts';
 export { LinuxArena } from './arena.ts';
 export { arenaGlobals } from './arena-globals.ts';
 export { linuxUnavailable } from './available.ts';
@@ -19,7 +20,7 @@ export {
 } from './links/index.ts';
 export { LinuxLoad } from './load.ts';
 export { LinuxMap } from './map.ts';
-export { PerfBuffer, type PerfBufferOptions, type PerfRecord } from './perf-buffer.ts';
+export { PerfBuffer } from './perf-buffer.ts';
 export { LinuxProgram } from './program.ts';
 export { RingBuffer } from './ring-buffer.ts';
 export { LinuxKernel, type LinuxOptions };

@@ -2,10 +2,12 @@ import { readFileSync } from 'node:fs';
 import { BpfError, ERRNO } from '../errors.ts';
 import type { Batch, BpfMap } from '../kernel.ts';
 import { MAP_TYPES } from '../object/map-types.ts';
+import type { PerfBufferOptions } from '../perf-ring.ts';
 import type { RecordWriter } from '../record-ring.ts';
 import { bpf, bpfOrThrow, infoOf, pin } from './bpf.ts';
 import { type Closable, type Fd, linuxError } from './fd.ts';
 import type { Command, Info } from './layouts.ts';
+import { PerfBuffer } from './perf-buffer.ts';
 import { RingBuffer } from './ring-buffer.ts';
 import { userRingWriter } from './user-ring-buffer.ts';
 
@@ -190,6 +192,11 @@ export class LinuxMap implements BpfMap, Closable {
   /** A reader of a ring buffer. Throws EINVAL for maps of other types. */
   reader(): RingBuffer {
     return new RingBuffer(this);
+  }
+
+  /** A reader of a perf event array. Throws EINVAL for maps of other types. */
+  perfReader(options?: PerfBufferOptions): PerfBuffer {
+    return new PerfBuffer(this, options);
   }
 
   /** A writer of a user ring buffer. Throws EINVAL for maps of other types. */

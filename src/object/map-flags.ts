@@ -14,6 +14,8 @@ export const BPF_F_RDONLY_PROG = 1 << 7;
 /** Programs cannot read. */
 export const BPF_F_WRONLY_PROG = 1 << 8;
 export const BPF_F_MMAPABLE = 1 << 10;
+/** Perf event array: an element stays when the file descriptor through which it came is closed. */
+export const BPF_F_PRESERVE_ELEMS = 1 << 11;
 export const BPF_F_INNER_MAP = 1 << 12;
 /** Arena: user space touching an absent page gets SIGSEGV instead of a new page. */
 export const BPF_F_SEGV_ON_FAULT = 1 << 17;

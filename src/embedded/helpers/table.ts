@@ -11,6 +11,7 @@ import { map_delete_elem, map_lookup_elem, map_update_elem } from './maps.ts';
 import { NUMBER_HELPERS } from './numbers.ts';
 import { kptr_xchg } from './objects.ts';
 import { PACKET_HELPERS } from './packets.ts';
+import { perf_event_output } from './perf-events.ts';
 import { PRINT_HELPERS } from './printk.ts';
 import { PROBE_HELPERS } from './probe.ts';
 import {
@@ -55,6 +56,7 @@ const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
   user_ringbuf_drain,
   ringbuf_submit_dynptr,
   map_lookup_percpu_elem,
+  perf_event_output,
   ...PRINT_HELPERS,
   ...ENVIRONMENT_HELPERS,
   ...PROBE_HELPERS,

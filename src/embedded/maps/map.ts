@@ -9,6 +9,7 @@ import {
   BPF_F_WRONLY_PROG,
 } from '../../object/map-flags.ts';
 import { MAP_TYPES, mapTypeName } from '../../object/map-types.ts';
+import type { PerfBufferOptions, PerfRecord } from '../../perf-ring.ts';
 import type { RecordReader } from '../../record-reader.ts';
 import type { RecordWriter } from '../../record-ring.ts';
 import type { SharedArena } from '../arena.ts';
@@ -59,6 +60,8 @@ export interface MapHost {
   mapById?(id: number): EmbeddedMap | undefined;
   /** Forgets a map that user space has closed and nothing holds any more. */
   closeMap?(map: EmbeddedMap): void;
+  /** Runs an action when no program has what it found before; where user space is only. */
+  whenQuiet?(action: () => void): void;
   /** The program with this number, for arrays of programs; only where user space is. */
   tailCaller?(id: number): { readonly id: number; readonly owner: string } | undefined;
 }
@@ -200,6 +203,14 @@ export abstract class EmbeddedMap implements BpfMap {
   /** A reader of a ring buffer. Throws EINVAL for maps of other types. */
   reader(): RecordReader<Uint8Array> {
     throw new BpfError('EINVAL', `map '${this.name}' is of type ${mapTypeName(this.type)}, not ringbuf`);
+  }
+
+  /** A reader of a perf event array. Throws EINVAL for maps of other types. */
+  perfReader(_options?: PerfBufferOptions): RecordReader<PerfRecord> {
+    throw new BpfError(
+      'EINVAL',
+      `map '${this.name}' is of type ${mapTypeName(this.type)}, not perf_event_array`,
+    );
   }
 
   /** A writer of a user ring buffer. Throws EINVAL for maps of other types. */

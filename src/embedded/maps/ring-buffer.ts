@@ -13,6 +13,7 @@ import {
   type ValueRegion,
 } from './map.ts';
 import { copyBytes } from './value.ts';
+import { change } from './wait.ts';
 
 /**
  * BPF_MAP_TYPE_RINGBUF: records from all programs to one reader in user space, in the order in which they were reserved. Pages, as in
@@ -256,18 +257,7 @@ class EmbeddedRingReader extends RecordReader<Uint8Array> {
   protected override async more(signal?: AbortSignal): Promise<void> {
     const seen = Atomics.load(this.#words, this.#wake);
     if (this.#ring.ready || !this.open) return;
-    const change = waitFor(this.#words, this.#wake, seen);
-    if (signal === undefined) return change;
-    let stop = () => {};
-    const aborted = new Promise<void>((_, reject) => {
-      stop = () => reject(signal.reason);
-      signal.addEventListener('abort', stop);
-    });
-    try {
-      await Promise.race([change, aborted]);
-    } finally {
-      signal.removeEventListener('abort', stop);
-    }
+    return change(this.#words, this.#wake, seen, signal);
   }
 
   override close(): void {
@@ -278,25 +268,4 @@ class EmbeddedRingReader extends RecordReader<Uint8Array> {
     Atomics.notify(this.#words, this.#wake);
     this.#closed();
   }
-}
-
-interface WaitAsync {
-  waitAsync?(
-    words: Int32Array,
-    index: number,
-    value: number,
-  ): { async: false } | { async: true; value: Promise<string> };
-}
-
-/** Milliseconds between looks where the platform cannot tell when a word changes. */
-const LOOK_MS = 5;
-
-async function waitFor(words: Int32Array, index: number, value: number): Promise<void> {
-  const { waitAsync } = Atomics as WaitAsync;
-  if (waitAsync === undefined) {
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    return;
-  }
-  const waiting = waitAsync(words, index, value);
-  if (waiting.async) await waiting.value;
 }

@@ -16,6 +16,7 @@ import {
 } from './map.ts';
 import { ArrayOfMaps, HashOfMaps } from './outer-map.ts';
 import { PercpuArrayMap } from './percpu-array.ts';
+import { PerfEventArrayMap } from './perf-event-array.ts';
 import { ProgArrayMap } from './prog-array.ts';
 import { QueueMap } from './queue.ts';
 import { RingBufferMap } from './ring-buffer.ts';
@@ -39,6 +40,7 @@ const CLASSES: Partial<Record<MapTypeName, MapConstructor>> = {
   stack: QueueMap,
   bloom_filter: BloomFilterMap,
   prog_array: ProgArrayMap,
+  perf_event_array: PerfEventArrayMap,
   arena: ArenaMap,
 };
 
