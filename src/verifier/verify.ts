@@ -63,7 +63,11 @@ const KEPT: { env?: Env; readonly ids: Ids } = { ids: new Ids() };
 function keep(env: Env): void {
   const [first] = env.explored;
   env.explored.clear();
-  if (first !== undefined) env.explored.set(first[0], first[1].slice(0, 1));
+  if (first !== undefined) {
+    const [state] = first[1];
+    if (state !== undefined) state.visit = undefined;
+    env.explored.set(first[0], first[1].slice(0, 1));
+  }
   env.pending.length = Math.min(env.pending.length, 1);
   env.visits.clear();
   env.log.cutTo(0);

@@ -18,11 +18,15 @@ import { isStackRead } from './stack-liveness.ts';
  */
 export type Exactness = 'relaxed' | 'ranges' | 'exact';
 
+/** One comparison is over before the next begins. */
+const IDS = new Ids();
+
 export function statesEqual(env: Env, old: State, current: State, exactness: Exactness): boolean {
   if (old.depth !== current.depth || old.sleepable !== current.sleepable) return false;
-  const ids = new Ids();
+  const ids = IDS.reset();
   if (!sameHeld(old, current, ids)) return false;
-  for (let i = 0; i <= old.depth; i++) {
+  // Callers' frames are the same most of the time, so the innermost is looked at first.
+  for (let i = old.depth; i >= 0; i--) {
     const a = old.frames[i];
     const b = current.frames[i];
     if (a.callsite !== b.callsite || a.callbackDepth > b.callbackDepth) return false;
@@ -50,16 +54,25 @@ function framesEqual(old: Frame, current: Frame, live: number, ids: Ids, exactne
   for (let i = 0; i < old.regs.length; i++) {
     // In a caller's frame, what the call leaves is r6 to r9: those are live behind it, or not.
     if ((live & (1 << i)) === 0 && i !== 10) continue;
-    if (!regsEqual(old.regs[i], current.regs[i], ids, exactness)) return false;
+    const reg = old.regs[i];
+    if (reg === current.regs[i] && isTiedToNothing(reg)) continue;
+    if (!regsEqual(reg, current.regs[i], ids, exactness)) return false;
   }
   for (let i = 0; i < old.stack.length || (exactness === 'exact' && i < current.stack.length); i++) {
+    const slot = old.stack[i];
+    const other = current.stack[i];
+    if (slot === other && (slot?.reg === undefined || isTiedToNothing(slot.reg))) continue;
     // What a loop that is not finished may read of a slot is open: its bytes must be of the same kinds.
-    if (exactness !== 'relaxed' && (old.stack[i]?.bytes ?? 0) !== (current.stack[i]?.bytes ?? 0))
-      return false;
+    if (exactness !== 'relaxed' && (slot?.bytes ?? 0) !== (other?.bytes ?? 0)) return false;
     if (exactness === 'relaxed' && !isStackRead(old, i)) continue;
-    if (!slotsEqual(old.stack[i], current.stack[i], ids, exactness)) return false;
+    if (!slotsEqual(slot, other, ids, exactness)) return false;
   }
   return true;
+}
+
+/** Then it equals itself; else its ids have to correspond to each other's in what else is compared. */
+function isTiedToNothing({ id, refId }: Reg): boolean {
+  return id === 0 && refId === 0;
 }
 
 function regsEqual(old: Reg, current: Reg, ids: Ids, exactness: Exactness): boolean {

@@ -5,6 +5,13 @@ export class Ids {
   readonly #current: number[] = [];
   #fresh = 0;
 
+  reset(): this {
+    this.#old.length = 0;
+    this.#current.length = 0;
+    this.#fresh = 0;
+    return this;
+  }
+
   same(old: number, current: number): boolean {
     if ((old !== 0) !== (current !== 0)) return false;
     if (old === 0) return true;

@@ -28,36 +28,51 @@ function keyOf(env: Env, state: State): string | undefined {
   return undefined;
 }
 
+function findVisit(env: Env, state: State): ComponentVisit | undefined {
+  const key = keyOf(env, state);
+  return key === undefined ? undefined : env.visits.get(key);
+}
+
 /** A checkpoint was made. */
 export function enterComponent(env: Env, state: State): void {
   const key = keyOf(env, state);
   if (key === undefined) return;
   const visit = env.visits.get(key);
-  if (visit === undefined) env.visits.set(key, { entry: state, backEdges: [] });
-  else visit.entry ??= state;
+  if (visit === undefined) {
+    state.visit = { entry: state, backEdges: [] };
+    env.visits.set(key, state.visit);
+    return;
+  }
+  state.visit = visit;
+  visit.entry ??= state;
 }
 
 /** All paths from a checkpoint have ended. */
 export function exitComponent(env: Env, state: State): void {
-  const key = keyOf(env, state);
-  const visit = key === undefined ? undefined : env.visits.get(key);
+  const visit = state.visit ?? findVisit(env, state);
   if (visit === undefined) requireVisit(env, state);
   if (visit === undefined || visit.entry !== state) return;
   visit.entry = undefined;
-  const { backEdges } = visit;
-  let rounds = 0;
-  for (let changed = backEdges.length > 0; changed; ) {
-    changed = false;
-    for (const edge of backEdges) {
-      const { equal } = edge;
-      if (equal === undefined) continue;
-      if (rounds > MAX_ROUNDS) markAllPrecise(env, edge);
-      else changed = propagatePrecision(env, equal, edge) || changed;
-      changed = propagateReads(equal, edge) || changed;
-    }
-    if (rounds++ > MAX_ROUNDS) break;
-  }
+  for (let rounds = 0; visit.backEdges.length > 0; rounds++)
+    if (!passNeeds(env, visit.backEdges, rounds > MAX_ROUNDS) || rounds > MAX_ROUNDS) break;
   visit.backEdges = [];
+}
+
+/** @param all whether everything is taken for needed. @returns whether something was passed on that was not known yet. */
+function passNeeds(env: Env, backEdges: readonly State[], all: boolean): boolean {
+  let changed = false;
+  for (const edge of backEdges) {
+    const { equal } = edge;
+    if (equal === undefined) continue;
+    // What was passed on once need not be again; the log tells of it all the same.
+    const { needs } = equal;
+    if (needs === edge.passed && !all && !env.log.all) continue;
+    edge.passed = needs;
+    if (all) markAllPrecise(env, edge);
+    else changed = propagatePrecision(env, equal, edge) || changed;
+    changed = propagateReads(equal, edge) || changed;
+  }
+  return changed;
 }
 
 /** Linux refuses programs of which a path ends inside a loop before it made a checkpoint there: by an exception. */
@@ -75,19 +90,14 @@ function requireVisit(env: Env, state: State): void {
 }
 
 /** A path ends here because its state equals a checkpoint whose loop is not finished. */
-export function addBackEdge(env: Env, checkpoint: State, current: State): void {
-  const key = keyOf(env, checkpoint);
-  if (key === undefined) return;
-  const visit = env.visits.get(key);
+export function addBackEdge(checkpoint: State, current: State): void {
+  const { visit } = checkpoint;
   if (visit === undefined) return;
-  const edge = current.copy();
-  edge.equal = checkpoint;
-  edge.insn = checkpoint.insn;
-  visit.backEdges.push(edge);
+  current.equal = checkpoint;
+  visit.backEdges.push(current);
 }
 
 /** Whether what a finished checkpoint needs may still grow, because its loop is not finished. */
-export function isIncomplete(env: Env, checkpoint: State): boolean {
-  const key = keyOf(env, checkpoint);
-  return key !== undefined && (env.visits.get(key)?.backEdges.length ?? 0) > 0;
+export function isIncomplete({ visit }: State): boolean {
+  return visit !== undefined && visit.backEdges.length > 0;
 }

@@ -33,14 +33,15 @@ export function markSlotPrecise(env: Env, frame: number, slot: number): void {
 /** What is precise in a checkpoint must be so in a state that was found equal to it. @returns whether that was new. */
 export function propagatePrecision(env: Env, old: State, current: State): boolean {
   const wanted = WANTED.reset(old.depth);
-  old.frames.forEach((frame, number) => {
-    frame.regs.forEach((reg, i) => {
-      if (reg.kind === 'scalar' && reg.precise) wanted.addReg(i, number);
-    });
-    frame.stack.forEach((slot, i) => {
-      if (slot?.isScalarSpill && slot.reg?.precise) wanted.addSlot(i, number);
-    });
-  });
+  for (let number = 0; number < old.frames.length; number++) {
+    const { regs, stack } = old.frames[number];
+    for (let i = 0; i < regs.length; i++)
+      if (regs[i].precise && regs[i].kind === 'scalar') wanted.addReg(i, number);
+    for (let i = 0; i < stack.length; i++) {
+      const slot = stack[i];
+      if (slot?.reg?.precise && slot.isScalarSpill) wanted.addSlot(i, number);
+    }
+  }
   if (wanted.empty) return false;
   logPropagation(env, wanted);
   return walkBack(env, current, wanted);
@@ -77,6 +78,7 @@ function setPrecise(state: State, precise: boolean, note?: (frame: number, place
         stack[i] = slot.withReg(mark(slot.reg, number, i, true));
     });
   }
+  if (changed) state.needs++;
   return changed;
 }
 
@@ -95,6 +97,7 @@ function walkBack(env: Env, start: State, wanted: Wanted): boolean {
       // Entry of a global function: its arguments are what the caller may pass.
       const { regs } = state.frames[0];
       for (let i = 0; i < BPF_REG_10; i++) if (wanted.hasReg(i, 0)) regs[i] = precise(regs[i]);
+      state.needs++;
       return true;
     }
     for (let i = last; ; ) {
@@ -116,21 +119,23 @@ function walkBack(env: Env, start: State, wanted: Wanted): boolean {
     if (parent === undefined) break;
     for (let number = Math.min(wanted.frame, parent.depth); number >= 0; number--) {
       const frame = parent.frames[number];
-      for (let i = 0; i < BPF_REG_10; i++) {
+      for (let i = 0; i < BPF_REG_10 && wanted.regs[number] !== 0; i++) {
         if (!wanted.hasReg(i, number)) continue;
         const reg = frame.regs[i];
         if (reg.kind !== 'scalar' || reg.precise) wanted.dropReg(i, number);
         else {
           frame.regs[i] = reg.withPrecise(true);
+          parent.needs++;
           changed = true;
         }
       }
-      for (let i = 0; i < 64; i++) {
+      for (let i = 0; i < 64 && (wanted.low[number] | wanted.high[number]) !== 0; i++) {
         if (!wanted.hasSlot(i, number)) continue;
         const slot = frame.stack[i];
         if (!slot?.isScalarSpill || slot.reg === undefined || slot.reg.precise) wanted.dropSlot(i, number);
         else {
           frame.stack[i] = slot.withReg(slot.reg.withPrecise(true));
+          parent.needs++;
           changed = true;
         }
       }

@@ -48,7 +48,7 @@ export function isVisited(env: Env): boolean {
       )
         add = false;
     } else {
-      const loop = isIncomplete(env, old);
+      const loop = isIncomplete(old);
       const all = loop || env.program.observation?.exactPruning === true;
       const exactness: Exactness = all ? 'ranges' : 'relaxed';
       if (statesEqual(env, old, state, exactness)) return pruned(env, old, loop);
@@ -134,7 +134,7 @@ function pruned(env: Env, old: State, loop: boolean): boolean {
   if (env.points.jump[env.at] === 1) pushHistory(env, state);
   propagateReads(old, state);
   propagatePrecision(env, old, state);
-  if (loop) addBackEdge(env, old, state);
+  if (loop) addBackEdge(old, state);
   return true;
 }
 

@@ -32,6 +32,7 @@ function markReadFrom(start: State, number: number, slot: number): boolean {
     if ((read & bit(slot)) !== 0) return changed;
     if (slot < 32) before.readLow |= bit(slot);
     else before.readHigh |= bit(slot);
+    parent.needs++;
     changed = true;
     state = parent;
   }

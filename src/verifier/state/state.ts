@@ -1,3 +1,4 @@
+import type { ComponentVisit } from '../explore/loops.ts';
 import { framePointer, NOT_INIT, type Reg } from './reg.ts';
 import type { StackSlot } from './slot.ts';
 
@@ -109,8 +110,14 @@ export class State {
   lastInsn = 0;
   dfsDepth = 0;
   history: HistoryEntry[] = [];
-  /** Of a copy that was pruned inside a loop: the checkpoint it equalled. */
+  /** Of a checkpoint: the loop that it is in. */
+  visit: ComponentVisit | undefined;
+  /** Grows with each register and slot of a checkpoint that turns out to be needed, precisely or at all. */
+  needs = 0;
+  /** Of a path that ended inside a loop: the checkpoint it equalled. */
   equal: State | undefined;
+  /** The needs of `equal` that were passed on to it; −1: none yet. */
+  passed = -1;
   /** Hits and misses as a checkpoint. */
   hits = 0;
   misses = 0;
