@@ -295,3 +295,35 @@ int a_pointer_in_a_map_value_is_exchanged(void *ctx)
 	check(!slot->item);
 	return 0;
 }
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4);
+	__type(key, __u32);
+	__type(value, struct slot);
+} table SEC(".maps");
+
+SEC("tc")
+int an_element_that_is_deleted_gives_its_object_up(void *ctx)
+{
+	for (__u32 i = 0; i < 100; i++) {
+		struct item *item = bpf_obj_new(struct item), *old;
+		struct slot empty = {}, *slot;
+		__u32 key = 3;
+
+		if (!item)
+			return __LINE__;
+		if (bpf_map_update_elem(&table, &key, &empty, BPF_ANY) || !(slot = bpf_map_lookup_elem(&table, &key))) {
+			bpf_obj_drop(item);
+			return __LINE__;
+		}
+		old = bpf_kptr_xchg(&slot->item, item);
+		if (old) {
+			bpf_obj_drop(old);
+			return __LINE__;
+		}
+		if (bpf_map_delete_elem(&table, &key))
+			return __LINE__;
+	}
+	return 0;
+}

@@ -129,7 +129,9 @@ class Loader {
   }
 
   #createMap(spec: MapSpec): void {
-    const map = this.#kernel.createMap(attributesOf(spec, this.#judge.infoOf(spec.name), this.#kernel.cpus));
+    const { cpus, objectTypes } = this.#kernel;
+    const attributes = attributesOf(spec, this.#judge.infoOf(spec.name), cpus, objectTypes);
+    const map = this.#kernel.createMap(attributes);
     map.holders++;
     this.#maps[spec.name] = map;
   }

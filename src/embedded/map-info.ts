@@ -5,6 +5,7 @@ import { MAP_TYPES } from '../object/map-types.ts';
 import { FieldRecord, mapFields } from '../verifier/fields.ts';
 import type { MapInfo } from '../verifier/input.ts';
 import type { MapAttributes } from './maps/map.ts';
+import type { ObjectTypes } from './objects/types.ts';
 
 /** Maps that the kernel makes read-only for programs, whoever creates them. */
 const READ_ONLY_TYPES: readonly number[] = [MAP_TYPES.devmap, MAP_TYPES.devmap_hash];
@@ -52,7 +53,12 @@ export function untypedInfo({ fields, inner, ...attributes }: MapAttributes): Ma
 }
 
 /** What a map is made of, from what its object says. @param info the same map as the verifier sees it. */
-export function attributesOf(spec: MapSpec, info: MapInfo | undefined, cpus: number): MapAttributes {
+export function attributesOf(
+  spec: MapSpec,
+  info: MapInfo | undefined,
+  cpus: number,
+  types: ObjectTypes,
+): MapAttributes {
   const { kernelName, type, keySize, valueSize, flags, mapExtra, inner } = spec;
   return {
     name: kernelName,
@@ -62,7 +68,7 @@ export function attributesOf(spec: MapSpec, info: MapInfo | undefined, cpus: num
     maxEntries: entriesOf(spec, cpus),
     flags,
     mapExtra,
-    fields: info?.fields?.fields.map(({ kind, off, size }) => ({ kind, off, size })),
-    inner: inner && attributesOf(inner, info?.inner, cpus),
+    fields: info?.fields?.fields.map((field) => ({ ...types.fieldOf(field), size: field.size })),
+    inner: inner && attributesOf(inner, info?.inner, cpus, types),
   };
 }

@@ -87,11 +87,16 @@ export function kfuncsById(btf: Btf): Map<number, Kfunc> {
   return new Map(RUNNABLE_KFUNCS.map((name) => [btf.idOf(name, 'func') ?? 0, readKfunc(btf, name)]));
 }
 
+/** The parameter that Linux's verifier fills in with the record of a type; behind it, `off` is the place of the node. */
+const RECORD = 'meta__ign';
+
 function readKfunc(btf: Btf, name: string): Kfunc {
   const func = btf.type(btf.idOf(name, 'func') ?? 0);
   const proto = func.kind === 'func' ? btf.type(func.type) : undefined;
   if (proto?.kind !== 'func_proto') throw new TypeError(`the kernel's types do not have ${name}`);
-  const args = proto.params.map((param) => formOf(btf, param));
+  const { params } = proto;
+  const ofObject = params.some((param) => param.name === RECORD);
+  const args = params.map((param) => (ofObject && param.name === 'off' ? 'node' : formOf(btf, param)));
   return {
     name,
     args,
@@ -103,8 +108,7 @@ function readKfunc(btf: Btf, name: string): Kfunc {
 
 function formOf(btf: Btf, { name, type: id }: { name: string; type: number }): KfuncForm {
   if (name.endsWith('__prog')) return 'unused';
-  if (name === 'meta__ign') return 'record';
-  if (name === 'off') return 'node';
+  if (name === RECORD) return 'record';
   const type = btf.type(btf.resolve(id));
   if (type.kind === 'ptr') {
     const target = btf.type(btf.resolve(type.type));

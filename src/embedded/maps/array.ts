@@ -67,6 +67,7 @@ export class ArrayMap extends EmbeddedMap {
     if (locked && this.valueFields.lock < 0) return -ERRNO.EINVAL;
     if (locked) this.valueFields.copyLocked(element, value, element);
     else this.valueFields.copy(element, value);
+    this.valueFields.release(element);
     return 0;
   }
 

@@ -1,6 +1,8 @@
 import { FIELD_KINDS, type FieldKind } from '../../verifier/field-kinds.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
+import { releaseFields } from '../objects/object.ts';
+import type { ObjectField } from '../objects/types.ts';
 import { lock, unlock } from '../spin-lock.ts';
 
 /**
@@ -9,16 +11,15 @@ import { lock, unlock } from '../spin-lock.ts';
  */
 
 /** A field of values that the kernel looks after. */
-export interface ValueField {
-  readonly kind: FieldKind;
-  /** Bytes from the value's start. */
-  readonly off: number;
+export interface ValueField extends ObjectField {
   /** Bytes. */
   readonly size: number;
 }
 
 /** Linux: BTF_FIELDS_MAX. */
 const MAX_FIELDS = 11;
+/** Offset, size, kind, the record of what it holds, and where in that the node is: a word each. */
+const FIELD_BYTES = 20;
 const KINDS = Object.keys(FIELD_KINDS) as FieldKind[];
 /** Up to here a loop over words is faster than copyWithin (bytes). */
 const LOOP_BYTES = 64;
@@ -35,16 +36,17 @@ export function copyBytes({ view, bytes }: KernelMemory, to: number, from: numbe
 }
 
 export class ValueFields {
-  /** Bytes that a map's header has for them: their number, then offset, size and kind of each. */
-  static readonly BYTES = 8 + 12 * MAX_FIELDS + 4;
+  /** Bytes that a map's header has for them: their number, then {@link FIELD_BYTES} of each. */
+  static readonly BYTES = 8 + FIELD_BYTES * MAX_FIELDS + 4;
 
   /** Notes fields behind a map's header. */
   static write({ view }: KernelMemory, place: KernelOffset, fields: readonly ValueField[]): void {
     view.setUint32(place, fields.length, true);
-    fields.slice(0, MAX_FIELDS).forEach(({ off, size, kind }, i) => {
-      view.setUint32(place + 8 + 12 * i, off, true);
-      view.setUint32(place + 12 + 12 * i, size, true);
-      view.setUint32(place + 16 + 12 * i, KINDS.indexOf(kind), true);
+    fields.slice(0, MAX_FIELDS).forEach(({ off, size, kind, type, nodeOff }, i) => {
+      const field = place + 8 + FIELD_BYTES * i;
+      [off, size, KINDS.indexOf(kind), type, nodeOff].forEach((word, at) => {
+        view.setUint32(field + 4 * at, word, true);
+      });
     });
   }
 
@@ -59,11 +61,12 @@ export class ValueFields {
   constructor(kernel: KernelMemory, place: KernelOffset, valueSize: number) {
     this.#kernel = kernel;
     const { view } = kernel;
-    this.fields = Array.from({ length: view.getUint32(place, true) }, (_, i) => ({
-      off: view.getUint32(place + 8 + 12 * i, true),
-      size: view.getUint32(place + 12 + 12 * i, true),
-      kind: KINDS[view.getUint32(place + 16 + 12 * i, true)],
-    }));
+    this.fields = Array.from({ length: view.getUint32(place, true) }, (_, i) => {
+      const [off, size, kind, type, nodeOff] = Array.from({ length: FIELD_BYTES / 4 }, (__, word) =>
+        view.getUint32(place + 8 + FIELD_BYTES * i + 4 * word, true),
+      );
+      return { off, size, kind: KINDS[kind], type: type as KernelOffset, nodeOff };
+    });
     this.lock = this.fields.find(({ kind }) => kind === 'spin_lock')?.off ?? -1;
     const plain: [number, number][] = [];
     let at = 0;
@@ -91,6 +94,7 @@ export class ValueFields {
 
   /** An element is deleted: what the kernel held for it is forgotten. Locks stay: who holds one will let go of it. */
   release(value: number): void {
+    releaseFields(this.#kernel, value, this.fields);
     for (const { off, size, kind } of this.fields)
       if (!kind.endsWith('spin_lock')) this.#kernel.bytes.fill(0, value + off, value + off + size);
   }

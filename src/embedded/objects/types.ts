@@ -1,5 +1,5 @@
 import type { Btf } from '../../btf/index.ts';
-import { FIELD_KINDS, type FieldKind, structFields } from '../../verifier/fields.ts';
+import { FIELD_KINDS, type FieldKind, type SpecialField, structFields } from '../../verifier/fields.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
 
@@ -73,12 +73,19 @@ export class ObjectTypes {
     const { int32 } = this.#memory;
     int32[record >>> 2] = btf.sizeOf(id);
     int32[(record >>> 2) + 1] = fields.length;
-    fields.forEach(({ kind, off, pointee, root }, index) => {
-      const target =
-        root === undefined ? pointee && this.of(pointee.btf, pointee.id) : this.of(root.btf, root.valueId);
+    fields.forEach((field, index) => {
+      const { kind, off, type, nodeOff } = this.fieldOf(field);
       const at = (record >>> 2) + HEAD_WORDS + FIELD_WORDS * index;
-      int32.set([KINDS.indexOf(kind), off, target ?? 0, root?.nodeOff ?? 0], at);
+      int32.set([KINDS.indexOf(kind), off, type, nodeOff], at);
     });
     return record;
+  }
+
+  /** A field of a type or of a map's values, as it is needed when programs run. */
+  fieldOf({ kind, off, pointee, root }: SpecialField): ObjectField {
+    const none = 0 as KernelOffset;
+    if (root !== undefined)
+      return { kind, off, type: this.of(root.btf, root.valueId), nodeOff: root.nodeOff };
+    return { kind, off, type: pointee === undefined ? none : this.of(pointee.btf, pointee.id), nodeOff: 0 };
   }
 }
