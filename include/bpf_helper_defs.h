@@ -58,6 +58,13 @@ static long (*const bpf_strncmp)(const char *s1, __u32 size, const char *s2) = (
 static void (*const bpf_spin_lock)(struct bpf_spin_lock *lock) = (void *)93;
 static void (*const bpf_spin_unlock)(struct bpf_spin_lock *lock) = (void *)94;
 
+/* Records in ring buffers. */
+static long (*const bpf_ringbuf_output)(void *ringbuf, void *data, __u64 size, __u64 flags) = (void *)130;
+static void *(*const bpf_ringbuf_reserve)(void *ringbuf, __u64 size, __u64 flags) = (void *)131;
+static void (*const bpf_ringbuf_submit)(void *data, __u64 flags) = (void *)132;
+static void (*const bpf_ringbuf_discard)(void *data, __u64 flags) = (void *)133;
+static __u64 (*const bpf_ringbuf_query)(void *ringbuf, __u64 flags) = (void *)134;
+
 /* Dynptrs: pointers to memory whose size only run time knows. */
 static long (*const bpf_dynptr_from_mem)(void *data, __u32 size, __u64 flags, struct bpf_dynptr *ptr) = (void *)197;
 static long (*const bpf_ringbuf_reserve_dynptr)(void *map, __u32 size, __u64 flags, struct bpf_dynptr *ptr) = (void *)198;

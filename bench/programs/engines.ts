@@ -55,6 +55,8 @@ export function unavailable({ kernel, native }: EngineSpec): string | undefined 
 export interface Engine {
   /** Runs a program that takes no context. Rejects when it does not return 0. @returns its checksum and nanoseconds. */
   run(program: string): Promise<Answer>;
+  /** Empties a ring buffer. */
+  drain(map: string): Promise<unknown>;
   close(): void;
 }
 
@@ -89,7 +91,11 @@ async function startKernel(
         });
   const ask = asker(child);
   await ask({ kernel, path: join(PROGRAMS, 'bench', `${object}.bpf.o`) } satisfies Load);
-  return { run: (program) => ask({ program }), close: () => child.disconnect() };
+  return {
+    run: (program) => ask({ program }),
+    drain: (map) => ask({ drain: map }),
+    close: () => child.disconnect(),
+  };
 }
 
 /** Sends one question at a time, and gives its answer; an answer may be an error. */
@@ -126,6 +132,7 @@ async function startNative(
       if (retval !== '0') throw new Error(`native ${program} returned ${retval}`);
       return { checksum, nanoseconds: Number(nanoseconds) };
     },
+    drain: (map) => Promise.reject(new Error(`native code has no ring buffer ${map}`)),
     close: () => child.stdin.end(),
   };
 }

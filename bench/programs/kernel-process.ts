@@ -1,5 +1,6 @@
 import { type EmbeddedOptions, embedded, type LoadedObject, open } from '../../src/index.ts';
 import { linux } from '../../src/linux/index.ts';
+import type { RecordReader } from '../../src/record-reader.ts';
 
 /**
  * The process that a kernel is measured in: loads an object when told to, then runs programs one at a time and says what
@@ -42,9 +43,25 @@ function run(name: string): Answer {
   return { checksum: String(loaded?.globals.checksum), nanoseconds: durationNs };
 }
 
-process.on('message', async (question: Load | { program: string }) => {
+const readers = new Map<string, RecordReader<Uint8Array>>();
+
+/** Empties a ring buffer. */
+function drain(map: string): Answer {
+  const reader = readers.get(map) ?? (loaded as LoadedObject).maps[map].reader();
+  readers.set(map, reader);
+  return { checksum: String(reader.drain(() => true)), nanoseconds: 0 };
+}
+
+type Question = Load | { program: string } | { drain: string };
+
+async function answer(question: Question): Promise<Answer> {
+  if ('program' in question) return run(question.program);
+  return 'drain' in question ? drain(question.drain) : await load(question);
+}
+
+process.on('message', async (question: Question) => {
   try {
-    process.send?.('program' in question ? run(question.program) : await load(question));
+    process.send?.(await answer(question));
   } catch (error) {
     process.send?.({ error: error instanceof Error ? error.message : String(error) });
   }

@@ -76,7 +76,8 @@ async function roundOf(workload: Workload, engine: Engine, once: boolean): Promi
   return times.sort((a, b) => a - b)[RUNS >> 1];
 }
 
-async function runOnce({ name, before }: Workload, engine: Engine) {
+async function runOnce({ name, before, drains }: Workload, engine: Engine) {
+  if (drains !== undefined) await engine.drain(drains);
   if (before !== undefined) await engine.run(before);
   return await engine.run(name);
 }

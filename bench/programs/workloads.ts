@@ -14,6 +14,8 @@ export interface Workload {
   readonly setup: readonly string[];
   /** Run before each timed run, not timed. */
   readonly before?: string;
+  /** The ring buffer that is emptied before each timed run. */
+  readonly drains?: string;
   /** What a run does, and how often. */
   readonly operation: string;
   readonly operations: number;
@@ -22,6 +24,19 @@ export interface Workload {
   /** Shown, but not part of the means: not what the JIT is about. */
   readonly informative?: true;
 }
+
+/** What programs do with maps: each is one operation, 65,536 times. */
+const MAP_OPERATIONS = [
+  map('array_lookup', '536838144', 'lookup'),
+  map('hash_map_lookup', '268419072', 'lookup'),
+  map('hash_map_update', '536838144', 'update'),
+  map('hash_map_delete', '65536', 'deletion and insertion'),
+  map('percpu_counter', '33587200', 'lookup'),
+  map('percpu_hash_counter', '33587200', 'lookup'),
+  map('ringbuf_output', '2147450880', 'record of 64 bytes', { drains: 'events' }),
+  map('ringbuf_reserve', '2147450880', 'record of 64 bytes', { drains: 'events' }),
+  map('spin_lock', '65535', 'locking and unlocking'),
+];
 
 export const WORKLOADS = [
   row('hash_insert', 'hash_table', '65536', 65_536, 'insertion', {
@@ -61,6 +76,7 @@ export const WORKLOADS = [
     informative: true,
   }),
   row('clock_read', 'helpers', '65536', 65_536, 'reading', { native: false, informative: true }),
+  ...MAP_OPERATIONS,
 ] as const satisfies readonly Workload[];
 
 function row(
@@ -72,4 +88,9 @@ function row(
   rest: Partial<Workload>,
 ): Workload {
   return { name, object, checksum, operations, operation, setup: [], native: true, ...rest };
+}
+
+function map(name: string, checksum: string, operation: string, rest: Partial<Workload> = {}): Workload {
+  const whole = { setup: ['maps_setup'], before: 'maps_reset', native: false, informative: true } as const;
+  return row(name, 'maps', checksum, 65_536, operation, { ...whole, ...rest });
 }

@@ -10,7 +10,9 @@ import { type Helper, helper } from './helpers/table.ts';
 import type { KernelOffset } from './layout.ts';
 import { ArrayMap } from './maps/array.ts';
 import type { EmbeddedMap } from './maps/map.ts';
+import { PercpuArrayMap } from './maps/percpu-array.ts';
 import { MAX_TAIL_CALLS, PROG_SLOT_BYTES } from './maps/prog-array.ts';
+import { routineCall } from './routines/table.ts';
 
 /**
  * How compiled programs call helpers and kfuncs: which registers they hand over in which form, and the function that
@@ -21,12 +23,13 @@ import { MAX_TAIL_CALLS, PROG_SLOT_BYTES } from './maps/prog-array.ts';
 function intrinsic(row: Helper['row'], map: EmbeddedMap | undefined, cpu: Cpu): CallOut | undefined {
   switch (row.name) {
     case 'map_lookup_elem':
-      if (!(map instanceof ArrayMap)) return undefined;
+      if (!(map instanceof ArrayMap || map instanceof PercpuArrayMap)) return undefined;
       return {
         kind: 'array-element',
         first: map.region.start,
         stride: map.region.stride,
         entries: map.maxEntries,
+        cpuStride: map instanceof PercpuArrayMap ? map.cpuStride : 0,
       };
     case 'get_smp_processor_id':
       return { kind: 'cpu-number' };
@@ -52,7 +55,9 @@ export function helperCall(id: number, map: EmbeddedMap | undefined, cpu: Cpu, i
   const registers: readonly HelperArgument[] = row.args;
   const args = registers.map((kind, index) => ({ register: index + 1, form: WEB_FORMS[formOf(kind)] }));
   const result = row.name === 'ktime_get_ns' ? 'double' : WEB_RESULTS[resultOf(row.returns)];
-  return { kind: 'import', name: `bpf_${row.name}`, args: [...args, ...frameFor(row)], result };
+  const name = `bpf_${row.name}`;
+  const imported = { kind: 'import', name, args: [...args, ...frameFor(row)], result } as const;
+  return (intrinsics ? routineCall(row.name, map, imported) : undefined) ?? imported;
 }
 
 const WEB_FORMS = {

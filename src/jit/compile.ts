@@ -3,13 +3,14 @@ import type { VerifiedProgram } from '../verifier/result.ts';
 import { Analyses } from './analyses.ts';
 import { ARGUMENT_TYPE, pushTailCallCounter, RESULT_TYPES } from './emit/call.ts';
 import type { Callees } from './emit/emitter.ts';
+import { routineFunction } from './emit/routine.ts';
 import { CHECK, checkFunction, MISALIGNED, misalignedFunction } from './emit/runtime.ts';
 import { argumentRegisters, Versions } from './emit/versions.ts';
 import { Code, KERNEL_MEMORY, type MemoryIndex } from './encode/code.ts';
 import { type EncodedModule, ModuleBuilder, type Signature } from './encode/module.ts';
 import { MEMORY_OP, OP, TYPE } from './encode/opcodes.ts';
 import { addressTaken, type FunctionPlan, planFunctions } from './plan.ts';
-import type { CallOut, JitOptions, Target } from './target.ts';
+import type { CallOut, JitOptions, RoutineCall, Target } from './target.ts';
 
 /**
  * The JIT's door: a verified program becomes a WebAssembly module. Four stages, a chapter each: control flow (cfg.ts,
@@ -61,6 +62,7 @@ class Translator implements Callees {
   readonly #analyses: Analyses;
   /** Whether it makes any. */
   readonly #tailCalls: boolean;
+  readonly #routines = new Map<string, number>();
   #check: number | undefined;
 
   constructor(program: VerifiedProgram, target: Target, options: JitOptions) {
@@ -143,6 +145,17 @@ class Translator implements Callees {
     return this.#module.type({ params: [TYPE.i32, TYPE.i32], results: [TYPE.i64] });
   }
 
+  routine(call: RoutineCall): number {
+    let index = this.#routines.get(call.name);
+    if (index === undefined) {
+      index = this.#module.reserve();
+      this.#routines.set(call.name, index);
+      const { signature, code, names } = routineFunction(call, (name) => this.import(name));
+      this.#module.define(index, call.name, signature, code, names);
+    }
+    return index;
+  }
+
   check(): number {
     this.#check ??= this.#module.reserve();
     return this.#check;
@@ -168,10 +181,11 @@ class Translator implements Callees {
       if (kind !== 'call' || src === BPF_PSEUDO_CALL) return;
       const call = this.#target.call(at);
       this.#callOuts.set(at, call);
-      if (call.kind !== 'import') return;
-      this.#callNames.set(at, call.name);
-      const params = call.args.map(({ form }) => ARGUMENT_TYPE[form]);
-      found.set(call.name, { params, results: RESULT_TYPES[call.result] });
+      const called = call.kind === 'routine' ? call.otherwise : call;
+      if (called?.kind !== 'import') return;
+      this.#callNames.set(at, called.name);
+      const params = called.args.map(({ form }) => ARGUMENT_TYPE[form]);
+      found.set(called.name, { params, results: RESULT_TYPES[called.result] });
     });
     if (this.#target.reportsFaults) found.set('fault', SERVICES.fault);
     return [...found].map(([name, signature]) => ({ name, ...signature }));

@@ -2,5 +2,13 @@
 
 export { SERVICES, type Translation, translate } from './compile.ts';
 export { FunctionTooLarge, type Positions } from './encode/module.ts';
-export type { ArgumentForm, CallOut, ImportedCall, JitOptions, ResultForm, Target } from './target.ts';
+export type {
+  ArgumentForm,
+  CallOut,
+  ImportedCall,
+  JitOptions,
+  ResultForm,
+  RoutineCall,
+  Target,
+} from './target.ts';
 export { PER_CPU } from './target.ts';

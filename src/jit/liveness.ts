@@ -217,6 +217,7 @@ export class Liveness {
       return call.args.flatMap(({ register, form }) =>
         form === 'frame' || form === 'constant' ? [] : [register],
       );
+    if (call.kind === 'routine') return call.args.map(({ register }) => register);
     if (call.kind === 'tail-call') return [1, 2, 3];
     if (call.kind === 'loop') return [1, 2, 3, 4];
     return call.kind === 'array-element' ? [2] : [];

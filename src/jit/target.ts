@@ -1,3 +1,6 @@
+import type { Code } from './encode/code.ts';
+import type { Expression } from './encode/expressions.ts';
+
 /**
  * What the JIT has to know of the kernel it makes code for. The kernel describes how each call that leaves the program is
  * made; the JIT knows no helper by name.
@@ -46,6 +49,27 @@ export interface ImportedCall {
   readonly result: ResultForm;
 }
 
+/**
+ * What the kernel does in WebAssembly of its own: a function that each module has once, so that a map operation leaves neither
+ * the module nor the machine code that V8 makes of it.
+ */
+export interface RoutineCall {
+  readonly kind: 'routine';
+  /** Of the function; the same name stands for the same code. */
+  readonly name: string;
+  /** Its parameters: i32 for `low`, i64 for `wide`. */
+  readonly args: readonly { readonly register: number; readonly form: 'low' | 'wide' }[];
+  /** `pointer` is an i32, `wide` an i64. */
+  readonly result: 'none' | 'pointer' | 'wide';
+  /** What it calls where it cannot go on; its arguments are among the routine's. Undefined where it always can. */
+  readonly otherwise: ImportedCall | undefined;
+  /**
+   * Writes its body, which leaves the result.
+   * @param otherwise leaves what the import gives for the same arguments; locals of the body must not be parameters.
+   */
+  write(code: Code, otherwise: Expression): void;
+}
+
 /** A lookup in an array: r2 points to a 32-bit index. */
 export interface ArrayElementCall {
   readonly kind: 'array-element';
@@ -54,6 +78,8 @@ export interface ArrayElementCall {
   /** Bytes from one element to the next. */
   readonly stride: number;
   readonly entries: number;
+  /** Bytes from a CPU's elements to the next CPU's; 0 where all have the same. */
+  readonly cpuStride: number;
 }
 
 /** A result that is the same as long as the program is loaded. */
@@ -90,7 +116,14 @@ export interface TailCall {
   readonly most: number;
 }
 
-export type CallOut = TailCall | LoopCall | ImportedCall | ArrayElementCall | ConstantCall | CpuNumberCall;
+export type CallOut =
+  | TailCall
+  | LoopCall
+  | ImportedCall
+  | RoutineCall
+  | ArrayElementCall
+  | ConstantCall
+  | CpuNumberCall;
 
 export interface ArenaTarget {
   /** Where in kernel memory the page table lies: a byte for each of the 2^20 pages of the window. */

@@ -54,6 +54,21 @@ const MAX_ELEMENT = 2 ** 22 - 48;
 /** Linux: the buckets, of 16 bytes each, are counted in 32 bits. */
 const MAX_BUCKETS = 2 ** 27;
 
+/** Where things are, for who works on the same bytes in WebAssembly (routines/hash.ts): numbers of words, bytes within an element. */
+export const HASH_LAYOUT = {
+  USED,
+  CONTROL_WORDS,
+  CPU_LOCK,
+  CPU_FREE,
+  CPU_SPARE,
+  CPU_WORDS,
+  NEXT,
+  HASH,
+  STATE,
+  REFERENCED,
+  VALUE,
+} as const;
+
 function isPerCpu({ type }: MapAttributes): boolean {
   return type === MAP_TYPES.percpu_hash || type === MAP_TYPES.lru_percpu_hash;
 }
@@ -116,6 +131,25 @@ export class HashTable extends EmbeddedMap {
     const bytes = this.#valueStride * this.host.cpus * elements;
     const start = this.own(bytes);
     return { start, end: start + bytes, stride: this.#valueStride };
+  }
+
+  /** What of the layout differs by map: offsets of kernel memory and sizes in bytes; `bucketWord` as the ends of lists count. */
+  get layout() {
+    const control = this.#words.byteOffset;
+    return {
+      control,
+      locks: control + 4 * this.#locks,
+      lockMask: this.#lockMask,
+      buckets: control + 4 * this.#buckets,
+      bucketWord: this.#buckets,
+      mask: this.#mask,
+      elements: this.#elements,
+      stride: this.#stride,
+      keyOffset: this.#keyOffset,
+      values: this.region.start,
+      valueStride: this.#valueStride,
+      cpus: this.host.cpus,
+    };
   }
 
   override get elementSize(): number {

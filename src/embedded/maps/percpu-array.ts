@@ -50,6 +50,11 @@ export class PercpuArrayMap extends EmbeddedMap {
     this.region = { start, end: start + bytes, stride: this.#stride };
   }
 
+  /** Bytes from a CPU's elements to the next CPU's. */
+  get cpuStride(): number {
+    return this.#stride * this.maxEntries;
+  }
+
   override get elementSize(): number {
     return percpuBytes(this.attributes, this.host, true);
   }

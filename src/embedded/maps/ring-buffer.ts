@@ -36,21 +36,24 @@ const CONSUMER = 1;
 const PRODUCER = 2;
 const DATA = 3;
 
+/** For who works on the same bytes in WebAssembly (routines/ring-buffer.ts). */
+export const RING_LAYOUT = { LOCK, MAP, PENDING, WAKE, CONSUMER, PRODUCER, DATA } as const;
+
 /** Flags of committing. */
-const BPF_RB_NO_WAKEUP = 1;
-const BPF_RB_FORCE_WAKEUP = 2;
+export const BPF_RB_NO_WAKEUP = 1;
+export const BPF_RB_FORCE_WAKEUP = 2;
 /** What bpf_ringbuf_query asks for. */
 const [AVAIL_DATA, RING_SIZE, CONS_POS, PROD_POS] = [0, 1, 2, 3];
 /** Linux: RINGBUF_MAX_RECORD_SZ. */
-const MAX_RECORD = Math.floor(0xffff_ffff / 4);
+export const MAX_RECORD = Math.floor(0xffff_ffff / 4);
 
 /** What ring buffers of both directions have: pages shared by programs and user space. */
 export abstract class Ring extends EmbeddedMap {
   readonly region: ValueRegion;
   /** The control page. */
-  protected readonly base: KernelOffset;
+  readonly base: KernelOffset;
   protected readonly words: Int32Array;
-  protected readonly size: number;
+  readonly size: number;
   /** Word numbers in kernel memory of the low halves of the two positions. */
   protected readonly consumer: number;
   protected readonly producer: number;
@@ -172,8 +175,9 @@ export class RingBufferMap extends Ring {
     const { words } = this;
     const header = (record - RECORD_HEADER) >>> 2;
     const at = record - RECORD_HEADER - this.data;
-    const reads = Atomics.load(words, this.consumer) & (this.size - 1);
     Atomics.exchange(words, header, (words[header] ^ BUSY_BIT) | (discard ? DISCARD_BIT : 0));
+    // Only now: a reader that came here before saw the record as busy, and waits to be woken.
+    const reads = Atomics.load(words, this.consumer) & (this.size - 1);
     if ((flags & BPF_RB_FORCE_WAKEUP) !== 0 || (reads === at && (flags & BPF_RB_NO_WAKEUP) === 0))
       this.#wake();
   }

@@ -4,10 +4,12 @@ import { CPU_NUMBER, PROGRAM_TABLE } from '../encode/module.ts';
 import { I64_TRUNC_SAT_F64_S, MEMORY_OP, MISC_PREFIX, OP, TYPE } from '../encode/opcodes.ts';
 import {
   type ArgumentForm,
+  type ArrayElementCall,
   type CallOut,
   type ImportedCall,
   PER_CPU,
   type ResultForm,
+  type RoutineCall,
   type TailCall,
 } from '../target.ts';
 import type { Emitter } from './emitter.ts';
@@ -39,18 +41,21 @@ export function emitCallOut(e: Emitter, call: CallOut): void {
       emitArrayElement(e, call);
       return;
     case 'import':
-      emitImport(e, call);
+      emitFunction(e, call, e.callees.import(call.name));
+      return;
+    case 'routine':
+      emitFunction(e, call, e.callees.routine(call));
   }
 }
 
-function emitImport(e: Emitter, call: ImportedCall): void {
+function emitFunction(e: Emitter, { args, result }: ImportedCall | RoutineCall, index: number): void {
   const { code } = e;
-  for (const { register, form, value } of call.args) {
-    if (form === 'constant') code.i32(value ?? 0);
-    else ARGUMENTS[form](e, register);
+  for (const arg of args) {
+    if (arg.form === 'constant') code.i32(arg.value ?? 0);
+    else ARGUMENTS[arg.form](e, arg.register);
   }
-  code.call(e.callees.import(call.name));
-  switch (call.result) {
+  code.call(index);
+  switch (result) {
     case 'none':
       return;
     case 'double':
@@ -237,10 +242,7 @@ export function pushTailCallCounter(code: Code): void {
 }
 
 /** bpf_map_lookup_elem of an array: r2 points to the index, which is compared, multiplied and added. */
-function emitArrayElement(
-  e: Emitter,
-  { first, stride, entries }: { first: number; stride: number; entries: number },
-): void {
+function emitArrayElement(e: Emitter, { first, stride, entries, cpuStride }: ArrayElementCall): void {
   const { code } = e;
   const index = e.scratch;
   e.getLow(BPF_REG_2);
@@ -254,6 +256,12 @@ function emitArrayElement(
   code.op(OP.i32_mul);
   code.i32(first);
   code.op(OP.i32_add);
+  if (cpuStride > 0) {
+    code.globalGet(CPU_NUMBER);
+    code.i32(cpuStride);
+    code.op(OP.i32_mul);
+    code.op(OP.i32_add);
+  }
   code.op(OP.i64_extend_i32_u);
   e.kernelPointer();
   code.else();

@@ -6,7 +6,7 @@ import { type Code, KERNEL_MEMORY } from '../encode/code.ts';
 import { USER_HIGH } from '../encode/module.ts';
 import { MEMORY_OP, OP, TYPE } from '../encode/opcodes.ts';
 import type { FunctionPlan } from '../plan.ts';
-import type { CallOut, JitOptions, Target } from '../target.ts';
+import type { CallOut, JitOptions, RoutineCall, Target } from '../target.ts';
 import type { Unit } from '../unit.ts';
 
 /**
@@ -50,6 +50,8 @@ export interface Callees {
   subprogram(number: number): number;
   /** An imported function. */
   import(name: string): number;
+  /** A function that the kernel writes. */
+  routine(call: RoutineCall): number;
   /** What a helper or kfunc call comes to. */
   callOut(insn: number): CallOut;
   /** The type of functions that helpers call back: five registers and the frame pointer, to r0. */

@@ -101,6 +101,7 @@ export const MEMORY_OP = {
   i32_load: 0x28,
   i64_load: 0x29,
   i32_load8_u: 0x2d,
+  i32_load16_u: 0x2f,
   i64_load8_s: 0x30,
   i64_load8_u: 0x31,
   i64_load16_s: 0x32,
@@ -109,6 +110,8 @@ export const MEMORY_OP = {
   i64_load32_u: 0x35,
   i32_store: 0x36,
   i64_store: 0x37,
+  i32_store8: 0x3a,
+  i32_store16: 0x3b,
   i64_store8: 0x3c,
   i64_store16: 0x3d,
   i64_store32: 0x3e,
@@ -116,6 +119,8 @@ export const MEMORY_OP = {
 
 /** Atomic memory instructions, behind 0xfe. */
 export const ATOMIC_OP = {
+  memory_atomic_notify: 0x00,
+  i32_atomic_load: 0x10,
   i64_atomic_load: 0x11,
   i64_atomic_load8_u: 0x14,
   i64_atomic_load16_u: 0x15,
@@ -125,6 +130,7 @@ export const ATOMIC_OP = {
   i64_atomic_store8: 0x1b,
   i64_atomic_store16: 0x1c,
   i64_atomic_store32: 0x1d,
+  i32_atomic_rmw_add: 0x1e,
   i64_atomic_rmw_add: 0x1f,
   i64_atomic_rmw32_add_u: 0x24,
   i64_atomic_rmw_and: 0x2d,
@@ -134,6 +140,7 @@ export const ATOMIC_OP = {
   i64_atomic_rmw32_or_u: 0x39,
   i64_atomic_rmw_xor: 0x3b,
   i64_atomic_rmw32_xor_u: 0x40,
+  i32_atomic_rmw_xchg: 0x41,
   i64_atomic_rmw_xchg: 0x42,
   i64_atomic_rmw32_xchg_u: 0x47,
   i32_atomic_rmw_cmpxchg: 0x48,
@@ -142,7 +149,8 @@ export const ATOMIC_OP = {
 } as const;
 
 export const ATOMIC_PREFIX = 0xfe;
-/** Behind 0xfc: saturating truncation, tables. */
+/** Behind 0xfc: saturating truncation, bulk memory, tables. */
 export const MISC_PREFIX = 0xfc;
 export const I64_TRUNC_SAT_F64_S = 0x06;
+export const MEMORY_COPY = 0x0a;
 export const TABLE_SIZE = 0x10;

@@ -29,7 +29,7 @@ export function verified(asm: string): VerifiedProgram {
   return verify({ name: 'test', insns, subprograms: functionsOf(insns), map: (imm) => MAPS[imm] });
 }
 
-const ARRAY_ELEMENT: CallOut = { kind: 'array-element', first: 4096, stride: 8, entries: 4 };
+const ARRAY_ELEMENT: CallOut = { kind: 'array-element', first: 4096, stride: 8, entries: 4, cpuStride: 0 };
 const KTIME: CallOut = { kind: 'import', name: 'bpf_ktime_get_ns', args: [], result: 'double' };
 const CALLS: Readonly<Record<number, CallOut>> = { 1: ARRAY_ELEMENT, 5: KTIME, 8: { kind: 'cpu-number' } };
 

@@ -1,0 +1,43 @@
+import type { ImportedCall, RoutineCall } from '../../jit/index.ts';
+import { ArrayMap } from '../maps/array.ts';
+import { HashTable } from '../maps/hash-table.ts';
+import type { EmbeddedMap } from '../maps/map.ts';
+import { PercpuArrayMap } from '../maps/percpu-array.ts';
+import { RingBufferMap } from '../maps/ring-buffer.ts';
+import { arrayRoutine } from './array.ts';
+import { hashRoutine } from './hash.ts';
+import { commitRoutine, ringRoutine } from './ring-buffer.ts';
+import type { Routine } from './routine.ts';
+
+/** Which helpers have routines, and for which maps. */
+
+function routineOf(helper: string, map: EmbeddedMap | undefined): Routine | undefined {
+  switch (helper) {
+    case 'ringbuf_submit':
+      return commitRoutine(false);
+    case 'ringbuf_discard':
+      return commitRoutine(true);
+  }
+  if (map instanceof HashTable) return hashRoutine(helper, map);
+  if (map instanceof RingBufferMap) return ringRoutine(helper, map);
+  if (helper !== 'map_update_elem') return undefined;
+  if (map instanceof ArrayMap) return arrayRoutine(map, 0);
+  if (map instanceof PercpuArrayMap) return arrayRoutine(map, map.cpuStride);
+  return undefined;
+}
+
+/**
+ * The routine for a helper's call. @param map what the helper is given, where that is known.
+ * @param imported how it is called without one.
+ */
+export function routineCall(
+  helper: string,
+  map: EmbeddedMap | undefined,
+  imported: ImportedCall,
+): RoutineCall | undefined {
+  const routine = routineOf(helper, map);
+  if (routine === undefined) return undefined;
+  const { variant, args, result, complete, write } = routine;
+  const name = variant === '' ? `routine.${helper}` : `routine.${helper}.${variant}`;
+  return { kind: 'routine', name, args, result, otherwise: complete ? undefined : imported, write };
+}
