@@ -38,6 +38,21 @@ static __u64 (*const bpf_get_func_ip)(void *ctx) = (void *)173;
 static __u64 (*const bpf_get_attach_cookie)(void *ctx) = (void *)174;
 static __u64 (*const bpf_ktime_get_tai_ns)(void) = (void *)208;
 
+/* What is kept for a task: NULL where there is nothing, unless the flag says that it is made, zeroed or from `value`. */
+enum {
+	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
+};
+struct task_struct;
+static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158;
+static void *(*const bpf_task_storage_get)(void *map, struct task_struct *task, void *value, __u64 flags) = (void *)156;
+static long (*const bpf_task_storage_delete)(void *map, struct task_struct *task) = (void *)157;
+
+/* Sends a record to user space. flags: BPF_F_CURRENT_CPU, or a CPU; of packets, how many bytes of them, in the upper half. */
+enum {
+	BPF_F_CURRENT_CPU = 0xffffffffU,
+};
+static long (*const bpf_perf_event_output)(void *ctx, void *map, __u64 flags, void *data, __u64 size) = (void *)25;
+
 /* Memory that may not be there: 0, or a negative errno. The forms for text give its length with the final 0. */
 static long (*const bpf_probe_read)(void *dst, __u32 size, const void *from) = (void *)4;
 static long (*const bpf_probe_read_str)(void *dst, __u32 size, const void *from) = (void *)45;

@@ -13,6 +13,8 @@ export const BPF_F_ZERO_SEED = 1 << 6;
 export const BPF_F_RDONLY_PROG = 1 << 7;
 /** Programs cannot read. */
 export const BPF_F_WRONLY_PROG = 1 << 8;
+/** Local storage of sockets: a new socket gets what the one that it is accepted from has. */
+export const BPF_F_CLONE = 1 << 9;
 export const BPF_F_MMAPABLE = 1 << 10;
 /** Perf event array: an element stays when the file descriptor through which it came is closed. */
 export const BPF_F_PRESERVE_ELEMS = 1 << 11;

@@ -26,6 +26,7 @@ import {
   user_ringbuf_drain,
 } from './ring-buffers.ts';
 import { tail_call } from './tail-call.ts';
+import { get_current_task_btf, task_storage_delete, task_storage_get } from './task-storage.ts';
 
 /** What each helper does, by its name in the prototypes' table. Helpers without a function are judged, but not run. */
 
@@ -57,6 +58,9 @@ const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
   ringbuf_submit_dynptr,
   map_lookup_percpu_elem,
   perf_event_output,
+  get_current_task_btf,
+  task_storage_get,
+  task_storage_delete,
   ...PRINT_HELPERS,
   ...ENVIRONMENT_HELPERS,
   ...PROBE_HELPERS,

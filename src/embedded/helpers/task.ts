@@ -1,6 +1,7 @@
-import type { BtfMember } from '../../btf/index.ts';
+import type { BtfComposite, BtfMember } from '../../btf/index.ts';
 import { embeddedBtf } from '../btf.ts';
 import type { Cpu } from '../cpu.ts';
+import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
 
 /**
@@ -20,6 +21,18 @@ export function currentTask(cpu: Cpu): KernelOffset {
   return task;
 }
 
+/** The CPU whose task is there. */
+export function cpuOfTask({ view }: KernelMemory, task: KernelOffset): number {
+  return view.getUint32(task + taskStruct().size, true);
+}
+
+function taskStruct(): BtfComposite {
+  const btf = embeddedBtf();
+  const struct = btf.type(btf.idOf('task_struct', 'struct') as number);
+  if (struct.kind !== 'struct') throw new TypeError('task_struct is a struct');
+  return struct;
+}
+
 const NAME_BYTES = 16;
 
 /** What the process is called, in at most 15 bytes. */
@@ -30,11 +43,11 @@ export function taskName(): Uint8Array {
 }
 
 function makeTask(cpu: Cpu): KernelOffset {
-  const btf = embeddedBtf();
-  const struct = btf.type(btf.idOf('task_struct', 'struct') as number);
-  if (struct.kind !== 'struct') throw new TypeError('task_struct is a struct');
+  const struct = taskStruct();
   const { memory, processId } = cpu.kernel;
-  const task = memory.allocate(struct.size);
+  // Behind it the number of its CPU.
+  const task = memory.allocate(struct.size + 4);
+  memory.view.setUint32(task + struct.size, cpu.id, true);
   const at = (name: string) => task + fieldOffset(struct.members, name);
   memory.view.setInt32(at('pid'), processId, true);
   memory.view.setInt32(at('tgid'), processId, true);

@@ -20,6 +20,7 @@ import { PerfEventArrayMap } from './perf-event-array.ts';
 import { ProgArrayMap } from './prog-array.ts';
 import { QueueMap } from './queue.ts';
 import { RingBufferMap } from './ring-buffer.ts';
+import { TaskStorageMap } from './task-storage.ts';
 import { UserRingBufferMap } from './user-ring-buffer.ts';
 
 /** The map types of the embedded kernel. A new type is one file and one row here. */
@@ -41,6 +42,7 @@ const CLASSES: Partial<Record<MapTypeName, MapConstructor>> = {
   bloom_filter: BloomFilterMap,
   prog_array: ProgArrayMap,
   perf_event_array: PerfEventArrayMap,
+  task_storage: TaskStorageMap,
   arena: ArenaMap,
 };
 
