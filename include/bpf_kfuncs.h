@@ -186,4 +186,9 @@ extern struct bpf_rb_node *bpf_rbtree_right(struct bpf_rb_root *root, struct bpf
 #define bpf_list_push_back(head, node) bpf_list_push_back_impl(head, node, NULL, 0)
 #define bpf_rbtree_add(root, node, less) bpf_rbtree_add_impl(root, node, less, NULL, 0)
 
+/* Ends the program: its result is the cookie, or what its `exception_callback:` makes of it. */
+extern void bpf_throw(__u64 cookie) __ksym __weak;
+/* A pointer that may be read, and gives 0 where nothing is; type 0 is void. */
+extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym __weak;
+
 #endif

@@ -88,27 +88,27 @@ const KFUNC_RESULTS = {
   offset: 'pointer',
   int: 'low',
   long: 'double',
-} as const satisfies Record<KfuncResult, ResultForm>;
+} as const satisfies Record<Exclude<KfuncResult, 'argument'>, ResultForm>;
 
-/** What a kfunc on an object is told of it. */
+/** What a kfunc is told that stands in no register. */
 export interface ObjectArguments {
   /** The record of its type, as an offset in kernel memory. */
   readonly record: number;
   /** Bytes from its start to its node. */
   readonly node: number;
+  /** The number of the program's exception callback; −1: none. */
+  readonly handler: number;
 }
 
-/** How the call of a kfunc is made. @param object of one that takes or makes one. */
-export function kfuncCall(
-  { name, args, result, callsBack }: Kfunc,
-  object: ObjectArguments | undefined,
-): CallOut {
+/** How the call of a kfunc is made. @param object what stands in no register. */
+export function kfuncCall({ name, args, result, callsBack }: Kfunc, object: ObjectArguments): CallOut {
+  if (result === 'argument') return { kind: 'copy', register: 1 };
   if (doesNothing(name)) return { kind: 'constant', value: 0n };
   const registers = args.flatMap((form, index): ImportedCall['args'] => {
     const register = index + 1;
     if (form === 'unused') return [];
-    if (form === 'record' || form === 'node')
-      return [{ register: 0, form: 'constant', value: object?.[form] ?? 0 }];
+    if (form === 'record' || form === 'node' || form === 'handler')
+      return [{ register: 0, form: 'constant', value: object[form] }];
     if (form !== 'pointer') return [{ register, form: WEB_FORMS[form] }];
     return [
       { register, form: 'low' },

@@ -83,14 +83,15 @@ function callsOf(
   return [...calls.values()];
 }
 
-/** What the kfunc that is called in a slot is told of the object that it takes or makes. */
+/** What the kfunc that is called in a slot is told that stands in no register. */
 export function objectArguments(
   kernel: EmbeddedKernel,
   { facts }: VerifiedProgram,
   insn: number,
-): ObjectArguments | undefined {
+): ObjectArguments {
   const object = facts.objects.get(insn);
-  return object && { record: kernel.objectTypes.of(object.btf, object.id), node: object.nodeOff };
+  const record = object === undefined ? 0 : kernel.objectTypes.of(object.btf, object.id);
+  return { record, node: object?.nodeOff ?? 0, handler: facts.exceptionCallback ?? -1 };
 }
 
 /** The embedded kernel as the JIT sees it; also for whoever measures translation alone. */

@@ -10,6 +10,7 @@ import { MAX_CTX, PLACE_BYTES } from './contexts/context.ts';
 import { loadFromPacket } from './contexts/packet-load.ts';
 import { contextOfType } from './contexts/table.ts';
 import type { CpuHost, RunningProgram } from './cpus/host.ts';
+import { resultOf, resultOfThrown } from './helpers/exceptions.ts';
 import { releaseLocks } from './helpers/locks.ts';
 import { callerOf } from './instance.ts';
 import { callHelper, callKfunc } from './interpreted-calls.ts';
@@ -122,7 +123,13 @@ export class Cpu implements Environment {
     let retval = 0;
     if (program.compiled !== undefined) {
       const { run: call } = program.compiled.entry(this);
-      for (let round = 0; round < repeat; round++) retval = call(ctx, this.stackTop);
+      for (let round = 0; round < repeat; round++) {
+        try {
+          retval = call(ctx, this.stackTop);
+        } catch (thrown) {
+          retval = Number(resultOfThrown(thrown) & 0xffffffffn);
+        }
+      }
       return retval >>> 0;
     }
     for (let round = 0; round < repeat; round++) retval = this.interpret(program, ctx);
@@ -133,7 +140,8 @@ export class Cpu implements Environment {
   interpret(program: RunningProgram, ctx: number): number {
     this.kernelMemory.setUint32(this.kernel.tailCalls + PER_CPU * this.id, 0, true);
     const context = { low: ctx, high: ctx === 0 ? 0 : KERNEL_HIGH };
-    const r0 = run(new Machine(program.code, this, context), this.kernel.instructionBudget);
+    const machine = new Machine(program.code, this, context);
+    const r0 = resultOf(() => run(machine, this.kernel.instructionBudget));
     return Number(r0 & 0xffffffffn);
   }
 
@@ -267,15 +275,16 @@ export class Cpu implements Environment {
    * @param args r1 and on, at most 5. @returns r0, unsigned.
    */
   invoke(subprogram: number, args: readonly bigint[]): bigint {
-    return this.#callingProgram.invoke(subprogram, args);
+    return this.caller.invoke(subprogram, args);
   }
 
   /** The number of the program that called the helper that runs; only within {@link callingBack}. */
   get deferring(): number {
-    return this.#callingProgram.program;
+    return this.caller.program;
   }
 
-  get #callingProgram(): Caller {
+  /** The program that called the helper that runs; only within {@link callingBack}. */
+  get caller(): Caller {
     if (this.#caller === undefined) throw new TypeError('no helper that calls back is running');
     return this.#caller;
   }
@@ -291,12 +300,12 @@ export class Cpu implements Environment {
     try {
       const { compiled } = program;
       if (compiled !== undefined) {
-        callerOf(compiled.entry(this), program.id, this.stackTop).invoke(subprogram, args);
+        resultOf(() => callerOf(compiled.entry(this), program.id, this.stackTop).invoke(subprogram, args));
         return;
       }
       const machine = new Machine(program.code, this, { low: 0, high: 0 });
       machine.limit = this.kernel.instructionBudget;
-      call(machine, subprogram, args);
+      resultOf(() => call(machine, subprogram, args));
     } finally {
       this.leave();
     }

@@ -92,6 +92,9 @@ export function callKfunc(cpu: Cpu, id: number, machine: Machine): void {
     ? cpu.callingBack(callerOf(cpu, machine), () => kfunc.call(cpu, ...values))
     : kfunc.call(cpu, ...values);
   switch (kfunc.result) {
+    case 'argument':
+      machine.wide[0] = machine.wide[1];
+      return;
     case 'arena': {
       const found = (result as number) >= 0 && cpu.arena !== undefined;
       machine.regs[0] = found ? (result as number) : 0;
@@ -144,6 +147,7 @@ function kfuncArgument(cpu: Cpu, machine: Machine, form: KfuncForm, register: nu
       return undefined;
     case 'record':
     case 'node':
+    case 'handler':
       return cpu.interpreted?.objectAt?.(machine.pc)?.[form] ?? 0;
     default:
       return low >>> 0;

@@ -3,6 +3,7 @@ import type { FaultReport, PreparedRun, PrepareOptions } from '../kernel.ts';
 import { checkContextSize } from './contexts/bytes.ts';
 import { contextOfType } from './contexts/table.ts';
 import type { Cpu } from './cpu.ts';
+import { resultOfThrown } from './helpers/exceptions.ts';
 import type { KernelOffset } from './layout.ts';
 import type { EmbeddedProgram } from './program.ts';
 
@@ -69,6 +70,8 @@ export class EmbeddedPreparedRun implements PreparedRun {
     try {
       if (call !== undefined) return call(offset, cpu.stackTop) >>> 0;
       return cpu.interpret(this.#program, offset);
+    } catch (thrown) {
+      return Number(resultOfThrown(thrown) & 0xffffffffn);
     } finally {
       this.#faults = cpu.reports(this.#program);
       cpu.leave();

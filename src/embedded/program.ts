@@ -207,7 +207,7 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
     }
   }
 
-  objectAt(insn: number): ObjectArguments | undefined {
+  objectAt(insn: number): ObjectArguments {
     return objectArguments(this.#kernel, this.verified, insn);
   }
 

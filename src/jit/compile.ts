@@ -71,7 +71,10 @@ class Translator implements Callees {
     this.#options = options;
     const imports = this.#findImports();
     const tailCalls = [...this.#callOuts].flatMap(([at, { kind }]) => (kind === 'tail-call' ? [at] : []));
-    this.#plans = planFunctions(program, options, new Set(tailCalls));
+    const framed = [...this.#callOuts.values()].some(
+      (call) => call.kind === 'import' && call.args.some(({ form }) => form === 'frame'),
+    );
+    this.#plans = planFunctions(program, options, new Set(tailCalls), framed);
     this.#analyses = new Analyses(program, target, options);
     this.#tailCalls = tailCalls.length > 0;
     this.#module = new ModuleBuilder(imports, this.#tailCalls);

@@ -219,6 +219,7 @@ export class Liveness {
       );
     if (call.kind === 'routine') return call.args.map(({ register }) => register);
     if (call.kind === 'tail-call') return [1, 2, 3];
+    if (call.kind === 'copy') return [call.register];
     if (call.kind === 'loop') return [1, 2, 3, 4];
     return call.kind === 'array-element' ? [2] : [];
   }

@@ -35,11 +35,15 @@ const ONCE = 400;
 /** Instructions that a function may have with all that was put into it. */
 const LARGEST = 2_000;
 
-/** @param tailCalls the calls that may leave a function for another program. */
+/**
+ * @param tailCalls the calls that may leave a function for another program.
+ * @param framed whether a call hands the place of its frame on, for functions that are called from there.
+ */
 export function planFunctions(
   program: VerifiedProgram,
   options: JitOptions,
   tailCalls: ReadonlySet<number> = new Set(),
+  framed = false,
 ): readonly FunctionPlan[] {
   const plans = program.subprograms.map((_, number) => planFunction(program, options, number));
   const order = calleesFirst(plans);
@@ -69,7 +73,7 @@ export function planFunctions(
     if (grown[number] > LARGEST) for (const callee of plan.callees) undoInlining(plans, callee);
   }
   // Who calls a helper that calls back, or another program, hands the frame on.
-  if (referenced.size > 0 || tailCalls.size > 0) for (const plan of plans) plan.needsFrame = true;
+  if (framed || referenced.size > 0 || tailCalls.size > 0) for (const plan of plans) plan.needsFrame = true;
   return plans;
 }
 
@@ -123,12 +127,14 @@ function planFunction(program: VerifiedProgram, options: JitOptions, number: num
   };
 }
 
-/** Functions whose address the program takes: a helper calls them. */
+/** Functions that a helper calls: the program takes their addresses, or names them as its exception callback. */
 export function addressTaken(program: VerifiedProgram): Set<number> {
   const found = new Set<number>();
   program.insns.forEach((insn, at) => {
     if (isLdImm64(insn) && insn.src === BPF_PSEUDO_FUNC) found.add(program.calleeOf(at) ?? 0);
   });
+  const { exceptionCallback } = program.facts;
+  if (exceptionCallback !== undefined) found.add(exceptionCallback);
   return found;
 }
 

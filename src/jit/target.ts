@@ -88,6 +88,12 @@ export interface ConstantCall {
   readonly value: bigint;
 }
 
+/** A call that gives what is in a register. */
+export interface CopyCall {
+  readonly kind: 'copy';
+  readonly register: number;
+}
+
 /** The number of the CPU that the program runs on. */
 export interface CpuNumberCall {
   readonly kind: 'cpu-number';
@@ -117,6 +123,7 @@ export interface TailCall {
 }
 
 export type CallOut =
+  | CopyCall
   | TailCall
   | LoopCall
   | ImportedCall

@@ -31,6 +31,8 @@ const KCONFIG: readonly (readonly [string, KconfigValue, Uint8Array])[] = [
   ['enum libbpf_tristate', 'n', bytes(0, 0, 0, 0)],
   ['enum libbpf_tristate', 'y', bytes(1, 0, 0, 0)],
   ['enum libbpf_tristate', 'm', bytes(2, 0, 0, 0)],
+  ['bool', 1n, bytes(1)],
+  ['bool', 0n, bytes(0)],
   ['u32', 1000n, bytes(0xe8, 3, 0, 0)],
   ['s32', -1n, bytes(0xff, 0xff, 0xff, 0xff)],
   ['u8', 255n, bytes(255)],
@@ -53,7 +55,7 @@ for (const [type, value, expected] of KCONFIG) {
 /** Values that do not fit the declared type. */
 const UNFIT: readonly (readonly [string, KconfigValue, RegExp])[] = [
   ['bool', 'm', /value 'm' implies tristate or char type/],
-  ['bool', 1n, /value 1 implies integer type/],
+  ['bool', 2n, /value 2 isn't boolean compatible/],
   ['enum libbpf_tristate', 1n, /value 1 implies integer type/],
   ['u8', 256n, /value 256 does not fit 1 bytes/],
   ['u8', -1n, /value -1 does not fit 1 bytes/],

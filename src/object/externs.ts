@@ -173,7 +173,10 @@ function writeKconfig(btf: Btf, kconfig: Kconfig, value: KconfigValue, contents:
     // What does not fit is cut off; the last byte stays 0.
     contents.set(new TextEncoder().encode(value.string).subarray(0, size - 1), offset);
   } else if (typeof value === 'bigint') {
-    if (type !== 'integer' && type !== 'char') throw refuse(`value ${value} implies integer type`);
+    if (type === 'bool' && value !== 0n && value !== 1n)
+      throw refuse(`value ${value} isn't boolean compatible`);
+    if (type !== 'integer' && type !== 'char' && type !== 'bool')
+      throw refuse(`value ${value} implies integer type`);
     const int = btf.type(btf.resolve(kconfig.type));
     const cut = int.kind === 'int' && int.signed ? BigInt.asIntN : BigInt.asUintN;
     if (size < 8 && cut(8 * size, value) !== value) throw refuse(`value ${value} does not fit ${size} bytes`);

@@ -65,6 +65,9 @@ export class Facts {
   /** Loads through pointers to kernel objects: Linux makes them safe by probing, wherever the pointer leads. */
   readonly probes = new Set<number>();
 
+  /** The number of the function that makes the program's result when an exception leaves it. */
+  exceptionCallback: number | undefined;
+
   /** Of kfuncs on objects that programs allocate: which type, by the slot of the call. */
   readonly objects = new Map<number, ObjectFact>();
 

@@ -84,6 +84,7 @@ function attempt(program: ProgramToVerify): VerifiedProgram {
   const start = performance.now();
   try {
     env.exceptionCallback = findExceptionCallback(env);
+    env.facts.exceptionCallback = env.exceptionCallback;
     if (env.exceptionCallback !== undefined) {
       env.callbacks.add(env.exceptionCallback);
       env.asyncCallbacks.add(env.exceptionCallback);

@@ -51,8 +51,8 @@ export interface RunningProgram extends ContextUser {
   readonly compiled: { entry(cpu: Cpu): Entry } | undefined;
   /** Decoded for the interpreter. */
   readonly code: Code;
-  /** What the kfunc in a slot is told of its object; only where the interpreter is. */
-  objectAt?(insn: number): ObjectArguments | undefined;
+  /** What the kfunc in a slot is told that stands in no register; only where the interpreter is. */
+  objectAt?(insn: number): ObjectArguments;
   /** A fault in words. */
   explain(fault: ArenaFault & { count: number }): FaultReport;
 }

@@ -4,6 +4,7 @@ import { bpf_arena_alloc_pages, bpf_arena_free_pages, bpf_arena_reserve_pages } 
 import { CPUMASK_KFUNCS } from './cpumask.ts';
 import { DEFERRED_KFUNCS } from './deferred.ts';
 import { DYNPTR_KFUNCS } from './dynptr.ts';
+import { EXCEPTION_KFUNCS } from './exceptions.ts';
 import { ITERATOR_KFUNCS } from './iterators.ts';
 import { LOCK_KFUNCS } from './locks.ts';
 import { COUNT_KFUNCS } from './map-count.ts';
@@ -12,6 +13,7 @@ import { PACKET_DYNPTR_KFUNCS } from './packet-dynptrs.ts';
 import { PROBE_KFUNCS } from './probe.ts';
 import { REGION_KFUNCS } from './regions.ts';
 import { STRING_KFUNCS } from './strings.ts';
+import { TASK_KFUNCS } from './task.ts';
 
 /**
  * What each kfunc does that can be run, by its name. The verifier knows more of them: a program that calls one of the
@@ -21,6 +23,10 @@ import { STRING_KFUNCS } from './strings.ts';
 type KfuncFunction = (cpu: Cpu, ...args: never[]) => number | bigint | boolean | undefined;
 
 const FUNCTIONS: Readonly<Record<string, KfuncFunction>> = {
+  ...EXCEPTION_KFUNCS,
+  ...TASK_KFUNCS,
+  // The pointer that it gets: only the verifier sees it otherwise.
+  bpf_rdonly_cast: () => undefined,
   ...OBJECT_KFUNCS,
   bpf_arena_alloc_pages,
   bpf_arena_free_pages,
@@ -53,11 +59,14 @@ export type KfuncForm =
   | 'unused'
   | FromLoader;
 
-/** What no register holds: the record of the object's type, as an offset in kernel memory, and where in the object its node is. */
-export type FromLoader = 'record' | 'node';
+/**
+ * What no register holds: the record of the object's type, as an offset in kernel memory; where in the object its node is; the number of
+ * the function that handles exceptions, −1 for none.
+ */
+export type FromLoader = 'record' | 'node' | 'handler';
 
-/** How the result becomes r0: an arena address, −1 for NULL; an offset in kernel memory, 0 for NULL; a C integer. */
-export type KfuncResult = 'nothing' | 'arena' | 'offset' | 'int' | 'long';
+/** How the result becomes r0: an arena address, −1 for NULL; an offset in kernel memory, 0 for NULL; a C integer; its first argument. */
+export type KfuncResult = 'argument' | 'nothing' | 'arena' | 'offset' | 'int' | 'long';
 
 /** A pointer that nobody has checked. */
 export interface Pointer {
@@ -97,17 +106,21 @@ function readKfunc(btf: Btf, name: string): Kfunc {
   const { params } = proto;
   const ofObject = params.some((param) => param.name === RECORD);
   const args = params.map((param) => (ofObject && param.name === 'off' ? 'node' : formOf(btf, param)));
+  const throws = name === 'bpf_throw';
+  if (throws) args.push('handler');
   return {
     name,
     args,
     result: resultOf(btf, name, proto.type),
-    callsBack: args.includes('func'),
+    callsBack: args.includes('func') || throws,
     call: FUNCTIONS[name] as Kfunc['call'],
   };
 }
 
 function formOf(btf: Btf, { name, type: id }: { name: string; type: number }): KfuncForm {
   if (name.endsWith('__prog')) return 'unused';
+  // All 64 bits of it count.
+  if (name === 'cookie') return 'pointer';
   if (name === RECORD) return 'record';
   const type = btf.type(btf.resolve(id));
   if (type.kind === 'ptr') {
@@ -121,6 +134,7 @@ function formOf(btf: Btf, { name, type: id }: { name: string; type: number }): K
 }
 
 function resultOf(btf: Btf, name: string, id: number): KfuncResult {
+  if (name === 'bpf_rdonly_cast') return 'argument';
   if (id === 0) return 'nothing';
   const type = btf.type(btf.resolve(id));
   if (type.kind === 'ptr') return name.startsWith('bpf_arena_') ? 'arena' : 'offset';

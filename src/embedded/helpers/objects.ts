@@ -63,11 +63,37 @@ function bpf_rbtree_add_impl(
   return insert(cpu, new Tree(cpu.kernel.memory, root).add(node, isLess), node, record, off);
 }
 
+/** Bytes between the objects of two CPUs (Linux: BPF_GLOBAL_PERCPU_MA_MAX_SIZE, the largest that there is). */
+const PERCPU_STRIDE = 512;
+
+function bpf_percpu_obj_new_impl({ kernel }: Cpu): number {
+  try {
+    return kernel.memory.allocate(PERCPU_STRIDE * kernel.cpus);
+  } catch {
+    return NONE;
+  }
+}
+
+function bpf_percpu_obj_drop_impl({ kernel }: Cpu, object: KernelOffset): undefined {
+  kernel.memory.free(object);
+}
+
+/** bpf_per_cpu_ptr. @returns 0 for a CPU that there is not. */
+export function per_cpu_ptr({ kernel }: Cpu, object: KernelOffset, cpu: number): number {
+  return cpu < kernel.cpus ? object + PERCPU_STRIDE * cpu : NONE;
+}
+
+export function this_cpu_ptr({ id }: Cpu, object: KernelOffset): number {
+  return object + PERCPU_STRIDE * id;
+}
+
 const treeOf = (cpu: Cpu, root: KernelOffset) => new Tree(cpu.kernel.memory, root);
 
 export const OBJECT_KFUNCS = {
   bpf_obj_new_impl,
   bpf_obj_drop_impl,
+  bpf_percpu_obj_new_impl,
+  bpf_percpu_obj_drop_impl,
   bpf_refcount_acquire_impl,
   bpf_list_push_front_impl,
   bpf_list_push_back_impl,

@@ -9,7 +9,7 @@ import { loop } from './loop.ts';
 import { map_lookup_percpu_elem, map_peek_elem, map_pop_elem, map_push_elem } from './map-elements.ts';
 import { map_delete_elem, map_lookup_elem, map_update_elem } from './maps.ts';
 import { NUMBER_HELPERS } from './numbers.ts';
-import { kptr_xchg } from './objects.ts';
+import { kptr_xchg, per_cpu_ptr, this_cpu_ptr } from './objects.ts';
 import { PACKET_HELPERS } from './packets.ts';
 import { perf_event_output } from './perf-events.ts';
 import { PRINT_HELPERS } from './printk.ts';
@@ -37,6 +37,8 @@ const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
   tail_call,
   for_each_map_elem,
   kptr_xchg,
+  per_cpu_ptr,
+  this_cpu_ptr,
   timer_init,
   timer_set_callback,
   timer_start,

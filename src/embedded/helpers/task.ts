@@ -65,3 +65,13 @@ function fieldOffset(members: Members, name: string): number {
   if (member === undefined) throw new TypeError(`task_struct has no ${name}`);
   return member.bitOffset / 8;
 }
+
+/** Only the process itself has a task here. */
+const taskOf = (cpu: Cpu, pid: number): number => (pid === cpu.kernel.processId ? currentTask(cpu) : 0);
+
+export const TASK_KFUNCS = {
+  bpf_task_acquire: (_cpu: Cpu, task: KernelOffset): number => task,
+  bpf_task_release: (_cpu: Cpu, _task: KernelOffset): undefined => undefined,
+  bpf_task_from_pid: taskOf,
+  bpf_task_from_vpid: taskOf,
+};

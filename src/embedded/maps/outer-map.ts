@@ -23,6 +23,7 @@ import {
   refusedSetting,
   USER_CPU,
 } from './map.ts';
+import type { ValueField } from './value.ts';
 
 /**
  * Maps that hold maps: BPF_MAP_TYPE_ARRAY_OF_MAPS and BPF_MAP_TYPE_HASH_OF_MAPS. An element is the offset of the inner map's header in
@@ -52,7 +53,7 @@ function fits(map: EmbeddedMap, template: MapAttributes): boolean {
     keySize === template.keySize &&
     valueSize === template.valueSize &&
     flags === template.flags &&
-    JSON.stringify(valueFields.fields) === JSON.stringify(template.fields ?? []);
+    layoutOf(valueFields.fields) === layoutOf(template.fields ?? []);
   if (!same || type !== MAP_TYPES.array || (flags & BPF_F_INNER_MAP) !== 0) return same;
   return maxEntries === template.maxEntries;
 }
@@ -208,4 +209,9 @@ function fetchId(header: KernelOffset, value: KernelOffset, view: DataView): num
   if (header === 0) return -ERRNO.ENOENT;
   view.setUint32(value, view.getUint32(header + BPF_MAP_LAYOUT.id, true), true);
   return 0;
+}
+
+/** Where a value's special fields are, and of which kind, as text that can be compared. */
+function layoutOf(fields: readonly ValueField[]): string {
+  return fields.map(({ kind, off, type, nodeOff }) => `${kind} ${off} ${type} ${nodeOff}`).join();
 }

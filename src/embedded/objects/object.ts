@@ -1,4 +1,3 @@
-import { KPTRS } from '../../verifier/fields.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
 import { pop } from './list.ts';
@@ -42,8 +41,12 @@ export function dropObject(memory: KernelMemory, object: KernelOffset, type: Ker
 /** Gives up what an object's or value's fields hold. */
 export function releaseFields(memory: KernelMemory, at: number, fields: readonly ObjectField[]): void {
   for (const { kind, off, type, nodeOff } of fields) {
-    if (type === 0) continue;
     const field = at + off;
+    if (kind === 'kptr_percpu') {
+      const objects = exchangePointer(memory, field as KernelOffset, 0n);
+      if (objects !== 0) memory.free(objects);
+    }
+    if (type === 0) continue;
     if (kind === 'list_head') {
       for (let node = pop(memory, field, true); node !== 0; node = pop(memory, field, true))
         dropObject(memory, (node - nodeOff) as KernelOffset, type);
@@ -53,7 +56,7 @@ export function releaseFields(memory: KernelMemory, at: number, fields: readonly
         tree.remove(node);
         dropObject(memory, (node - nodeOff) as KernelOffset, type);
       }
-    } else if (KPTRS.includes(kind) && kind !== 'kptr_percpu') {
+    } else if (kind === 'kptr_ref') {
       const object = exchangePointer(memory, field as KernelOffset, 0n);
       if (object !== 0) dropObject(memory, object, type);
     }

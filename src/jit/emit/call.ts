@@ -34,6 +34,10 @@ export function emitCallOut(e: Emitter, call: CallOut): void {
     case 'loop':
       emitLoop(e, call.most);
       return;
+    case 'copy':
+      e.get(call.register);
+      e.set(0);
+      return;
     case 'tail-call':
       emitTailCall(e, call);
       return;
