@@ -48,7 +48,6 @@ export const ENVIRONMENT_HELPERS = {
   get_cgroup_classid: (_cpu: Cpu): number => 0,
   /** Nothing is attached with a cookie: these are test runs. */
   get_attach_cookie: (_cpu: Cpu, _ctx: KernelOffset): number => 0,
-  get_current_task_btf: (cpu: Cpu): number => currentTask(cpu),
   get_current_task: (cpu: Cpu): bigint => BigInt.asUintN(64, cpu.kernelPointer(currentTask(cpu))),
 
   get_current_comm(cpu: Cpu, buffer: KernelOffset, size: number): number {
