@@ -81,6 +81,7 @@ const JIT_PARTS = [
   'inlining',
   'intrinsics',
   'ranges',
+  'narrowing',
 ] as const satisfies readonly (keyof JitOptions)[];
 
 function enginesOf({ engines, without }: Options): EngineSpec[] {

@@ -26,6 +26,7 @@ const OPTIMISATIONS = [
   'inlining',
   'intrinsics',
   'ranges',
+  'narrowing',
 ] as const satisfies readonly (keyof JitOptions)[];
 
 /** Programs between two lines that say how far it is. */

@@ -6,6 +6,7 @@ import { groupsOf } from './groups.ts';
 import { lowConstants } from './low-constants.ts';
 import type { FunctionPlan } from './plan.ts';
 import { hasMargins, type JitOptions, type Target } from './target.ts';
+import { narrowArithmetic } from './upper-halves.ts';
 
 /** What is known of registers, by function; computed when first asked for, and the same for all versions of a unit. */
 
@@ -19,6 +20,7 @@ export class Analyses {
     fast: new Map<FunctionPlan, Known<number>>(),
     careful: new Map<FunctionPlan, Known<number>>(),
   };
+  readonly #narrow = new Map<FunctionPlan, ReadonlySet<number>>();
   readonly #constants = new Map<FunctionPlan, Known<number | undefined>>();
 
   constructor(program: VerifiedProgram, target: Target, options: JitOptions) {
@@ -62,6 +64,17 @@ export class Analyses {
       this.#constants.set(plan, known);
     }
     return known(at, register);
+  }
+
+  /** Whether arithmetic in 64 bits may be done in 32, since nobody wants the upper half of what it gives. */
+  isNarrow(plan: FunctionPlan, at: number): boolean {
+    if (this.#options.narrowing === false) return false;
+    let known = this.#narrow.get(plan);
+    if (known === undefined) {
+      known = narrowArithmetic(plan.graph, this.#program, (insn) => this.#target.call(insn));
+      this.#narrow.set(plan, known);
+    }
+    return known.has(at);
   }
 
   /** Arena accesses that fast code checks for alignment: those that are in no group, where an address may wrap around. */

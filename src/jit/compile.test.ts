@@ -26,6 +26,7 @@ const OPTIONS = [
   'inlining',
   'intrinsics',
   'ranges',
+  'narrowing',
 ] as const satisfies readonly (keyof JitOptions)[];
 
 function importsOf(asm: string, reportsFaults = false): string[] {

@@ -195,6 +195,8 @@ export interface JitOptions {
   readonly inlining?: boolean;
   /** Calls that WebAssembly can do itself are done there. */
   readonly intrinsics?: boolean;
+  /** Arithmetic whose upper half nobody wants is done in 32 bits. */
+  readonly narrowing?: boolean;
   /** Proven alignment and ranges save checks. */
   readonly ranges?: boolean;
 }

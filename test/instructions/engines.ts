@@ -94,7 +94,14 @@ export const ENGINES = {
   /** The JIT without what makes its code fast. */
   unoptimised: embeddedEngine('jit', {
     checked: false,
-    jitOptions: { grouping: false, promotion: false, inlining: false, intrinsics: false, ranges: false },
+    jitOptions: {
+      grouping: false,
+      promotion: false,
+      inlining: false,
+      intrinsics: false,
+      ranges: false,
+      narrowing: false,
+    },
   }),
   /** The JIT as it compiles loads when faults are reported. */
   reporting: embeddedEngine('jit', { checked: false, faults: 'report' }),

@@ -13,7 +13,7 @@ import type { Emitter } from './emitter.ts';
 /**
  * Arithmetic (RFC 9669, sections 4.1 and 4.2). WebAssembly's operations are BPF's, shifts included, but for division: by
  * zero it traps, as it does for the smallest integer by −1. Arithmetic with arena pointers is done in 32 bits, as in
- * Linux; the verifier found out which that is.
+ * Linux; the verifier found out which that is. So is what nobody wants the upper half of (upper-halves.ts).
  */
 
 type Simple = 'add' | 'sub' | 'mul' | 'or' | 'and' | 'xor' | 'lsh' | 'rsh' | 'arsh';
@@ -65,7 +65,7 @@ function emitTwoOperands(e: Emitter, at: number, insn: Instruction, row: AluOpco
     emitMove(e, at, insn, row);
     return;
   }
-  const wide = row.width === 64 && !arena;
+  const wide = row.width === 64 && !arena && !e.isNarrow(at);
   if (op === 'div' || op === 'mod') {
     emitDivision(e, insn, row, wide);
     return;

@@ -269,6 +269,11 @@ export class Emitter {
     return found;
   }
 
+  /** Whether arithmetic in 64 bits of the current frame may be done in 32. */
+  isNarrow(at: number): boolean {
+    return this.analyses.isNarrow(this.frame.plan, at);
+  }
+
   /** The low half of a register before an access or a cast, where that is one number. */
   lowConstant(at: number, register: number): number | undefined {
     return this.analyses.lowConstant(this.frame.plan, at, register);
