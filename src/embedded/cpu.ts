@@ -28,6 +28,8 @@ import { MAX_TAIL_CALLS, ProgArrayMap } from './maps/prog-array.ts';
 const MAX_REPEAT = 2 ** 32 - 1;
 /** Instructions whose faults are reported in one run; a program has seldom more than a few. */
 const MAX_FAULT_SITES = 1_000;
+/** Linux: BPF_COMPLEXITY_LIMIT_INSNS; no program has more instructions. */
+const MAX_INSNS = 1_000_000;
 /** Each tail call may leave frames of its caller's callers below its own. */
 const STACK_BYTES = (MAX_TAIL_CALLS * (MAX_FRAMES - 1) + MAX_FRAMES) * FRAME_BYTES;
 
@@ -328,15 +330,20 @@ export class Cpu implements Environment {
 
   fault(fault: ArenaFault): void {
     if (this.kernel.faults === 'off') return;
-    const known = this.#faults.get(fault.insn);
+    // A run may reach other programs, by tail calls.
+    const program = fault.program ?? this.interpreted?.id ?? 0;
+    const site = program * MAX_INSNS + fault.insn;
+    const known = this.#faults.get(site);
     if (known !== undefined) known.count++;
-    else if (this.#faults.size < MAX_FAULT_SITES) this.#faults.set(fault.insn, { ...fault, count: 1 });
+    else if (this.#faults.size < MAX_FAULT_SITES) this.#faults.set(site, { ...fault, program, count: 1 });
   }
 
   /** The faults of the run that ends now. */
   reports(program: RunningProgram): FaultReport[] {
     if (this.#faults.size === 0) return [];
-    return [...this.#faults.values()].map((fault) => program.explain(fault));
+    return [...this.#faults.values()].map((fault) =>
+      (this.kernel.programById(fault.program ?? 0) ?? program).explain(fault),
+    );
   }
 }
 

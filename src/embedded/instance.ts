@@ -44,7 +44,7 @@ export function instantiate(
     loadPacket: (ctx: number, offset: number, size: number) => cpu.loadPacket(ctx >>> 0, offset, size),
     refill: (deadline: number) => cpu.loopBudget.refill(deadline),
     fault: (base: number, off: number, size: number, access: number, insn: number) =>
-      cpu.fault({ insn, address: (base >>> 0) + off, size, access: ACCESS[access] }),
+      cpu.fault({ program, insn, address: (base >>> 0) + off, size, access: ACCESS[access] }),
   };
   const made: { entry?: Entry } = {};
   const callbacks: Callbacks = (framePointer) => callerOf(made.entry as Entry, program, framePointer);

@@ -19,7 +19,7 @@ import type { Arena } from './arena.ts';
 import type { ObjectArguments } from './call-outs.ts';
 import { Compiled, objectArguments } from './compiled.ts';
 import type { RunningProgram } from './cpus/host.ts';
-import type { ProgramParts } from './cpus/messages.ts';
+import type { ProgramParts, SentFault } from './cpus/messages.ts';
 import type { EmbeddedKernel } from './kernel.ts';
 import { PAGE_SIZE } from './layout.ts';
 import type { EmbeddedMap } from './maps/map.ts';
@@ -185,7 +185,10 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
 
   /** A result from another CPU: this thread has the sources and sees the arena's pages. */
   #completed(result: RunResult): RunResult {
-    return { ...result, faults: result.faults.map((fault) => this.explain(fault)) };
+    const faults = (result.faults as SentFault[]).map(({ owner = this.id, ...fault }) =>
+      (this.#kernel.programById(owner) ?? this).explain({ ...fault, program: owner }),
+    );
+    return { ...result, faults };
   }
 
   /** Likewise, for many calls. Its context is a view of kernel memory. */

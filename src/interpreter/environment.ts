@@ -24,6 +24,8 @@ export type AccessKind = 'load' | 'store' | 'atomic';
 
 /** An access to a page that was not present. */
 export interface ArenaFault {
+  /** The kernel's number for the program; absent: the one that the interpreter runs. */
+  program?: number;
   /** The slot of the instruction. */
   insn: number;
   /** The arena address, which may lie outside 32 bits when the offset left the window. */

@@ -117,6 +117,42 @@ onBothKernels('tail calls', (kernel) => declare(() => kernel.open()));
 describe('tail calls, the interpreter', () => declare(() => embedded({ engine: 'interpreter' })));
 describe('tail calls, in the checked mode', () => declare(() => embedded({ checked: true })));
 
+const FAULTY = `.license "GPL"
+.map arena, type=arena, max_entries=4, map_flags=0x400
+.map jumps, type=prog_array, key_size=4, value_size=4, max_entries=1
+.map_values jumps, 0, second
+.section raw_tp/sys_enter
+.func first : s32 (void *ctx)
+r2 = jumps ll
+r3 = 0
+call bpf_tail_call
+r0 = 0
+exit
+.func second : s32 (void *ctx)
+r1 = arena ll
+r1 = 65536
+r1 = addr_space_cast(r1, 0, 1)
+r0 = *(u32 *)(r1 + 8)
+exit
+`;
+
+it('faults are those of the program that a tail call led to', async () => {
+  for (const [engine, cpus] of [
+    ['jit', 2],
+    ['interpreter', 1],
+  ] as const) {
+    using kernel = embedded({ faults: 'report', engine, cpus });
+    const loaded = await (await open(assembleObject(FAULTY))).load(kernel);
+    for (let cpu = 0; cpu < cpus; cpu++) {
+      const { faults } = await loaded.programs.first.runOn(cpu, { ctx: new Uint8Array(8) });
+      assert.deepEqual(
+        faults.map(({ program, insn, page, source }) => [program, insn, page, source?.text]),
+        [['second', 4, 'free', 'r0 = *(u32 *)(r1 + 8)']],
+      );
+    }
+  }
+});
+
 it('tail calls lead to the same programs on other CPUs', async () => {
   using kernel = embedded({ cpus: 3 });
   const { loaded } = await load(kernel);

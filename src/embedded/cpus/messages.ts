@@ -1,4 +1,4 @@
-import type { RunOptions, RunResult } from '../../kernel.ts';
+import type { FaultReport, RunOptions, RunResult } from '../../kernel.ts';
 import type { SharedArena } from '../arena.ts';
 import type { ContextUser } from '../contexts/context.ts';
 import type { Deferred } from '../deferred.ts';
@@ -38,6 +38,12 @@ export interface ProgramParts extends ContextUser {
   readonly calls: readonly CallImport[];
   /** By the id of its map. */
   readonly arena: { readonly id: number; readonly shared: SharedArena } | undefined;
+}
+
+/** A fault on its way: who has the sources completes it. */
+export interface SentFault extends FaultReport {
+  /** The kernel's number for the program. */
+  readonly owner: number | undefined;
 }
 
 export type Question =

@@ -1,13 +1,12 @@
 import { BpfError } from '../../errors.ts';
 import type { ArenaFault } from '../../interpreter/environment.ts';
 import type { Code } from '../../interpreter/machine.ts';
-import type { FaultReport } from '../../kernel.ts';
 import type { ProgramType } from '../../object/program-types.ts';
 import { Arena } from '../arena.ts';
 import type { Cpu } from '../cpu.ts';
 import { type Entry, instantiate } from '../instance.ts';
 import type { RunningProgram } from './host.ts';
-import type { ProgramParts } from './messages.ts';
+import type { ProgramParts, SentFault } from './messages.ts';
 import type { WorkerHost } from './worker-host.ts';
 
 /** A compiled program on a worker CPU. */
@@ -41,7 +40,7 @@ export class WorkerProgram implements RunningProgram {
   }
 
   /** What is known here; the thread that has the sources says where that is, and what the page is. */
-  explain(fault: ArenaFault & { count: number }): FaultReport {
-    return { ...fault, program: this.name, function: this.name, page: 'outside' };
+  explain(fault: ArenaFault & { count: number }): SentFault {
+    return { ...fault, owner: fault.program, program: this.name, function: this.name, page: 'outside' };
   }
 }
