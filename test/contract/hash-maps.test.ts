@@ -165,10 +165,16 @@ onBothKernels('hash and per-CPU maps', (kernel) => {
     it(`a ${name} never refuses an element, and keeps what programs use`, () => {
       using bench = open(name, { maxEntries: 256 });
       const [map] = bench.maps;
+      let lost = 0;
       for (let i = 0; i < 2000; i++) {
         assert.equal(bench.run(UPDATE, i, i, 0), 0n);
-        if (i >= 5) assert.equal(bench.run(LOOKUP, 5), 5n, `after ${i}`);
+        if (i < 5 || bench.run(LOOKUP, 5) === 5n) continue;
+        lost++;
+        bench.run(UPDATE, 5, 5, 0);
       }
+      // Linux promises nothing: a CPU that finds nothing to give up takes what another holds back, used or not. An element
+      // that nobody uses would be lost seven times.
+      assert.ok(lost <= (kernel.name === 'linux' ? 3 : 0), `lost ${lost} times`);
       const keys = sorted(map.keys());
       assert.ok(keys.length <= 256 && keys.includes(5) && keys.includes(1999), `${keys.length}`);
     });
