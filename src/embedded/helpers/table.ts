@@ -14,6 +14,7 @@ import { PACKET_HELPERS } from './packets.ts';
 import { perf_event_output } from './perf-events.ts';
 import { PRINT_HELPERS } from './printk.ts';
 import { PROBE_HELPERS } from './probe.ts';
+import { redirect_map } from './redirect-map.ts';
 import {
   ringbuf_discard,
   ringbuf_discard_dynptr,
@@ -63,6 +64,7 @@ const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
   get_current_task_btf,
   task_storage_get,
   task_storage_delete,
+  redirect_map,
   ...PRINT_HELPERS,
   ...ENVIRONMENT_HELPERS,
   ...PROBE_HELPERS,

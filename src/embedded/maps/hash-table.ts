@@ -156,8 +156,8 @@ export class HashTable extends EmbeddedMap {
     return percpuBytes(this.attributes, this.host, isPerCpu(this.attributes));
   }
 
-  protected override get batches() {
-    return 'take' as const;
+  protected override get batches(): 'none' | 'take' {
+    return 'take';
   }
 
   override find(key: KernelOffset, cpu: number): KernelOffset {

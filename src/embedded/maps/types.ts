@@ -19,6 +19,7 @@ import { PercpuArrayMap } from './percpu-array.ts';
 import { PerfEventArrayMap } from './perf-event-array.ts';
 import { ProgArrayMap } from './prog-array.ts';
 import { QueueMap } from './queue.ts';
+import { DevmapHash, RedirectArray } from './redirect-map.ts';
 import { RingBufferMap } from './ring-buffer.ts';
 import { TaskStorageMap } from './task-storage.ts';
 import { UserRingBufferMap } from './user-ring-buffer.ts';
@@ -43,6 +44,10 @@ const CLASSES: Partial<Record<MapTypeName, MapConstructor>> = {
   prog_array: ProgArrayMap,
   perf_event_array: PerfEventArrayMap,
   task_storage: TaskStorageMap,
+  devmap: RedirectArray,
+  devmap_hash: DevmapHash,
+  cpumap: RedirectArray,
+  xskmap: RedirectArray,
   arena: ArenaMap,
 };
 

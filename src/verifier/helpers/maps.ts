@@ -36,7 +36,7 @@ export const MAP_HELPERS = [
   {
     id: 51,
     name: 'redirect_map',
-    args: ['const_map_ptr', 'flags', 'flags'],
+    args: ['const_map_ptr', 'u32', 'flags'],
     returns: 'integer',
     in: ['xdp'],
   },
