@@ -1,4 +1,5 @@
-import { EmbeddedKernel, type EmbeddedOptions } from '../../src/embedded/kernel.ts';
+import { EmbeddedKernel } from '../../src/embedded/kernel.ts';
+import type { EmbeddedOptions } from '../../src/embedded/options.ts';
 import { RUNNABLE_PROGRAM_TYPES } from '../../src/embedded/runnable.ts';
 import { BpfError } from '../../src/errors.ts';
 import { opcode } from '../../src/isa/opcodes.ts';

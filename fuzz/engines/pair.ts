@@ -1,8 +1,9 @@
 import { contextOfType } from '../../src/embedded/contexts/table.ts';
-import { EmbeddedKernel, type EmbeddedOptions } from '../../src/embedded/kernel.ts';
+import { EmbeddedKernel } from '../../src/embedded/kernel.ts';
 import type { EmbeddedLoad } from '../../src/embedded/load.ts';
 import { ArenaMap } from '../../src/embedded/maps/arena.ts';
 import type { EmbeddedMap } from '../../src/embedded/maps/map.ts';
+import type { EmbeddedOptions } from '../../src/embedded/options.ts';
 import { BpfError } from '../../src/errors.ts';
 import type { LoopBudget } from '../../src/interpreter/environment.ts';
 import { Violation } from '../../src/interpreter/guard.ts';

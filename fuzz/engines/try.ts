@@ -1,4 +1,4 @@
-import type { EmbeddedOptions } from '../../src/embedded/kernel.ts';
+import type { EmbeddedOptions } from '../../src/embedded/options.ts';
 import { BpfError } from '../../src/errors.ts';
 import { assembleObject } from '../../src/object/write.ts';
 import { OpenedObject } from '../../src/opened.ts';

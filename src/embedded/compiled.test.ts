@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import type { EmbeddedOptions } from './kernel.ts';
+import type { EmbeddedOptions } from './options.ts';
 import { TestKernel } from './testdata/harness.ts';
 
 /** Loops of compiled programs: when they end, and that they go on through all versions of their code as if there were one. */

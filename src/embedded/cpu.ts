@@ -2,7 +2,6 @@ import { BpfError } from '../errors.ts';
 import type { ArenaFault, ArenaWindow, Environment, LoopBudget } from '../interpreter/environment.ts';
 import { invoke as call, run } from '../interpreter/interpreter.ts';
 import { FRAME_BYTES, MAX_FRAMES, Machine } from '../interpreter/machine.ts';
-import { PER_CPU } from '../jit/target.ts';
 import type { FaultReport, RunOptions, RunResult } from '../kernel.ts';
 import { BPF_MAP_LAYOUT } from './btf.ts';
 import { clock } from './clock.ts';
@@ -15,8 +14,8 @@ import { releaseLocks } from './helpers/locks.ts';
 import { callerOf } from './instance.ts';
 import { callHelper, callKfunc } from './interpreted-calls.ts';
 import { KERNEL_HIGH, type KernelOffset, kernelPointer, PAGE_SIZE } from './layout.ts';
-import type { EmbeddedMap } from './maps/map.ts';
-import { MAX_TAIL_CALLS, ProgArrayMap } from './maps/prog-array.ts';
+import { MAX_TAIL_CALLS } from './maps/prog-array.ts';
+import { TailCalls, windowOf } from './tail-calls.ts';
 
 /**
  * One CPU: it runs programs, and has a program stack and a place for contexts in kernel memory. To the interpreter it is
@@ -48,8 +47,7 @@ export class Cpu implements Environment {
   readonly kernelHigh = KERNEL_HIGH;
   readonly stackTop: number;
   readonly loopBudget: LoopBudget;
-  /** Where tail calls of compiled programs go, by program number. */
-  readonly programs = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
+  readonly tailCalls: TailCalls;
   /** The program that runs. */
   program: RunningProgram | undefined;
   /** The locks in map values that it holds. */
@@ -74,6 +72,7 @@ export class Cpu implements Environment {
     this.id = id;
     this.loopBudget = kernel.loopBudget;
     this.kernelMemory = kernel.memory.view;
+    this.tailCalls = new TailCalls(this);
     // One page more than the stack, so that an access past its top meets nothing of this CPU.
     const stack = kernel.memory.allocate(STACK_BYTES + PAGE_SIZE);
     this.stackTop = stack + STACK_BYTES;
@@ -140,7 +139,7 @@ export class Cpu implements Environment {
 
   /** Runs a program on the interpreter. @param ctx the context's offset in kernel memory, 0: none. @returns as `#repeat`. */
   interpret(program: RunningProgram, ctx: number): number {
-    this.kernelMemory.setUint32(this.kernel.tailCalls + PER_CPU * this.id, 0, true);
+    this.tailCalls.reset();
     const context = { low: ctx, high: ctx === 0 ? 0 : KERNEL_HIGH };
     const machine = new Machine(program.code, this, context);
     const r0 = resultOf(() => run(machine, this.kernel.instructionBudget));
@@ -229,49 +228,6 @@ export class Cpu implements Environment {
     callKfunc(this, id, machine);
   }
 
-  /** Makes a program one that tail calls on this CPU can go to. Throws EOPNOTSUPP for one that is too large to be compiled. */
-  admit({ id, name, compiled }: RunningProgram & { readonly id: number }): void {
-    if (compiled === undefined) {
-      if (this.kernel.engine === 'interpreter') return;
-      throw new BpfError('EOPNOTSUPP', `program '${name}' is too large for tail calls to go there`);
-    }
-    if (this.programs.length <= id) this.programs.grow(2 * id - this.programs.length + 1);
-    this.programs.set(id, compiled.entry(this).run64);
-  }
-
-  /** Undoes {@link admit}. */
-  expel(id: number): void {
-    if (id < this.programs.length) this.programs.set(id, null);
-  }
-
-  /**
-   * bpf_tail_call on the interpreter: the program in a slot runs to its end. @param framePointer of who calls.
-   * @returns its r0, or undefined where there is none to go to.
-   */
-  tailCall(
-    ctx: { low: number; high: number },
-    map: EmbeddedMap,
-    index: number,
-    framePointer: number,
-    budget: number,
-  ): bigint | undefined {
-    const counter = this.kernel.tailCalls + PER_CPU * this.id;
-    const count = this.kernelMemory.getUint32(counter, true);
-    if (!(map instanceof ProgArrayMap) || count >= MAX_TAIL_CALLS) return undefined;
-    const program = this.kernel.programById(map.programAt(index));
-    if (program === undefined) return undefined;
-    this.kernelMemory.setUint32(counter, count + 1, true);
-    const { arena, interpreted } = this;
-    this.arena = program.arena && windowOf(program.arena);
-    this.interpreted = program;
-    try {
-      return run(new Machine(program.code, this, ctx, framePointer), budget);
-    } finally {
-      this.arena = arena;
-      this.interpreted = interpreted;
-    }
-  }
-
   /**
    * Calls a function of the program that runs, as the helper that it has called does with a callback; only within {@link callingBack}.
    * @param args r1 and on, at most 5. @returns r0, unsigned.
@@ -345,21 +301,4 @@ export class Cpu implements Environment {
       (this.kernel.programById(fault.program ?? 0) ?? program).explain(fault),
     );
   }
-}
-
-const windows = new WeakMap<object, ArenaWindow>();
-
-/** The arena as the interpreter sees it; made once an arena. */
-function windowOf(arena: NonNullable<RunningProgram['arena']>): ArenaWindow {
-  let window = windows.get(arena);
-  if (window === undefined) {
-    window = {
-      view: new DataView(arena.memory.buffer),
-      pageTable: arena.pages.table,
-      userHigh: Number(arena.userVmStart >> 32n) | 0,
-      noUserConv: arena.noUserConv,
-    };
-    windows.set(arena, window);
-  }
-  return window;
 }

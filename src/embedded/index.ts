@@ -1,8 +1,9 @@
 import type { Features } from '../kernel.ts';
 import { RUNNABLE_KFUNCS } from './helpers/kfunc-table.ts';
 import { RUNNABLE_HELPERS } from './helpers/table.ts';
-import { EmbeddedKernel, type EmbeddedOptions } from './kernel.ts';
+import { EmbeddedKernel } from './kernel.ts';
 import { SUPPORTED_MAP_TYPES } from './maps/types.ts';
+import type { EmbeddedOptions } from './options.ts';
 import { runRaw } from './raw.ts';
 import { RUNNABLE_PROGRAM_TYPES } from './runnable.ts';
 

@@ -40,7 +40,7 @@ export function instantiate(
     arena: arena?.memory ?? memory,
     cpu: cpu.id,
     userHigh: userHigh(arena),
-    programs: cpu.programs,
+    programs: cpu.tailCalls.programs,
     loadPacket: (ctx: number, offset: number, size: number) => cpu.loadPacket(ctx >>> 0, offset, size),
     refill: (deadline: number) => cpu.loopBudget.refill(deadline),
     fault: (base: number, off: number, size: number, access: number, insn: number) =>

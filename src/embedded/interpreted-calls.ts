@@ -77,7 +77,7 @@ function tailCall(cpu: Cpu, machine: Machine): boolean {
   const ctx = { low: regs[2], high: regs[3] };
   const framePointer = machine.stackTop - (machine.depth - 1) * FRAME_BYTES;
   const budget = machine.limit - machine.executed;
-  const r0 = cpu.tailCall(ctx, mapIn(cpu, machine, 2), regs[6] >>> 0, framePointer, budget);
+  const r0 = cpu.tailCalls.run(ctx, mapIn(cpu, machine, 2), regs[6] >>> 0, framePointer, budget);
   machine.wide[0] = r0 ?? 0n;
   return r0 !== undefined;
 }

@@ -5,8 +5,9 @@ import { runInNewContext } from 'node:vm';
 import type { PreparedRun } from '../kernel.ts';
 import { parseObject } from '../object/object.ts';
 import { assembleObject } from '../object/write.ts';
-import { EmbeddedKernel, type EmbeddedOptions } from './kernel.ts';
+import { EmbeddedKernel } from './kernel.ts';
 import type { EmbeddedLoad } from './load.ts';
+import type { EmbeddedOptions } from './options.ts';
 
 /** What the contract of prepared runs leaves to the embedded kernel: faults, the CPU, and the memory of contexts. */
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import type { EmbeddedOptions } from '../../src/embedded/kernel.ts';
+import type { EmbeddedOptions } from '../../src/embedded/options.ts';
 import { BpfError } from '../../src/errors.ts';
 import { assembleObject, embedded, open, type RunOptions } from '../../src/index.ts';
 import type { Kernel, RunResult } from '../../src/kernel.ts';

@@ -1,6 +1,7 @@
-import { EmbeddedKernel, type EmbeddedOptions } from '../../src/embedded/kernel.ts';
+import { EmbeddedKernel } from '../../src/embedded/kernel.ts';
 import { kernelPointer } from '../../src/embedded/layout.ts';
 import { untypedInfo } from '../../src/embedded/map-info.ts';
+import type { EmbeddedOptions } from '../../src/embedded/options.ts';
 import { EmbeddedProgram } from '../../src/embedded/program.ts';
 import { BpfError } from '../../src/errors.ts';
 import type { Instruction } from '../../src/isa/instruction.ts';

@@ -44,7 +44,7 @@ export function serve(
   function forget(key: number): void {
     const id = programs.get(key)?.arenaId;
     programs.delete(key);
-    cpu?.expel(key);
+    cpu?.tailCalls.expel(key);
     const used = [...programs.values()].some(({ arenaId }) => arenaId === id);
     if (id !== undefined && !used) host?.removeArena(id);
   }

@@ -32,7 +32,7 @@ export class WorkerProgram implements RunningProgram {
     const entry = instantiate(module, cpu, this.arena, calls, id);
     this.compiled = { entry: () => entry };
     this.id = id;
-    cpu.admit(this);
+    cpu.tailCalls.admit(this);
   }
 
   get code(): Code {

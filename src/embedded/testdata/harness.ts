@@ -4,11 +4,12 @@ import { BPF_PSEUDO_KFUNC_CALL, opcode } from '../../isa/opcodes.ts';
 import type { RunResult } from '../../kernel.ts';
 import { functionsOf } from '../../verifier/functions.ts';
 import { verify } from '../../verifier/verify.ts';
-import { EmbeddedKernel, type EmbeddedOptions } from '../kernel.ts';
+import { EmbeddedKernel } from '../kernel.ts';
 import { kernelPointer } from '../layout.ts';
 import { untypedInfo } from '../map-info.ts';
 import { ArenaMap } from '../maps/arena.ts';
 import type { EmbeddedMap, MapAttributes } from '../maps/map.ts';
+import type { EmbeddedOptions } from '../options.ts';
 import { EmbeddedProgram } from '../program.ts';
 
 /**
