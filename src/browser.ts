@@ -23,6 +23,7 @@ export { decode, encode, type Instruction, slots } from './isa/instruction.ts';
 export { formatInstruction } from './isa/print.ts';
 export { formatXlated } from './isa/xlated.ts';
 export type * from './kernel.ts';
+export { MappedArray, MappedValues } from './mapped-array.ts';
 export {
   type Annotations,
   annotationsOf,

@@ -1,4 +1,5 @@
 import type { Instruction } from './isa/instruction.ts';
+import type { MappedArray } from './mapped-array.ts';
 import type { Variable } from './object/data-sections.ts';
 import type { BpfObject, ProgramSpec } from './object/object.ts';
 import type { ProgramType } from './object/program-types.ts';
@@ -66,6 +67,12 @@ export interface BpfMap {
   perfReader(options?: PerfBufferOptions): RecordReader<PerfRecord>;
   /** A writer of a user ring buffer. Close it. Throws EINVAL for maps of other types. */
   writer(): RecordWriter;
+  /**
+   * Maps an array with BPF_F_MMAPABLE, to be read and written without calls. Close it: until then the array cannot be frozen (EBUSY).
+   * Throws EINVAL without that flag; EPERM for a frozen map, EACCES for one that programs or user space may not write or read;
+   * ENOTSUPP for other types and values with fields that the kernel looks after.
+   */
+  mmap(): MappedArray;
   /** Gives it up: the map is gone when no program and no map of maps holds it, either. */
   close(): void;
 }

@@ -1,6 +1,7 @@
 import type { Btf } from './btf/index.ts';
 import { BpfError } from './errors.ts';
 import type { BpfMap } from './kernel.ts';
+import { MappedValues } from './mapped-array.ts';
 import type { MapSpec } from './object/map-spec.ts';
 import { MAP_TYPES } from './object/map-types.ts';
 import { type Plain, PlainMemory, toPlain, type ViewOptions, viewOf, writeValue } from './view/index.ts';
@@ -46,6 +47,11 @@ class Codec {
     }
     writeValue(this.#btf, this.#type, new PlainMemory(bytes, this.#what), value, this.#what, this.#options);
     return bytes;
+  }
+
+  mapped<Value>(map: BpfMap): MappedValues<Value> {
+    if (this.#btf === undefined) throw new BpfError('EINVAL', `${this.#what} has no type: map its bytes`);
+    return new MappedValues<Value>(map.mmap(), this.#btf, this.#type, this.#options);
   }
 
   decode(bytes: Uint8Array): unknown {
@@ -148,6 +154,14 @@ export class TypedMap<Key = Plain, Value = Plain> implements Iterable<[Key, Valu
   peek(): Value | undefined {
     const bytes = this.map.lookup(NO_KEY);
     return bytes && this.#decode(bytes);
+  }
+
+  /**
+   * The elements of an mmapable array, to be read and written in place. Close it. Throws what the map's `mmap` throws, EINVAL where
+   * the object says no type.
+   */
+  mmap(): MappedValues<Value> {
+    return this.#value.mapped<Value>(this.map);
   }
 
   #decode(bytes: Uint8Array): Value {

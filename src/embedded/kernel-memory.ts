@@ -47,6 +47,15 @@ export class KernelMemory {
     if (this.#lent.delete(offset)) this.free(offset);
   });
 
+  /** Views of what is handed out to others than user space: how many, and whether it was given back meanwhile: {@link share}. */
+  readonly #shares = new Map<KernelOffset, { views: number; freed: boolean }>();
+  readonly #unshared = new FinalizationRegistry<KernelOffset>((offset) => {
+    const share = this.#shares.get(offset);
+    if (share === undefined || --share.views > 0) return;
+    this.#shares.delete(offset);
+    if (share.freed) this.free(offset);
+  });
+
   private constructor(memory: WebAssembly.Memory) {
     this.memory = memory;
     this.bytes = new Uint8Array(memory.buffer);
@@ -80,8 +89,9 @@ export class KernelMemory {
    * a view of it: then it is left to the garbage collector. No other thread may still use it.
    */
   close(): void {
-    const reachable = this.#lent.size > 0;
+    const reachable = this.#lent.size + this.#shares.size > 0;
     this.#lent.clear();
+    this.#shares.clear();
     for (const offset of this.#allocations()) this.free(offset);
     this.heap.clear();
     if (!reachable) idle.push(this);
@@ -92,8 +102,9 @@ export class KernelMemory {
    * @param stopped whether that thread is known to have ended; else the memory is left to the garbage collector.
    */
   abandon(stopped: boolean): void {
-    const reachable = this.#lent.size > 0;
+    const reachable = this.#lent.size + this.#shares.size > 0;
     this.#lent.clear();
+    this.#shares.clear();
     if (reachable || !stopped || !discard(this.bytes, 0, MEMORY_BYTES)) return;
     idle.push(this.#begin());
   }
@@ -124,8 +135,13 @@ export class KernelMemory {
     });
   }
 
-  /** Takes back what {@link allocate} handed out, and zeroes it. */
+  /** Takes back what {@link allocate} handed out, and zeroes it; later, where user space has a view of it. */
   free(offset: KernelOffset): void {
+    const share = this.#shares.get(offset);
+    if (share !== undefined) {
+      share.freed = true;
+      return;
+    }
     const page = offset >>> PAGE_SHIFT;
     const pages = locked(this.#state, LOCK, () => {
       if (offset % PAGE_SIZE !== 0 || !this.#owned.has(page)) return 0;
@@ -153,6 +169,16 @@ export class KernelMemory {
   /** Frees what {@link lend} handed out, when no view leads there any more. */
   takeBack(offset: KernelOffset, { buffer }: Uint8Array<SharedArrayBuffer>): void {
     if (this.#lent.has(offset)) this.#collected.register(buffer, offset);
+  }
+
+  /** Gives user space a view of what is handed out already, and keeps that from being free as long as the view is left. */
+  share(offset: KernelOffset, bytes: number): Uint8Array {
+    const view = new Uint8Array(bufferOfItsOwn(this.memory), offset, bytes);
+    const share = this.#shares.get(offset) ?? { views: 0, freed: false };
+    share.views++;
+    this.#shares.set(offset, share);
+    this.#unshared.register(view.buffer, offset);
+    return view;
   }
 
   /** Bytes handed out, in whole pages. */

@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { BpfError, ERRNO } from '../errors.ts';
 import type { Batch, BpfMap } from '../kernel.ts';
+import { MappedArray, strideOf } from '../mapped-array.ts';
 import { MAP_TYPES } from '../object/map-types.ts';
 import type { PerfBufferOptions } from '../perf-ring.ts';
 import type { RecordWriter } from '../record-ring.ts';
 import { bpf, bpfOrThrow, infoOf, pin } from './bpf.ts';
-import { type Closable, type Fd, linuxError } from './fd.ts';
+import { type Closable, type Fd, linuxError, Mapping } from './fd.ts';
 import type { Command, Info } from './layouts.ts';
+import { pageSize } from './page-size.ts';
 import { PerfBuffer } from './perf-buffer.ts';
 import { RingBuffer } from './ring-buffer.ts';
 import { userRingWriter } from './user-ring-buffer.ts';
@@ -204,6 +206,16 @@ export class LinuxMap implements BpfMap, Closable {
     return userRingWriter(this);
   }
 
+  /** Maps an array: see the interface. */
+  mmap(): MappedArray {
+    const what = `mapping map '${this.name}'`;
+    if (this.type !== MAP_TYPES.array) throw linuxError(-ERRNO.ENOTSUPP, what, 'it is no array');
+    const bytes = strideOf(this.valueSize) * this.maxEntries;
+    const mapping = Mapping.map(this.fd.number, { length: Math.ceil(bytes / pageSize()) * pageSize() });
+    if (typeof mapping === 'number') throw linuxError(mapping, what, MMAP_REASONS[-mapping]);
+    return new MappedArray(this, new Uint8Array(mapping.buffer, 0, bytes), () => mapping.close());
+  }
+
   /** BPF_MAP_FREEZE: user space may no longer change it. */
   freeze(): void {
     bpfOrThrow('map_freeze', { map_fd: this.fd.number }, `freezing map '${this.name}'`);
@@ -277,6 +289,13 @@ export class LinuxMap implements BpfMap, Closable {
     throw linuxError(result, `map '${this.name}': ${operation} failed`, REASONS[-result]);
   }
 }
+
+const MMAP_REASONS: Readonly<Record<number, string>> = {
+  [ERRNO.EPERM]: 'it is frozen',
+  [ERRNO.EACCES]: 'programs may not write it, or user space may not read and write it',
+  [ERRNO.EINVAL]: 'it was made without BPF_F_MMAPABLE',
+  [ERRNO.ENOTSUPP]: 'the kernel looks after fields of its values',
+};
 
 const REASONS: Readonly<Record<number, string>> = {
   [ERRNO.E2BIG]: 'no room for another element, or an index beyond max_entries',

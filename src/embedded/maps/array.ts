@@ -1,4 +1,5 @@
 import { BpfError, ERRNO } from '../../errors.ts';
+import { MappedArray, strideOf } from '../../mapped-array.ts';
 import {
   BPF_EXIST,
   BPF_F_INNER_MAP,
@@ -13,14 +14,7 @@ import {
 } from '../../object/map-flags.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
-import {
-  align8,
-  checkFlags,
-  EmbeddedMap,
-  type MapAttributes,
-  type MapHost,
-  type ValueRegion,
-} from './map.ts';
+import { checkFlags, EmbeddedMap, type MapAttributes, type MapHost, type ValueRegion } from './map.ts';
 
 /** BPF_MAP_TYPE_ARRAY: elements of one size behind each other, all there from the start. Data sections are such maps. */
 
@@ -35,6 +29,8 @@ const FLAGS =
 
 export class ArrayMap extends EmbeddedMap {
   readonly region: ValueRegion;
+  /** Mappings that user space has. */
+  #mapped = 0;
   /** Where each CPU shows a program the index of the element it visits. */
   readonly #indexes: KernelOffset;
 
@@ -48,7 +44,7 @@ export class ArrayMap extends EmbeddedMap {
       throw new BpfError('E2BIG', `map '${name}': a value of ${valueSize} bytes is too large`);
     checkFlags(attributes, FLAGS);
     super(host, id, attributes, header);
-    const stride = align8(valueSize);
+    const stride = strideOf(valueSize);
     const start = this.own(stride * maxEntries);
     this.#indexes = this.own(8 * host.cpus);
     this.region = { start, end: start + stride * maxEntries, stride };
@@ -93,6 +89,29 @@ export class ArrayMap extends EmbeddedMap {
 
   protected override get batches() {
     return 'update' as const;
+  }
+
+  override mmap(): MappedArray {
+    this.checkOpen();
+    const { name, flags, region, kernel } = this;
+    const refuse = (code: 'ENOTSUPP' | 'EACCES' | 'EPERM' | 'EINVAL', problem: string) =>
+      new BpfError(code, `map '${name}' cannot be mapped: ${problem}`);
+    if (this.valueFields.fields.length > 0)
+      throw refuse('ENOTSUPP', 'the kernel looks after fields of its values');
+    if ((flags & (BPF_F_RDONLY | BPF_F_WRONLY)) !== 0)
+      throw refuse('EACCES', 'user space may not read and write it');
+    if (this.frozen) throw refuse('EPERM', 'it is frozen');
+    if ((flags & BPF_F_RDONLY_PROG) !== 0) throw refuse('EACCES', 'programs may not write it');
+    if ((flags & BPF_F_MMAPABLE) === 0) throw refuse('EINVAL', 'it was made without BPF_F_MMAPABLE');
+    const bytes = kernel.share(region.start, region.stride * this.maxEntries);
+    this.#mapped++;
+    return new MappedArray(this, bytes, () => this.#mapped--);
+  }
+
+  override freeze(): void {
+    if (this.#mapped > 0)
+      throw new BpfError('EBUSY', `map '${this.name}': it is mapped, and could be written`);
+    super.freeze();
   }
 
   /** As on Linux only of a map with one element; others have no address that a program could rely on. */

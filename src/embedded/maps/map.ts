@@ -1,5 +1,6 @@
 import { BpfError, ERRNO, type ErrnoName, errnoName } from '../../errors.ts';
 import type { Batch, BpfMap, NewMap } from '../../kernel.ts';
+import type { MappedArray } from '../../mapped-array.ts';
 import {
   BPF_ANY,
   BPF_F_LOCK,
@@ -216,6 +217,11 @@ export abstract class EmbeddedMap implements BpfMap {
   /** A writer of a user ring buffer. Throws EINVAL for maps of other types. */
   writer(): RecordWriter {
     throw new BpfError('EINVAL', `map '${this.name}' is of type ${mapTypeName(this.type)}, not user_ringbuf`);
+  }
+
+  /** Shares an array's memory with user space. Throws ENOTSUPP for maps of other types. */
+  mmap(): MappedArray {
+    throw new BpfError('ENOTSUPP', `map '${this.name}' of type ${mapTypeName(this.type)} cannot be mapped`);
   }
 
   /** What user space names the map by, in the value of a map that holds maps. */
@@ -448,6 +454,11 @@ export abstract class EmbeddedMap implements BpfMap {
   #lockFlag(flags: number, allowed = ~0): number {
     const refused = (flags & ~allowed) !== 0 || ((flags & BPF_F_LOCK) !== 0 && this.valueFields.lock < 0);
     return refused ? -ERRNO.EINVAL : 0;
+  }
+
+  /** Throws EBADF when the map is closed. */
+  protected checkOpen(): void {
+    this.#checkOpen();
   }
 
   protected checkReadable(): void {
