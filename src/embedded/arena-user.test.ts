@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { BPF_F_SEGV_ON_FAULT } from '../object/map-flags.ts';
 import { type ArenaAddress, PAGE_SIZE } from './layout.ts';
 import type { ArenaMap } from './maps/arena.ts';
-import type { MapAttributes } from './maps/map.ts';
+import type { MapAttributes } from './maps/attributes.ts';
 import { TestKernel } from './testdata/harness.ts';
 
 /** User space's side of the arena: what a touch does, what it sees of programs, and what that costs in memory. */

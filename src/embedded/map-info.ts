@@ -4,7 +4,7 @@ import { entriesOf, type MapSpec } from '../object/map-spec.ts';
 import { MAP_TYPES } from '../object/map-types.ts';
 import { FieldRecord, mapFields } from '../verifier/fields.ts';
 import type { MapInfo } from '../verifier/input.ts';
-import type { MapAttributes } from './maps/map.ts';
+import type { MapAttributes } from './maps/attributes.ts';
 import type { ObjectTypes } from './objects/types.ts';
 
 /** Maps that the kernel makes read-only for programs, whoever creates them. */

@@ -9,7 +9,8 @@ import type { Deferred } from '../deferred.ts';
 import type { Kfunc } from '../helpers/kfunc-table.ts';
 import type { Entry } from '../instance.ts';
 import type { KernelOffset } from '../layout.ts';
-import type { EmbeddedMap, MapHost } from '../maps/map.ts';
+import type { MapHost } from '../maps/host.ts';
+import type { EmbeddedMap } from '../maps/map.ts';
 
 /**
  * What a CPU and the helpers that run on it use of their kernel and of a program. On the calling thread that is the kernel

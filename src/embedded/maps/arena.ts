@@ -5,7 +5,9 @@ import { BPF_MAP_LAYOUT } from '../btf.ts';
 import type { KernelOffset } from '../layout.ts';
 import { PAGE_SIZE } from '../layout.ts';
 import { ArenaSpace } from '../spaces.ts';
-import { EmbeddedMap, type MapAttributes, type MapHost } from './map.ts';
+import type { MapAttributes } from './attributes.ts';
+import type { MapHost } from './host.ts';
+import { EmbeddedMap } from './map.ts';
 
 /** BPF_MAP_TYPE_ARENA as a map: it has no elements, so every map operation fails as on Linux. */
 export class ArenaMap extends EmbeddedMap implements UserArenaMap {

@@ -14,7 +14,10 @@ import {
 } from '../../object/map-flags.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
-import { checkFlags, EmbeddedMap, type MapAttributes, type MapHost, type ValueRegion } from './map.ts';
+import { checkFlags, type MapAttributes } from './attributes.ts';
+import type { MapHost } from './host.ts';
+import type { ValueRegion } from './kernel-map.ts';
+import { EmbeddedMap } from './map.ts';
 
 /** BPF_MAP_TYPE_ARRAY: elements of one size behind each other, all there from the start. Data sections are such maps. */
 

@@ -9,7 +9,9 @@ import {
   BPF_F_ZERO_SEED,
 } from '../../object/map-flags.ts';
 import type { KernelOffset } from '../layout.ts';
-import { checkFlags, EmbeddedMap, type MapAttributes, type MapHost, refusedSetting } from './map.ts';
+import { checkFlags, type MapAttributes, refusedSetting } from './attributes.ts';
+import type { MapHost } from './host.ts';
+import { EmbeddedMap } from './map.ts';
 
 /**
  * BPF_MAP_TYPE_BLOOM_FILTER: a set that says `not there` for sure and `there` perhaps. A value sets a few bits, chosen by as many

@@ -3,17 +3,10 @@ import { BPF_EXIST, BPF_F_LOCK, BPF_NOEXIST } from '../../object/map-flags.ts';
 import { MAP_TYPES } from '../../object/map-types.ts';
 import type { KernelOffset } from '../layout.ts';
 import { lock, unlock } from '../spin-lock.ts';
-import {
-  align8,
-  checkPercpuValue,
-  EmbeddedMap,
-  type MapAttributes,
-  type MapHost,
-  percpuBytes,
-  refusedSetting,
-  USER_CPU,
-  type ValueRegion,
-} from './map.ts';
+import { align8, checkPercpuValue, type MapAttributes, percpuBytes, refusedSetting } from './attributes.ts';
+import type { MapHost } from './host.ts';
+import type { ValueRegion } from './kernel-map.ts';
+import { EmbeddedMap, USER_CPU } from './map.ts';
 import { copyBytes } from './value.ts';
 
 /**
@@ -153,7 +146,7 @@ export class HashTable extends EmbeddedMap {
   }
 
   override get elementSize(): number {
-    return percpuBytes(this.attributes, this.host, isPerCpu(this.attributes));
+    return percpuBytes(this.attributes, this.host.cpus, isPerCpu(this.attributes));
   }
 
   protected override get batches(): 'none' | 'take' {

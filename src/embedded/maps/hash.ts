@@ -11,8 +11,9 @@ import {
 } from '../../object/map-flags.ts';
 import { MAP_TYPES } from '../../object/map-types.ts';
 import type { KernelOffset } from '../layout.ts';
+import { checkFlags, type MapAttributes } from './attributes.ts';
 import { HashTable } from './hash-table.ts';
-import { checkFlags, type MapAttributes, type MapHost } from './map.ts';
+import type { MapHost } from './host.ts';
 
 /**
  * The four hash maps: BPF_MAP_TYPE_HASH, and those with a value for each CPU, with least recently used elements given up, or both.

@@ -11,15 +11,10 @@ import {
 } from '../../object/map-flags.ts';
 import type { KernelOffset } from '../layout.ts';
 import { lock, unlock } from '../spin-lock.ts';
-import {
-  align8,
-  checkFlags,
-  EmbeddedMap,
-  type MapAttributes,
-  type MapHost,
-  refusedSetting,
-  type ValueRegion,
-} from './map.ts';
+import { align8, checkFlags, type MapAttributes, refusedSetting } from './attributes.ts';
+import type { MapHost } from './host.ts';
+import type { ValueRegion } from './kernel-map.ts';
+import { EmbeddedMap } from './map.ts';
 import { copyBytes } from './value.ts';
 
 /**

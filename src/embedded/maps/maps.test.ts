@@ -4,7 +4,7 @@ import { BpfError } from '../../errors.ts';
 import { useDiscard } from '../memory-pool.ts';
 import { discardPages } from '../node.ts';
 import { TestKernel } from '../testdata/harness.ts';
-import type { MapAttributes } from './map.ts';
+import type { MapAttributes } from './attributes.ts';
 
 /** Array and hash maps: which can be created, and hash maps against a plain model. Step by step: the contract suite. */
 

@@ -14,15 +14,10 @@ import { MAP_TYPES } from '../../object/map-types.ts';
 import { BPF_MAP_LAYOUT } from '../btf.ts';
 import type { KernelOffset } from '../layout.ts';
 import { nextIndex } from './array.ts';
+import { checkFlags, type MapAttributes, refusedSetting } from './attributes.ts';
 import { HashTable } from './hash-table.ts';
-import {
-  checkFlags,
-  EmbeddedMap,
-  type MapAttributes,
-  type MapHost,
-  refusedSetting,
-  USER_CPU,
-} from './map.ts';
+import type { MapHost } from './host.ts';
+import { EmbeddedMap, USER_CPU } from './map.ts';
 import type { ValueField } from './value.ts';
 
 /**

@@ -13,13 +13,13 @@ import {
   align8,
   checkFlags,
   checkPercpuValue,
-  EmbeddedMap,
   type MapAttributes,
-  type MapHost,
   percpuBytes,
   refusedSetting,
-  type ValueRegion,
-} from './map.ts';
+} from './attributes.ts';
+import type { MapHost } from './host.ts';
+import type { ValueRegion } from './kernel-map.ts';
+import { EmbeddedMap } from './map.ts';
 import { copyBytes } from './value.ts';
 
 /**
@@ -56,7 +56,7 @@ export class PercpuArrayMap extends EmbeddedMap {
   }
 
   override get elementSize(): number {
-    return percpuBytes(this.attributes, this.host, true);
+    return percpuBytes(this.attributes, this.host.cpus, true);
   }
 
   override find(key: KernelOffset, cpu: number): KernelOffset {

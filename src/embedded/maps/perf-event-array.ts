@@ -15,7 +15,9 @@ import { RecordReader } from '../../record-reader.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
 import { type KernelOffset, PAGE_SIZE } from '../layout.ts';
 import { nextIndex } from './array.ts';
-import { checkFlags, EmbeddedMap, type MapAttributes, type MapHost, refusedSetting } from './map.ts';
+import { checkFlags, type MapAttributes, refusedSetting } from './attributes.ts';
+import type { MapHost } from './host.ts';
+import { EmbeddedMap } from './map.ts';
 import { change } from './wait.ts';
 
 /**

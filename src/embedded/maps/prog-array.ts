@@ -7,7 +7,9 @@ import {
   BPF_F_WRONLY_PROG,
 } from '../../object/map-flags.ts';
 import type { KernelOffset } from '../layout.ts';
-import { checkFlags, EmbeddedMap, type MapAttributes, type MapHost } from './map.ts';
+import { checkFlags, type MapAttributes } from './attributes.ts';
+import type { MapHost } from './host.ts';
+import { EmbeddedMap } from './map.ts';
 
 /**
  * BPF_MAP_TYPE_PROG_ARRAY: where tail calls lead. A slot holds the number of a program, 0 for none; compiled programs read it

@@ -11,7 +11,9 @@ import {
 import { MAP_TYPES } from '../../object/map-types.ts';
 import type { KernelOffset } from '../layout.ts';
 import { lock, unlock } from '../spin-lock.ts';
-import { checkFlags, EmbeddedMap, type MapAttributes, type MapHost, refusedSetting } from './map.ts';
+import { checkFlags, type MapAttributes, refusedSetting } from './attributes.ts';
+import type { MapHost } from './host.ts';
+import { EmbeddedMap } from './map.ts';
 import { copyBytes } from './value.ts';
 
 /**

@@ -11,15 +11,11 @@ import { MAP_TYPES } from '../../object/map-types.ts';
 import { LOOPBACK } from '../contexts/structure.ts';
 import type { KernelOffset } from '../layout.ts';
 import { nextIndex } from './array.ts';
+import { checkFlags, type MapAttributes, refusedSetting } from './attributes.ts';
 import { HashTable } from './hash-table.ts';
-import {
-  checkFlags,
-  EmbeddedMap,
-  type MapAttributes,
-  type MapHost,
-  refusedSetting,
-  type ValueRegion,
-} from './map.ts';
+import type { MapHost } from './host.ts';
+import type { ValueRegion } from './kernel-map.ts';
+import { EmbeddedMap } from './map.ts';
 
 /**
  * Where bpf_redirect_map sends packets: to interfaces (BPF_MAP_TYPE_DEVMAP, _DEVMAP_HASH), CPUs (_CPUMAP) and sockets (_XSKMAP). Test runs

@@ -4,14 +4,10 @@ import { RecordReader } from '../../record-reader.ts';
 import { BUSY_BIT, DISCARD_BIT, RECORD_HEADER, RingConsumer, type RingMemory } from '../../record-ring.ts';
 import { type KernelOffset, PAGE_SHIFT, PAGE_SIZE } from '../layout.ts';
 import { lock, unlock } from '../spin-lock.ts';
-import {
-  checkFlags,
-  EmbeddedMap,
-  type MapAttributes,
-  type MapHost,
-  refusedSetting,
-  type ValueRegion,
-} from './map.ts';
+import { checkFlags, type MapAttributes, refusedSetting } from './attributes.ts';
+import type { MapHost } from './host.ts';
+import type { ValueRegion } from './kernel-map.ts';
+import { EmbeddedMap } from './map.ts';
 import { copyBytes } from './value.ts';
 import { change } from './wait.ts';
 

@@ -7,15 +7,10 @@ import {
   BPF_NOEXIST,
 } from '../../object/map-flags.ts';
 import type { KernelOffset } from '../layout.ts';
-import {
-  align8,
-  checkFlags,
-  EmbeddedMap,
-  type MapAttributes,
-  type MapHost,
-  refusedSetting,
-  type ValueRegion,
-} from './map.ts';
+import { align8, checkFlags, type MapAttributes, refusedSetting } from './attributes.ts';
+import type { MapHost } from './host.ts';
+import type { ValueRegion } from './kernel-map.ts';
+import { EmbeddedMap } from './map.ts';
 
 /**
  * BPF_MAP_TYPE_TASK_STORAGE: a value for each task that programs gave one. Here each CPU has one task, the thread that it is, so a value

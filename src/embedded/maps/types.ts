@@ -3,17 +3,12 @@ import { MAP_TYPES, type MapTypeName, mapTypeName } from '../../object/map-types
 import type { KernelOffset } from '../layout.ts';
 import { ArenaMap } from './arena.ts';
 import { ArrayMap } from './array.ts';
+import { attributesAt, type MapAttributes, mapIdAt } from './attributes.ts';
 import { BloomFilterMap } from './bloom-filter.ts';
 import { HashMap } from './hash.ts';
+import type { MapConstructor, MapHost } from './host.ts';
 import { LpmTrieMap } from './lpm-trie.ts';
-import {
-  attributesAt,
-  type EmbeddedMap,
-  type MapAttributes,
-  type MapConstructor,
-  type MapHost,
-  mapIdAt,
-} from './map.ts';
+import type { EmbeddedMap } from './map.ts';
 import { ArrayOfMaps, HashOfMaps } from './outer-map.ts';
 import { PercpuArrayMap } from './percpu-array.ts';
 import { PerfEventArrayMap } from './perf-event-array.ts';

@@ -8,7 +8,8 @@ import { EmbeddedKernel } from '../kernel.ts';
 import { kernelPointer } from '../layout.ts';
 import { untypedInfo } from '../map-info.ts';
 import { ArenaMap } from '../maps/arena.ts';
-import type { EmbeddedMap, MapAttributes } from '../maps/map.ts';
+import type { MapAttributes } from '../maps/attributes.ts';
+import type { EmbeddedMap } from '../maps/map.ts';
 import type { EmbeddedOptions } from '../options.ts';
 import { EmbeddedProgram } from '../program.ts';
 
