@@ -57,7 +57,7 @@ export function helperCall(id: number, map: EmbeddedMap | undefined, cpu: Cpu, i
   const result = row.name === 'ktime_get_ns' ? 'double' : WEB_RESULTS[resultOf(row.returns)];
   const name = `bpf_${row.name}`;
   const imported = { kind: 'import', name, args: [...args, ...frameFor(row)], result } as const;
-  return (intrinsics ? routineCall(row.name, map, imported) : undefined) ?? imported;
+  return (intrinsics ? routineCall(row.name, map, imported, cpu.kernel.cpus) : undefined) ?? imported;
 }
 
 const WEB_FORMS = {

@@ -177,7 +177,7 @@ export class Cpu implements Environment {
   /** Undoes {@link enter} and {@link begin}. */
   leave(): void {
     this.program = undefined;
-    if (this.heldLocks.length > 0) releaseLocks(this);
+    releaseLocks(this);
   }
 
   #refuseBusy({ name }: RunningProgram): never {

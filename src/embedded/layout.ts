@@ -40,6 +40,9 @@ export function kernelOffset(pointer: bigint): KernelOffset | undefined {
     : undefined;
 }
 
+/** In the first pages of kernel memory, which are never handed out: for each CPU the bpf_spin_lock that it holds, 0: none. */
+export const HELD_LOCK = { at: 0x2000, stride: 64 } as const;
+
 /** Rounds bytes up to whole pages. */
 export function pagesOf(bytes: number): number {
   return Math.ceil(bytes / PAGE_SIZE);

@@ -1,6 +1,6 @@
 import { ERRNO } from '../../errors.ts';
 import type { Cpu } from '../cpu.ts';
-import type { KernelOffset } from '../layout.ts';
+import { HELD_LOCK, type KernelOffset } from '../layout.ts';
 import { unlock as letGo, lock as take } from '../spin-lock.ts';
 
 /**
@@ -18,16 +18,21 @@ const WAITS = 0x1000 >>> 2;
 
 function spin_lock(cpu: Cpu, lock: KernelOffset): void {
   take(cpu.kernel.memory.int32, lock >>> 2);
-  cpu.heldLocks.push(lock);
+  cpu.kernel.memory.int32[heldBy(cpu)] = lock;
 }
 
 function spin_unlock(cpu: Cpu, lock: KernelOffset): void {
-  cpu.heldLocks.pop();
+  cpu.kernel.memory.int32[heldBy(cpu)] = 0;
   letGo(cpu.kernel.memory.int32, lock >>> 2);
 }
 
+/** The word that says which plain lock the CPU holds; there is one at most. Routines write it, too (routines/locks.ts). */
+const heldBy = ({ id }: Cpu) => (HELD_LOCK.at + HELD_LOCK.stride * id) >>> 2;
+
 /** Lets go of what a program holds that was stopped. */
 export function releaseLocks(cpu: Cpu): void {
+  const plain = cpu.kernel.memory.int32[heldBy(cpu)] >>> 0;
+  if (plain !== 0) spin_unlock(cpu, plain as KernelOffset);
   for (let lock = cpu.heldLocks.pop(); lock !== undefined; lock = cpu.heldLocks.pop())
     letGo(cpu.kernel.memory.int32, lock >>> 2);
 }
@@ -66,7 +71,10 @@ function waitFor({ id }: Cpu, words: Int32Array, lock: KernelOffset): number {
 }
 
 /** Locks are given back in the opposite order: that is proven. */
-const resilientUnlock = (cpu: Cpu, lock: KernelOffset): undefined => spin_unlock(cpu, lock) as undefined;
+function resilientUnlock(cpu: Cpu, lock: KernelOffset): undefined {
+  cpu.heldLocks.pop();
+  letGo(cpu.kernel.memory.int32, lock >>> 2);
+}
 
 export const LOCK_HELPERS = { spin_lock, spin_unlock };
 

@@ -50,9 +50,9 @@ export class PercpuArrayMap extends EmbeddedMap {
     this.region = { start, end: start + bytes, stride: this.#stride };
   }
 
-  /** Bytes from a CPU's elements to the next CPU's. */
+  /** Bytes from a CPU's elements to the next CPU's; 0 where there is no other. */
   get cpuStride(): number {
-    return this.#stride * this.maxEntries;
+    return this.host.cpus === 1 ? 0 : this.#stride * this.maxEntries;
   }
 
   override get elementSize(): number {

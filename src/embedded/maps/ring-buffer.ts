@@ -74,6 +74,10 @@ export abstract class Ring extends EmbeddedMap {
     if (!this.attached) this.words[(this.base >>> 2) + MAP] = this.header;
   }
 
+  get cpus(): number {
+    return this.host.cpus;
+  }
+
   /** Records are of any size: the verifier knows which. */
   override refusal(): undefined {
     return undefined;

@@ -3,14 +3,9 @@ import type { Code } from '../../jit/encode/code.ts';
 import {
   add,
   and,
-  atomicAdd32,
-  atomicLoad32,
-  atomicStore32,
   block,
   br,
   brIf,
-  compareExchange32,
-  cpuNumber,
   drop,
   type Expression,
   either,
@@ -47,6 +42,7 @@ import { BPF_EXIST, BPF_NOEXIST } from '../../object/map-flags.ts';
 import { HASH_LAYOUT, type HashTable } from '../maps/hash-table.ts';
 import { copyBytes, whenSame } from './bytes.ts';
 import { FLAGS, KEY, MAP_ARGS, type Routine, VALUE } from './routine.ts';
+import { type Sharing, sharingOf } from './sharing.ts';
 
 /**
  * Lookup, update and delete in hash maps (maps/hash-table.ts, whose layout and rules these follow step by step). All that is the
@@ -97,6 +93,7 @@ class Writer {
   readonly #code: Code;
   readonly #map: HashTable;
   readonly #layout: HashTable['layout'];
+  readonly #sharing: Sharing;
   readonly #hash: Local;
   /** The element that was found, 0 for none, and where it is. */
   readonly #element: Local;
@@ -106,6 +103,7 @@ class Writer {
     this.#code = code;
     this.#map = map;
     this.#layout = map.layout;
+    this.#sharing = sharingOf(map.layout.cpus);
     [this.#hash, this.#element, this.#at] = [this.#local(), this.#local(), this.#local()];
   }
 
@@ -141,7 +139,7 @@ class Writer {
     );
     const spare = seq(
       set(fresh, load32(this.#perCpu(L.CPU_SPARE))),
-      when(not(get(fresh)), set(fresh, add(i32(this.#map.maxEntries + 1), cpuNumber))),
+      when(not(get(fresh)), set(fresh, add(i32(this.#map.maxEntries + 1), this.#sharing.cpu))),
     );
     const replace = seq(
       spare,
@@ -184,11 +182,11 @@ class Writer {
       this.#lock(otherwise),
       this.#find(),
       when(not(get(this.#element)), seq(this.#unlock(), returns(i64(-ERRNO.ENOENT)))),
-      when(tryLock(list()), seq(), seq(this.#unlock(), returns(otherwise))),
+      when(this.#sharing.tryLock(list()), seq(), seq(this.#unlock(), returns(otherwise))),
       this.#unlink(scratch),
       store32(get(this.#at), load32(free), L.HASH),
       store32(free, get(this.#element)),
-      atomicStore32(list(), i32(0)),
+      this.#sharing.unlock(list()),
       this.#unlock(),
       i64(0),
     )(this.#code);
@@ -232,7 +230,7 @@ class Writer {
         loop((again) =>
           seq(
             // Atomic, so that it is read anew.
-            set(element, atomicLoad32(this.#bucket())),
+            set(element, this.#sharing.load(this.#bucket())),
             loop((next) =>
               when(
                 gtS(get(element), i32(0)),
@@ -265,7 +263,7 @@ class Writer {
   #value(element: Local, at: Local): Expression {
     if (!this.#map.perCpu) return add(get(at), i32(L.VALUE));
     const { values, valueStride, cpus } = this.#layout;
-    const index = add(mul(get(element), i32(cpus)), cpuNumber);
+    const index = add(mul(get(element), i32(cpus)), this.#sharing.cpu);
     return add(i32(values - cpus * valueStride), mul(index, i32(valueStride)));
   }
 
@@ -286,7 +284,7 @@ class Writer {
   /** A word that this CPU has in the control words. */
   #perCpu(word: number): Expression {
     const first = this.#layout.control + 4 * (L.CONTROL_WORDS + word);
-    return add(i32(first), mul(cpuNumber, i32(4 * L.CPU_WORDS)));
+    return add(i32(first), mul(this.#sharing.cpu, i32(4 * L.CPU_WORDS)));
   }
 
   #lockWord(): Expression {
@@ -295,11 +293,11 @@ class Writer {
   }
 
   #lock(otherwise: Expression): Expression {
-    return when(tryLock(this.#lockWord()), seq(), returns(otherwise));
+    return when(this.#sharing.tryLock(this.#lockWord()), seq(), returns(otherwise));
   }
 
   #unlock(): Expression {
-    return atomicStore32(this.#lockWord(), i32(0));
+    return this.#sharing.unlock(this.#lockWord());
   }
 
   /** Published by its last step. */
@@ -311,7 +309,7 @@ class Writer {
       set(first, load32(this.#bucket())),
       store32(get(address), either(TYPE.i32, get(first), get(first), this.#end()), L.NEXT),
       store32(get(address), i32(1), L.STATE),
-      atomicStore32(this.#bucket(), get(element)),
+      this.#sharing.store(this.#bucket(), get(element)),
     );
   }
 
@@ -327,12 +325,12 @@ class Writer {
           seq(set(before, load32(get(before), L.NEXT)), set(before, this.#address(before)), br(again)),
         ),
       ),
-      atomicStore32(add(get(before), i32(L.NEXT)), load32(at, L.NEXT)),
+      this.#sharing.store(add(get(before), i32(L.NEXT)), load32(at, L.NEXT)),
     );
     return seq(
       store32(at, i32(0), L.STATE),
       set(before, load32(this.#bucket())),
-      when(eq(get(before), element), atomicStore32(this.#bucket(), load32(at, L.NEXT)), inside),
+      when(eq(get(before), element), this.#sharing.store(this.#bucket(), load32(at, L.NEXT)), inside),
     );
   }
 
@@ -345,21 +343,16 @@ class Writer {
     const pop = seq(
       set(fresh, load32(free)),
       when(get(fresh), store32(free, load32(this.#address(fresh), L.HASH))),
-      atomicStore32(list, i32(0)),
+      this.#sharing.unlock(list),
     );
     const first = seq(
-      set(fresh, add(atomicAdd32(used, i32(1)), i32(1))),
-      when(gtU(get(fresh), most), seq(drop(atomicAdd32(used, i32(-1))), set(fresh, i32(0)))),
+      set(fresh, add(this.#sharing.add(used, i32(1)), i32(1))),
+      when(gtU(get(fresh), most), seq(drop(this.#sharing.add(used, i32(-1))), set(fresh, i32(0)))),
     );
     return seq(
       set(fresh, i32(0)),
-      when(load32(free), when(tryLock(list), pop)),
+      when(load32(free), when(this.#sharing.tryLock(list), pop)),
       when(not(get(fresh)), when(ltU(load32(used), most), first)),
     );
   }
-}
-
-/** Takes a lock as spin-lock.ts does, or leaves it. @returns whether it has it, for a condition. */
-export function tryLock(word: Expression): Expression {
-  return not(compareExchange32(word, i32(0), add(cpuNumber, i32(1))));
 }

@@ -3,17 +3,12 @@ import {
   add,
   add64,
   and,
-  atomicAdd32,
-  atomicLoad32,
-  atomicStore32,
-  atomicStore64,
   block,
   br,
   brIf,
   drop,
   type Expression,
   eq,
-  exchange32,
   extendU,
   get,
   gtU,
@@ -52,8 +47,8 @@ import {
   type RingBufferMap,
 } from '../maps/ring-buffer.ts';
 import { copySized } from './bytes.ts';
-import { tryLock } from './hash.ts';
 import type { Routine } from './routine.ts';
+import { type Sharing, sharingOf } from './sharing.ts';
 
 /**
  * Reserving, committing and sending records (maps/ring-buffer.ts, whose steps these are). A reader in user space is woken from here,
@@ -95,7 +90,7 @@ export function ringRoutine(helper: string, map: RingBufferMap): Routine | undef
 }
 
 /** The routine that commits a record, which leads to its ring. */
-export function commitRoutine(discard: boolean): Routine {
+export function commitRoutine(discard: boolean, cpus: number): Routine {
   const write = (code: Code) => {
     const [at, base, size] = [1, 2, 3].map(() => code.local(TYPE.i32));
     const header = load32(add(get(base), i32(4 * RING_LAYOUT.MAP)));
@@ -103,7 +98,7 @@ export function commitRoutine(discard: boolean): Routine {
       set(at, sub(get(MAP), i32(RECORD_HEADER))),
       set(base, shl(sub(shrU(get(at), i32(PAGE_SHIFT)), load32(get(at), 4)), i32(PAGE_SHIFT))),
       set(size, load32(header, BPF_MAP_LAYOUT.max_entries)),
-      commit(at, get(base), get(size), wrap(get(R2)), discard),
+      commit(at, get(base), get(size), wrap(get(R2)), discard, sharingOf(cpus)),
     )(code);
   };
   return { variant: '', args: WIDE_RECORD, result: 'none', complete: true, write };
@@ -131,7 +126,7 @@ function output(code: Code, map: RingBufferMap, otherwise: Expression): void {
     when(not(get(record)), returns(otherwise)),
     copySized(record, 0, R2, R3, at),
     set(at, sub(get(record), i32(RECORD_HEADER))),
-    commit(at, i32(map.base), i32(map.size), wrap(get(R4)), false),
+    commit(at, i32(map.base), i32(map.size), wrap(get(R4)), false, sharingOf(map.cpus)),
     i64(0),
   )(code);
 }
@@ -140,6 +135,7 @@ function output(code: Code, map: RingBufferMap, otherwise: Expression): void {
 function take(code: Code, map: RingBufferMap, size: Local, record: Local, otherwise: Expression): Expression {
   const [length, consumer, start, pending, end, at] = [1, 2, 3, 4, 5, 6].map(() => code.local(TYPE.i32));
   const { base, size: ring } = map;
+  const sharing = sharingOf(map.cpus);
   const data = base + RING_LAYOUT.DATA * PAGE_SIZE;
   const control = (word: number) => i32(base + 4 * word);
   const producer = i32(base + RING_LAYOUT.PRODUCER * PAGE_SIZE);
@@ -166,8 +162,8 @@ function take(code: Code, map: RingBufferMap, size: Local, record: Local, otherw
     when(
       not(gtU(get(length), i32(ring))),
       seq(
-        set(consumer, atomicLoad32(i32(base + RING_LAYOUT.CONSUMER * PAGE_SIZE))),
-        when(tryLock(control(RING_LAYOUT.LOCK)), seq(), returns(otherwise)),
+        set(consumer, sharing.load(i32(base + RING_LAYOUT.CONSUMER * PAGE_SIZE))),
+        when(sharing.tryLock(control(RING_LAYOUT.LOCK)), seq(), returns(otherwise)),
         set(start, load32(producer)),
         set(pending, load32(control(RING_LAYOUT.PENDING))),
         pass,
@@ -179,11 +175,11 @@ function take(code: Code, map: RingBufferMap, size: Local, record: Local, otherw
             set(at, place(start)),
             store32(get(at), or(get(size), i32(BUSY_BIT))),
             store32(get(at), shrU(sub(get(at), i32(base)), i32(PAGE_SHIFT)), 4),
-            atomicStore64(producer, add64(load64(producer), extendU(get(length)))),
+            sharing.store64(producer, add64(load64(producer), extendU(get(length)))),
             set(record, add(get(at), i32(RECORD_HEADER))),
           ),
         ),
-        atomicStore32(control(RING_LAYOUT.LOCK), i32(0)),
+        sharing.unlock(control(RING_LAYOUT.LOCK)),
       ),
     ),
   );
@@ -196,8 +192,9 @@ function commit(
   size: Expression,
   flags: Expression,
   discard: boolean,
+  sharing: Sharing,
 ): Expression {
-  const consumer = atomicLoad32(add(base, i32(RING_LAYOUT.CONSUMER * PAGE_SIZE)));
+  const consumer = sharing.load(add(base, i32(RING_LAYOUT.CONSUMER * PAGE_SIZE)));
   const offset = sub(sub(get(at), base), i32(RING_LAYOUT.DATA * PAGE_SIZE));
   const header = xor(load32(get(at)), i32(BUSY_BIT));
   const wake = () => add(base, i32(4 * RING_LAYOUT.WAKE));
@@ -207,7 +204,7 @@ function commit(
     and(isNext, not(and(flags, i32(BPF_RB_NO_WAKEUP)))),
   );
   return seq(
-    drop(exchange32(get(at), discard ? or(header, i32(DISCARD_BIT)) : header)),
-    when(isWanted, seq(drop(atomicAdd32(wake(), i32(1))), drop(notify(wake(), i32(-1))))),
+    sharing.exchange(get(at), discard ? or(header, i32(DISCARD_BIT)) : header),
+    when(isWanted, seq(drop(sharing.add(wake(), i32(1))), drop(notify(wake(), i32(-1))))),
   );
 }

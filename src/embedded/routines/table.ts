@@ -6,17 +6,22 @@ import { PercpuArrayMap } from '../maps/percpu-array.ts';
 import { RingBufferMap } from '../maps/ring-buffer.ts';
 import { arrayRoutine } from './array.ts';
 import { hashRoutine } from './hash.ts';
+import { lockRoutine, unlockRoutine } from './locks.ts';
 import { commitRoutine, ringRoutine } from './ring-buffer.ts';
 import type { Routine } from './routine.ts';
 
 /** Which helpers have routines, and for which maps. */
 
-function routineOf(helper: string, map: EmbeddedMap | undefined): Routine | undefined {
+function routineOf(helper: string, map: EmbeddedMap | undefined, cpus: number): Routine | undefined {
   switch (helper) {
+    case 'spin_lock':
+      return lockRoutine(cpus);
+    case 'spin_unlock':
+      return unlockRoutine(cpus);
     case 'ringbuf_submit':
-      return commitRoutine(false);
+      return commitRoutine(false, cpus);
     case 'ringbuf_discard':
-      return commitRoutine(true);
+      return commitRoutine(true, cpus);
   }
   if (map instanceof HashTable) return hashRoutine(helper, map);
   if (map instanceof RingBufferMap) return ringRoutine(helper, map);
@@ -28,14 +33,15 @@ function routineOf(helper: string, map: EmbeddedMap | undefined): Routine | unde
 
 /**
  * The routine for a helper's call. @param map what the helper is given, where that is known.
- * @param imported how it is called without one.
+ * @param imported how it is called without one. @param cpus that the kernel has.
  */
 export function routineCall(
   helper: string,
   map: EmbeddedMap | undefined,
   imported: ImportedCall,
+  cpus: number,
 ): RoutineCall | undefined {
-  const routine = routineOf(helper, map);
+  const routine = routineOf(helper, map, cpus);
   if (routine === undefined) return undefined;
   const { variant, args, result, complete, write } = routine;
   const name = variant === '' ? `routine.${helper}` : `routine.${helper}.${variant}`;
