@@ -4,6 +4,9 @@ import { MAP_TYPES } from '../../object/map-types.ts';
 import type { KernelOffset } from '../layout.ts';
 import { lock, unlock } from '../spin-lock.ts';
 import { align8, checkPercpuValue, type MapAttributes, percpuBytes, refusedSetting } from './attributes.ts';
+import { FreeElements } from './free-elements.ts';
+import { hashOf, sameKey } from './hash-keys.ts';
+import { CONTROL_WORDS, CPU_WORDS, HAND, HASH, NEXT, REFERENCED, STATE, USED, VALUE } from './hash-layout.ts';
 import type { MapHost } from './host.ts';
 import type { ValueRegion } from './kernel-map.ts';
 import { EmbeddedMap, USER_CPU } from './map.ts';
@@ -15,52 +18,14 @@ import { copyBytes } from './value.ts';
  * list ends in the number of its bucket, and a reader that arrives at another's starts again (Linux: hlist_nulls). A value that
  * is replaced goes into another element, which is published when it is whole; each CPU has one to spare for that, so replacing works
  * in a full map too. Memory is set aside at the start, and costs nothing until it is touched: BPF_F_NO_PREALLOC makes no difference.
- *
- * Layout, all in kernel memory. Control words: USED, HAND; then for each CPU 16 words LOCK, FREE, SPARE; then the locks; then the
- * buckets. An element: NEXT, HASH, STATE, REFERENCED (4 bytes each), the value (of per-CPU maps: elsewhere), the key.
+ * Where things are: hash-layout.ts; free elements: free-elements.ts.
  */
-
-/** How many elements were ever handed out. */
-const USED = 0;
-/** Where the hand of the clock is (LRU). */
-const HAND = 1;
-const CONTROL_WORDS = 16;
-
-const CPU_LOCK = 0;
-/** The first free element of the CPU's list. */
-const CPU_FREE = 1;
-/** The element that replaces the next value on this CPU; 0: the one it had at first. */
-const CPU_SPARE = 2;
-const CPU_WORDS = 16;
-
-const NEXT = 0;
-const HASH = 4;
-/** 1 while it is in a bucket. */
-const STATE = 8;
-/** LRU: 1 when it was used since the hand came by. */
-const REFERENCED = 12;
-const VALUE = 16;
 
 const MOST_LOCKS = 1024;
 /** Linux: KMALLOC_MAX_SIZE bounds an element, of which its own struct htab_elem takes 48 bytes. */
 const MAX_ELEMENT = 2 ** 22 - 48;
 /** Linux: the buckets, of 16 bytes each, are counted in 32 bits. */
 const MAX_BUCKETS = 2 ** 27;
-
-/** Where things are, for who works on the same bytes in WebAssembly (routines/hash.ts): numbers of words, bytes within an element. */
-export const HASH_LAYOUT = {
-  USED,
-  CONTROL_WORDS,
-  CPU_LOCK,
-  CPU_FREE,
-  CPU_SPARE,
-  CPU_WORDS,
-  NEXT,
-  HASH,
-  STATE,
-  REFERENCED,
-  VALUE,
-} as const;
 
 function isPerCpu({ type }: MapAttributes): boolean {
   return type === MAP_TYPES.percpu_hash || type === MAP_TYPES.lru_percpu_hash;
@@ -80,6 +45,7 @@ export class HashTable extends EmbeddedMap {
   readonly #elements: number;
   readonly #stride: number;
   readonly #keyOffset: number;
+  readonly #free: FreeElements;
   /** Of per-CPU maps: bytes from one CPU's value to the next. */
   readonly #valueStride: number;
 
@@ -110,6 +76,14 @@ export class HashTable extends EmbeddedMap {
     const elements = maxEntries + host.cpus;
     const start = this.own(this.#stride * elements);
     this.#elements = start - this.#stride;
+    this.#free = new FreeElements(
+      host.memory,
+      this.#words,
+      maxEntries,
+      host.cpus,
+      this.#elements,
+      this.#stride,
+    );
     this.#valueStride = align8(valueSize);
     this.region = perCpu
       ? this.#percpuRegion(elements)
@@ -208,13 +182,13 @@ export class HashTable extends EmbeddedMap {
         this.valueFields.copyLocked(at, held, at);
       } else if (old !== 0 && this.perCpu) fill(old, false);
       else if (old !== 0) {
-        const spare = this.#spare(cpu);
+        const spare = this.#free.spare(cpu);
         this.#fill(spare, key, hash, fill);
         this.#link(spare, hash);
         this.#unlink(old, hash);
-        this.#words[CONTROL_WORDS + cpu * CPU_WORDS + CPU_SPARE] = old;
+        this.#free.keepSpare(old, cpu);
       } else {
-        if (fresh === 0) fresh = this.#take(cpu);
+        if (fresh === 0) fresh = this.#free.take(cpu);
         if (fresh !== 0) {
           this.#fill(fresh, key, hash, fill);
           this.#link(fresh, hash);
@@ -224,7 +198,7 @@ export class HashTable extends EmbeddedMap {
       }
       this.#unlock(hash);
       if (!evict) {
-        if (fresh !== 0) this.#free(fresh, cpu);
+        if (fresh !== 0) this.#free.give(fresh, cpu);
         return result;
       }
       // Not with a bucket's lock held: the element to give up may be in any.
@@ -271,7 +245,7 @@ export class HashTable extends EmbeddedMap {
     }
     this.#unlock(hash);
     if (element === 0) return -ERRNO.ENOENT;
-    this.#free(element, cpu);
+    this.#free.give(element, cpu);
     return 0;
   }
 
@@ -334,7 +308,11 @@ export class HashTable extends EmbeddedMap {
       let element = this.#words[bucket];
       while (element > 0) {
         const at = this.#at(element);
-        if (int32[(at + HASH) >>> 2] === hash && this.#sameKey(key, at + this.#keyOffset)) return element;
+        if (
+          int32[(at + HASH) >>> 2] === hash &&
+          sameKey(this.kernel, key, at + this.#keyOffset, this.keySize)
+        )
+          return element;
         element = int32[(at + NEXT) >>> 2];
       }
       // Another bucket's end: the element that led there has moved to it.
@@ -376,47 +354,6 @@ export class HashTable extends EmbeddedMap {
     let before = this.#words[bucket];
     while (this.#next(before) !== element) before = this.#next(before);
     Atomics.store(int32, (this.#at(before) + NEXT) >>> 2, after);
-  }
-
-  #spare(cpu: number): number {
-    return this.#words[CONTROL_WORDS + cpu * CPU_WORDS + CPU_SPARE] || this.maxEntries + 1 + cpu;
-  }
-
-  /** A free element: from the CPU's list, never used before, or from another CPU's list; 0 when there is none. */
-  #take(cpu: number): number {
-    const own = this.#pop(cpu);
-    if (own !== 0) return own;
-    if (this.#words[USED] < this.maxEntries) {
-      const element = Atomics.add(this.#words, USED, 1) + 1;
-      if (element <= this.maxEntries) return element;
-      Atomics.sub(this.#words, USED, 1);
-    }
-    for (let other = 0; other < this.host.cpus; other++) {
-      const element = other === cpu ? 0 : this.#pop(other);
-      if (element !== 0) return element;
-    }
-    return 0;
-  }
-
-  #pop(cpu: number): number {
-    const words = this.#words;
-    const list = CONTROL_WORDS + cpu * CPU_WORDS;
-    if (words[list + CPU_FREE] === 0) return 0;
-    lock(words, list + CPU_LOCK);
-    const element = words[list + CPU_FREE];
-    if (element !== 0) words[list + CPU_FREE] = this.kernel.int32[(this.#at(element) + HASH) >>> 2];
-    unlock(words, list + CPU_LOCK);
-    return element;
-  }
-
-  /** The list runs through HASH: a reader may still follow NEXT, or note a use. */
-  #free(element: number, cpu: number): void {
-    const words = this.#words;
-    const list = CONTROL_WORDS + cpu * CPU_WORDS;
-    lock(words, list + CPU_LOCK);
-    this.kernel.int32[(this.#at(element) + HASH) >>> 2] = words[list + CPU_FREE];
-    words[list + CPU_FREE] = element;
-    unlock(words, list + CPU_LOCK);
   }
 
   /** Takes an element out of its bucket that was not used since the clock's hand came by; 0: others did all that while. */
@@ -467,28 +404,7 @@ export class HashTable extends EmbeddedMap {
     return this.#buckets + (hash & this.#mask);
   }
 
-  #sameKey(a: number, b: number): boolean {
-    const { bytes, view } = this.kernel;
-    const { keySize } = this;
-    let i = 0;
-    for (; i + 4 <= keySize; i += 4)
-      if (view.getInt32(a + i, true) !== view.getInt32(b + i, true)) return false;
-    for (; i < keySize; i++) if (bytes[a + i] !== bytes[b + i]) return false;
-    return true;
-  }
-
-  /** A multiplication for each word, and a final mix, so that the low bits, which choose the bucket, depend on all bytes. */
   #hash(key: KernelOffset): number {
-    const { bytes, view } = this.kernel;
-    const { keySize } = this;
-    let hash = 0x811c9dc5;
-    let i = 0;
-    for (; i + 4 <= keySize; i += 4) {
-      hash = Math.imul(hash ^ view.getInt32(key + i, true), 0x01000193);
-      hash ^= hash >>> 15;
-    }
-    for (; i < keySize; i++) hash = Math.imul(hash ^ bytes[key + i], 0x01000193);
-    hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
-    return hash ^ (hash >>> 12);
+    return hashOf(this.kernel, key, this.keySize);
   }
 }

@@ -39,7 +39,8 @@ import {
 } from '../../jit/encode/expressions.ts';
 import { TYPE } from '../../jit/encode/opcodes.ts';
 import { BPF_EXIST, BPF_NOEXIST } from '../../object/map-flags.ts';
-import { HASH_LAYOUT, type HashTable } from '../maps/hash-table.ts';
+import { HASH_LAYOUT } from '../maps/hash-layout.ts';
+import type { HashTable } from '../maps/hash-table.ts';
 import { copyBytes, whenSame } from './bytes.ts';
 import { FLAGS, KEY, MAP_ARGS, type Routine, VALUE } from './routine.ts';
 import { type Sharing, sharingOf } from './sharing.ts';
