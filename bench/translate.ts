@@ -210,7 +210,8 @@ for (const file of readdirSync(folder).filter((each) => each.endsWith('.bpf.o'))
       const start = performance.now();
       const { programs } = await kernel.load(object);
       const loaded = performance.now();
-      Object.values(programs)[0]?.run({ ctx: new Uint8Array(64) });
+      const [program] = Object.values(programs);
+      program?.run(program.type === 'xdp' ? { data: new Uint8Array(64) } : { ctx: new Uint8Array(64) });
       each.push([loaded - start, performance.now() - loaded]);
     }
     return [0, 1].map((column) => summarize(each.map((one) => one[column])).median);

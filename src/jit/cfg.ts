@@ -46,6 +46,8 @@ export interface RefillNode {
   readonly frame: number;
   /** The slot of the may_goto. */
   readonly at: number;
+  /** The way on leads to the may_goto itself, which takes an iteration once more. */
+  readonly again: boolean;
   readonly next: number[];
 }
 

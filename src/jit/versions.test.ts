@@ -101,3 +101,29 @@ it('a loop stands there twice, so that both copies have one entry', () => {
   const starts = version.flatMap((node) => (node.kind === 'code' ? [node.start] : []));
   assert.deepEqual(starts.sort(), [0, 1, 1, 2, 2, 3, 3, 4]);
 });
+
+it('a loop that begins with its may_goto is entered there again, and stands there once', () => {
+  // 0, then the loop 1 2 with its may_goto in 1, then 3.
+  const code = (i: number, next: number[]): CodeNode => ({
+    kind: 'code',
+    frame: 0,
+    start: i,
+    end: i + 1,
+    next,
+  });
+  const graph = [code(0, [1]), code(1, [3, 2]), code(2, [1]), code(3, [])];
+  const version = enteredBehind(graph, { frame: 0, at: 1 }, true);
+  assert.equal(reducible(version), version);
+  assert.equal(version.length, graph.length + 1);
+  const [refill] = version;
+  assert.ok(refill.kind === 'refill' && refill.again);
+  const starts = refill.next.map((to) => version[to].kind === 'code' && version[to].start);
+  assert.deepEqual(starts, [3, 1], 'where the jump leads, or the may_goto once more');
+  // Another node is the header: the may_goto is not where the loop is entered.
+  const inner = enteredBehind(
+    [code(0, [1]), code(1, [2]), code(2, [3, 1]), code(3, [])],
+    { frame: 0, at: 2 },
+    true,
+  );
+  assert.ok(inner[0].kind === 'refill' && !inner[0].again);
+});

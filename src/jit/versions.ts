@@ -33,19 +33,27 @@ export function enteredAt(nodes: Graph, points: readonly Point[]): Graph {
 
 /**
  * The graph as it goes on behind a may_goto. The innermost loop around that stands there twice: a copy that is entered at
- * the may_goto, and behind it the loop as it was, so that both have one entry.
+ * the may_goto, and behind it the loop as it was, so that both have one entry. A loop that begins with its may_goto is
+ * entered there again, and stands there once.
+ * @param restarts whether what stands before the may_goto in its node may be done again.
  */
-export function enteredBehind(nodes: Graph, { frame, at }: Point): Graph {
-  const all: Node[] = [{ kind: 'refill', frame, at, next: [] }, ...shifted(nodes, 1)];
+export function enteredBehind(nodes: Graph, { frame, at }: Point, restarts = false): Graph {
+  const refill = { kind: 'refill', frame, at, again: false } as const;
+  const all: Node[] = [{ ...refill, next: [] }, ...shifted(nodes, 1)];
   const index = all.findIndex(
     (node) => node.kind === 'code' && node.frame === frame && node.start <= at && at < node.end,
   );
   const loop = innermostLoop(all, index, 1);
+  const [header] = loop;
+  if (restarts && header === index) {
+    all[0] = { ...refill, again: true, next: [all[index].next[0], index] };
+    return all;
+  }
   const copies = new Map<number, number>();
   for (const member of loop) copies.set(member, all.length + copies.size);
   for (const member of loop)
     all.push({ ...all[member], next: all[member].next.map((to) => copies.get(to) ?? to) });
-  all[0] = { kind: 'refill', frame, at, next: all[index].next.map((to) => copies.get(to) ?? to) };
+  all[0] = { ...refill, next: all[index].next.map((to) => copies.get(to) ?? to) };
   return all;
 }
 
@@ -53,7 +61,7 @@ function shifted(nodes: Graph, by: number): Node[] {
   return nodes.map((node) => ({ ...node, next: node.next.map((to) => to + by) }));
 }
 
-/** The nodes of the smallest natural loop that a node is in; none where it is in none. */
+/** The nodes of the smallest natural loop that a node is in, its header first; none where it is in none. */
 function innermostLoop(nodes: Graph, node: number, entry: number): Set<number> {
   const tree = dominators(nodes.length, entry, (from) => nodes[from].next);
   let best = new Set<number>();

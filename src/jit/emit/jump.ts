@@ -153,7 +153,10 @@ function emitGoOnBehind(e: Emitter, at: number): void {
   code.end();
 }
 
-/** The first node behind a may_goto: asks for more iterations if there are none, and leaves in `scratch` whether it got none. */
+/**
+ * The first node behind a may_goto: asks for more iterations if there are none, and leaves in `scratch` whether it got none.
+ * Where the may_goto is gone through again, the iteration that it took is given back.
+ */
 export function emitRefill(e: Emitter, node: RefillNode): void {
   const { code } = e;
   const { loop } = e.frames[node.frame];
@@ -168,9 +171,16 @@ export function emitRefill(e: Emitter, node: RefillNode): void {
   code.tee(e.scratch);
   code.op(OP.i32_eqz);
   code.if();
-  code.i32(e.target.loopIterations - 1);
+  code.i32(node.again ? e.target.loopIterations : e.target.loopIterations - 1);
   code.set(loop.count);
   code.end();
+  if (node.again) {
+    code.else();
+    code.get(loop.count);
+    code.i32(1);
+    code.op(OP.i32_add);
+    code.set(loop.count);
+  }
   code.end();
   e.bringMemory();
 }

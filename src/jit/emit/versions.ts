@@ -1,3 +1,4 @@
+import { slots } from '../../isa/instruction.ts';
 import { opcode } from '../../isa/opcodes.ts';
 import type { VerifiedProgram } from '../../verifier/result.ts';
 import type { Analyses } from '../analyses.ts';
@@ -36,6 +37,8 @@ export interface UnitContext {
 
 /** Instructions up to which a unit gets more than one version, and may_goto that get one. */
 const LARGEST = 5_000;
+/** What to expect of a version. */
+const BYTES_AN_INSN = 16;
 const MOST_LOOPS = 12;
 /** WebAssembly engines take 1,000 parameters. */
 const MOST_VARIABLES = 900;
@@ -53,6 +56,8 @@ export class Versions {
   readonly #plan: FunctionPlan;
   readonly #unit: Unit;
   readonly #index: number;
+  /** Slots of all its nodes. */
+  #size = 0;
   #knownLiveness: Liveness | undefined;
   /** Where the fast versions are left for the careful one; the order numbers its entries. */
   readonly #points: Point[] = [];
@@ -68,6 +73,7 @@ export class Versions {
     this.#plan = context.plans[number];
     this.#unit = unitOf(context.program, context.plans, number, context.options);
     this.#index = index;
+    for (const node of this.#unit.nodes) if (node.kind === 'code') this.#size += node.end - node.start;
   }
 
   /** Only code that is left for another version needs it. */
@@ -92,11 +98,9 @@ export class Versions {
   }
 
   #hasVersions(): boolean {
-    const { nodes, variables } = this.#unit;
+    const { variables } = this.#unit;
     if (this.#context.options.versions === false || variables.length > MOST_VARIABLES) return false;
-    let size = 0;
-    for (const node of nodes) if (node.kind === 'code') size += node.end - node.start;
-    return size <= LARGEST && this.#mayGotos().length <= MOST_LOOPS;
+    return this.#size <= LARGEST && this.#mayGotos().length <= MOST_LOOPS;
   }
 
   #mayGotos(): Point[] {
@@ -189,8 +193,24 @@ export class Versions {
     const name = `${this.#plan.name}.behind${point.at}`;
     const live = this.#liveness.before(point.frame, point.at);
     this.#emit(index, name, live, 0, this.#fastExits(), (e) =>
-      emitGraph(e, enteredBehind(this.#unit.nodes, point)),
+      emitGraph(e, enteredBehind(this.#unit.nodes, point, this.#restarts(point))),
     );
+  }
+
+  /** Whether only constants are loaded before a may_goto in its node, so that they may be loaded again. */
+  #restarts({ frame, at }: Point): boolean {
+    const { insns } = this.#context.program;
+    if (this.#context.target.loopIterations < 1) return false;
+    const node = this.#unit.nodes.find(
+      (each) => each.kind === 'code' && each.frame === frame && each.start <= at && at < each.end,
+    );
+    if (node?.kind !== 'code') return false;
+    for (let slot = node.start; slot < at; slot += slots(insns[slot])) {
+      const row = opcode(insns[slot].code);
+      if (row?.kind !== 'ld_imm64' && (row?.kind !== 'alu' || row.op !== 'mov' || row.source !== 'K'))
+        return false;
+    }
+    return true;
   }
 
   #emitCareful(index: number): void {
@@ -234,7 +254,7 @@ export class Versions {
       ...parameters.map((variable) => variables[variable]),
       ...(needsFrame ? [TYPE.i32] : []),
     ];
-    const code = new Code(params.length);
+    const code = new Code(params.length, 1024 + BYTES_AN_INSN * this.#size);
     const given = new Map(parameters.map((variable, i) => [variable, numbers + i]));
     const locals = variables.map((type, variable) => given.get(variable) ?? code.local(type));
     const emitter = new Emitter({

@@ -56,9 +56,32 @@ export class Bytes {
 
   /** UTF-8 behind its length. */
   name(text: string): void {
+    if (this.#ascii(text)) return;
     const bytes = new TextEncoder().encode(text);
     this.unsigned(bytes.length);
     this.append(bytes);
+  }
+
+  /** Writes a name of fewer than 128 characters of ASCII, as most are. @returns false where it is none. */
+  #ascii(text: string): boolean {
+    const { length } = text;
+    if (length >= 0x80) return false;
+    if (this.length + length >= this.#bytes.length) this.#grow(length + 1);
+    for (let i = 0; i < length; i++) {
+      const character = text.charCodeAt(i);
+      if (character >= 0x80) return false;
+      this.#bytes[this.length + 1 + i] = character;
+    }
+    this.#bytes[this.length] = length;
+    this.length += length + 1;
+    return true;
+  }
+
+  /** Moves everything back, so that there is room for some bytes before it; they have to be written. */
+  makeRoom(bytes: number): void {
+    if (this.length + bytes > this.#bytes.length) this.#grow(bytes);
+    this.#bytes.copyWithin(bytes, 0, this.length);
+    this.length += bytes;
   }
 
   append(bytes: Uint8Array): void {

@@ -15,7 +15,7 @@ export const KERNEL_MEMORY = 1;
 export type MemoryIndex = typeof ARENA_MEMORY | typeof KERNEL_MEMORY;
 
 export class Code {
-  readonly bytes = new Bytes(1024);
+  readonly bytes: Bytes;
   readonly locals: ValueType[] = [];
   /** Byte offset within the body, BPF instruction, alternating, in ascending order; {@link positionCount} of each. */
   positions = new Uint32Array(64);
@@ -25,9 +25,10 @@ export class Code {
   readonly #parameters: number;
   #depth = 0;
 
-  /** @param parameters how many locals are parameters. */
-  constructor(parameters: number) {
+  /** @param parameters how many locals are parameters. @param expected about how many bytes it will have. */
+  constructor(parameters: number, expected = 1024) {
     this.#parameters = parameters;
+    this.bytes = new Bytes(expected);
   }
 
   /** A new local. @returns its index. */
@@ -200,14 +201,13 @@ export class Code {
   /** Puts blocks around what was written. Each `write` emits what follows the end of one, the innermost first. */
   enclose(blocks: readonly (() => void)[]): void {
     if (blocks.length === 0) return;
-    const body = this.bytes.view.slice();
-    this.bytes.length = 0;
-    for (let i = 0; i < blocks.length; i++) {
-      this.bytes.byte(OP.block);
-      this.bytes.byte(TYPE.empty);
+    const before = 2 * blocks.length;
+    this.bytes.makeRoom(before);
+    const { view } = this.bytes;
+    for (let i = 0; i < before; i += 2) {
+      view[i] = OP.block;
+      view[i + 1] = TYPE.empty;
     }
-    const before = this.bytes.length;
-    this.bytes.append(body);
     for (let i = 0; i < this.positionCount; i++) this.positions[2 * i] += before;
     for (let i = 0; i < this.hints.length; i += 2) this.hints[i] += before;
     this.#depth = blocks.length;

@@ -144,7 +144,8 @@ export class ModuleBuilder {
   }
 
   encode(): EncodedModule {
-    const out = new Bytes(4096);
+    const size = this.#functions.reduce((sum, each) => sum + (each?.code.bytes.length ?? 0), 0);
+    const out = new Bytes(2 * size + 4096);
     for (const byte of [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]) out.byte(byte);
     const functions = this.#functions.map((each, index) => {
       if (each === undefined) throw new TypeError(`function ${index + this.#importCount} has no body`);
