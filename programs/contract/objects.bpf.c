@@ -228,6 +228,9 @@ int a_counted_object_can_be_in_a_tree_and_in_a_list(void *ctx)
 	bpf_spin_unlock(&both_lock);
 	check(result == 0);
 	check(take_first() == 7);
+	/* Had the tree's reference been the last one, these would take its memory. */
+	check(add_leaf(8) == 0 && add_leaf(9) == 0);
+	check(take_first() == 8 && take_first() == 9);
 	bpf_spin_lock(&both_lock);
 	node = bpf_list_pop_front(&both);
 	bpf_spin_unlock(&both_lock);

@@ -191,6 +191,8 @@ export function kfuncImport(kfunc: Kfunc, cpu: Cpu, callbacks: Callbacks): Impor
           return { low: value >>> 0, high: given[next++] as number } satisfies Pointer;
         case 'int':
         case 'number':
+        // −1 is none.
+        case 'handler':
           return value;
         default:
           return value >>> 0;

@@ -35,6 +35,7 @@ export interface ObjectType {
 
 /** Reads the record at an offset. */
 export function readObjectType({ int32 }: KernelMemory, record: KernelOffset): ObjectType {
+  if (record === 0) throw new TypeError('an object whose type nobody has noted');
   const at = record >>> 2;
   const fields = Array.from({ length: int32[at + 1] }, (_, index): ObjectField => {
     const field = at + HEAD_WORDS + FIELD_WORDS * index;

@@ -2,6 +2,7 @@ import type { ImportedCall, RoutineCall } from '../../jit/index.ts';
 import { ArrayMap } from '../maps/array.ts';
 import { HashTable } from '../maps/hash-table.ts';
 import type { EmbeddedMap } from '../maps/map.ts';
+import { HashOfMaps } from '../maps/outer-map.ts';
 import { PercpuArrayMap } from '../maps/percpu-array.ts';
 import { RingBufferMap } from '../maps/ring-buffer.ts';
 import { arrayRoutine } from './array.ts';
@@ -23,6 +24,8 @@ function routineOf(helper: string, map: EmbeddedMap | undefined, cpus: number): 
     case 'ringbuf_discard':
       return commitRoutine(true, cpus);
   }
+  // What stands in a map of maps is not what a program finds.
+  if (map instanceof HashOfMaps) return undefined;
   if (map instanceof HashTable) return hashRoutine(helper, map);
   if (map instanceof RingBufferMap) return ringRoutine(helper, map);
   if (helper !== 'map_update_elem') return undefined;

@@ -231,6 +231,10 @@ function checkAllocated(env: Env, meta: KfuncMeta, index: number): void {
   const drop = percpu ? 'bpf_percpu_obj_drop_impl' : 'bpf_obj_drop_impl';
   if (meta.name !== drop) throw env.reject('EINVAL', `arg#${index} expected for ${drop}()`);
   if (reg.refId === 0) throw env.reject('EINVAL', 'allocated object must be referenced');
+  if (reg.of?.kind === 'btf') {
+    meta.argBtf = reg.of.btf;
+    meta.argBtfId = reg.of.id;
+  }
 }
 
 function checkIterator(env: Env, meta: KfuncMeta, number: number, { id }: Target): void {
