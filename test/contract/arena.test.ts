@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { it } from 'node:test';
 import type { ArenaMap } from '../../src/kernel.ts';
-import { arenaOf, type Bench, type BenchMap, onBothKernels, outcome } from './kernels.ts';
+import { arenaOf, type Bench, type BenchMap, onAllEngines, outcome } from './kernels.ts';
 
 /** The arena as programs and user space see it: FACTS "The map", "Pages" and "Access from programs", on both kernels. */
 
@@ -64,7 +64,7 @@ function writeU64({ memory }: ArenaMap, offset: number, value: bigint): void {
   memory.view.setBigUint64(offset, value, true);
 }
 
-onBothKernels('creating an arena', (kernel) => {
+onAllEngines('creating an arena', (kernel) => {
   for (const [attributes, expected] of CREATION) {
     const text = Object.entries(attributes).map(([name, value]) => `${name} 0x${value?.toString(16)}`);
     it(`with ${text.join(', ') || 'nothing special'}: ${expected}`, () => {
@@ -74,7 +74,7 @@ onBothKernels('creating an arena', (kernel) => {
   }
 });
 
-onBothKernels('pages of an arena', (kernel) => {
+onAllEngines('pages of an arena', (kernel) => {
   for (const { name, maxEntries, mapExtra, mapped, steps } of dataOf('arena-pages') as Sequence[]) {
     // A mapping that is shorter than the arena is made by hand, not by loading.
     if (mapped !== undefined) continue;
@@ -89,7 +89,7 @@ onBothKernels('pages of an arena', (kernel) => {
   }
 });
 
-onBothKernels('user space and an arena', (kernel) => {
+onAllEngines('user space and an arena', (kernel) => {
   const open = (attributes: Partial<BenchMap> = {}): [Bench, ArenaMap] => {
     const bench = kernel.bench([{ ...ARENA, ...attributes }]);
     return [bench, arenaOf(bench)];

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { BpfMap } from '../../src/kernel.ts';
 import { MAP_TYPES } from '../../src/object/map-types.ts';
-import { type Bench, onBothKernels, outcome } from './kernels.ts';
+import { type Bench, onAllEngines, outcome } from './kernels.ts';
 
 /** Per-CPU and LRU maps, replaced values and operations on many elements, as user space and programs see them on both kernels. */
 
@@ -42,7 +42,7 @@ function setAll(bench: Bench, count: number): void {
     map.update(key(i), bytes(...Array.from({ length: cpusOf(map) }, (_, cpu) => BigInt(100 * i + cpu))));
 }
 
-onBothKernels('hash and per-CPU maps', (kernel) => {
+onAllEngines('hash and per-CPU maps', (kernel) => {
   const open = (name: keyof typeof MAP_TYPES, settings = {}) =>
     kernel.bench([{ type: MAP_TYPES[name], maxEntries: 8, ...settings }]);
 

@@ -119,6 +119,13 @@ export function onBothKernels(what: string, declare: (kernel: ContractKernel) =>
   onLinux(`${what}, Linux`, () => declare(LINUX));
 }
 
+/** Likewise, for tests that run functions of a bench: compiled ones, too, where the bench of the embedded kernel interprets them. */
+export function onAllEngines(what: string, declare: (kernel: ContractKernel) => void): void {
+  onBothKernels(what, declare);
+  describe(`${what}, compiled`, () =>
+    declare({ ...EMBEDDED, bench: (maps) => embeddedBench(maps, { checked: false }) }));
+}
+
 /** Declares tests for Linux, or the one line that says why they are not run. */
 export function onLinux(what: string, declare: () => void): void {
   if (notRun === undefined) describe(what, declare);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { it } from 'node:test';
 import { MAP_TYPES, type MapTypeName } from '../../src/object/map-types.ts';
-import { onBothKernels, outcome } from './kernels.ts';
+import { onAllEngines, outcome } from './kernels.ts';
 
 /** Which maps can be made: what Linux 6.18 answered, on both kernels. Each answer is for one setting that differs from a map that can. */
 
@@ -17,7 +17,7 @@ const types: Record<string, Creation> = JSON.parse(
   readFileSync(new URL('map-creation.json', import.meta.url), 'utf8'),
 );
 
-onBothKernels('creating maps', (kernel) => {
+onAllEngines('creating maps', (kernel) => {
   for (const [name, { fits, answers, flags }] of Object.entries(types)) {
     const type = MAP_TYPES[name as MapTypeName];
     const create = ({ mapExtra = 0, ...settings }: Record<string, number>) =>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { assembleObject, MAP_TYPES, open } from '../../src/index.ts';
-import { onBothKernels, outcome } from './kernels.ts';
+import { onAllEngines, outcome } from './kernels.ts';
 
 /** Arrays whose memory user space shares with programs, on both kernels. */
 
@@ -33,7 +33,7 @@ const OBJECT = `.license "GPL"
 none:   exit
 `;
 
-onBothKernels('mapped arrays', (kernel) => {
+onAllEngines('mapped arrays', (kernel) => {
   const array = (settings: object = {}) =>
     kernel.bench([{ type: MAP_TYPES.array, maxEntries: 1000, flags: MMAPABLE, ...settings }]);
 

@@ -3,7 +3,7 @@ import { it } from 'node:test';
 import type { BpfMap } from '../../src/kernel.ts';
 import { mapSpec } from '../../src/object/map-definitions.ts';
 import { MAP_TYPES } from '../../src/object/map-types.ts';
-import { type BenchMap, onBothKernels, outcome } from './kernels.ts';
+import { type BenchMap, onAllEngines, outcome } from './kernels.ts';
 
 /** Maps that hold maps, as user space and programs see them on both kernels. */
 
@@ -21,7 +21,7 @@ const LOOKUP = `r6 = r2; *(u64 *)(r10 - 8) = r1; r2 = r10; r2 += -8; r1 = MAP 0;
 const put = (outer: BpfMap, key: number, map: BpfMap, flags = 0) =>
   outcome(() => outer.update(u32(key), u32(map.handle), flags));
 
-onBothKernels('maps of maps', (kernel) => {
+onAllEngines('maps of maps', (kernel) => {
   for (const name of ['array_of_maps', 'hash_of_maps'] as const) {
     const isArray = name === 'array_of_maps';
     const open = (others: readonly BenchMap[]) =>

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { it } from 'node:test';
 import type { BpfMap } from '../../src/kernel.ts';
-import { type Bench, onBothKernels, outcome } from './kernels.ts';
+import { type Bench, onAllEngines, outcome } from './kernels.ts';
 
 /** Array and hash maps, step by step, as user space and programs see them: what Linux 6.18 answered, on both kernels. */
 
@@ -56,7 +56,7 @@ function asProgram(bench: Bench, operation: string, args: bigint[], expected: st
   }
 }
 
-onBothKernels('maps', (kernel) => {
+onAllEngines('maps', (kernel) => {
   for (const { name, steps, ...attributes } of sequences) {
     it(name, () => {
       using bench = kernel.bench([attributes]);

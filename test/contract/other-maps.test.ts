@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { MAP_TYPES } from '../../src/object/map-types.ts';
-import { onBothKernels, outcome } from './kernels.ts';
+import { onAllEngines, outcome } from './kernels.ts';
 
 /** Queues, stacks, bloom filters and tries of prefixes, as user space and programs see them on both kernels. */
 
@@ -18,7 +18,7 @@ const POP = `*(u64 *)(r10 - 8) = r1; r2 = r10; r2 += -8; r1 = MAP 0; call 88; if
   exit; bad: r1 = *(u64 *)(r10 - 8); r0 += r1; exit`;
 const PEEK = POP.replace('call 88', 'call 89');
 
-onBothKernels('queues and stacks', (kernel) => {
+onAllEngines('queues and stacks', (kernel) => {
   const ORDER = { queue: [1, 2, 3], stack: [3, 2, 1] } as const;
   for (const name of ['queue', 'stack'] as const) {
     const open = () => kernel.bench([{ type: MAP_TYPES[name], keySize: 0, maxEntries: 3 }]);
@@ -84,7 +84,7 @@ onBothKernels('queues and stacks', (kernel) => {
   }
 });
 
-onBothKernels('bloom filters', (kernel) => {
+onAllEngines('bloom filters', (kernel) => {
   const open = (settings = {}) =>
     kernel.bench([{ type: MAP_TYPES.bloom_filter, keySize: 0, maxEntries: 100, ...settings }]);
 
@@ -130,7 +130,7 @@ function prefix(length: number, address: number): Uint8Array {
   return bytes;
 }
 
-onBothKernels('tries of prefixes', (kernel) => {
+onAllEngines('tries of prefixes', (kernel) => {
   const open = (maxEntries: number) =>
     kernel.bench([{ type: MAP_TYPES.lpm_trie, keySize: 8, maxEntries, flags: 1 }]);
 

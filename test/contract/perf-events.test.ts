@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { assembleObject, embedded, open } from '../../src/index.ts';
 import type { BpfMap } from '../../src/kernel.ts';
 import type { PerfRecord } from '../../src/perf-ring.ts';
-import { type ContractKernel, onBothKernels, outcome } from './kernels.ts';
+import { type ContractKernel, onAllEngines, outcome } from './kernels.ts';
 import { packet } from './packet-bench.ts';
 
 /** Perf event arrays, from the programs that send to the reader in user space, on both kernels. */
@@ -77,7 +77,7 @@ function all(reader: { take(): PerfRecord | undefined }): string[] {
 
 const key = (index: number) => new Uint8Array(Uint32Array.of(index).buffer);
 
-onBothKernels('perf event arrays', (kernel) => {
+onAllEngines('perf event arrays', (kernel) => {
   it('records come whole and in order, with the CPU that they are from', async () => {
     using perf = await sender(kernel);
     using reader = perf.map.perfReader({ bytesPerCpu: 4096 });

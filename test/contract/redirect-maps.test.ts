@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { assembleObject, open } from '../../src/index.ts';
-import { type ContractKernel, onBothKernels, outcome } from './kernels.ts';
+import { type ContractKernel, onAllEngines, outcome } from './kernels.ts';
 
 /** Maps of interfaces, CPUs and sockets, and what bpf_redirect_map answers, in test runs of both kernels. Interface 1 is the loopback. */
 
@@ -63,7 +63,7 @@ const MAPS = [
   ['xskmap', 4],
 ] as const;
 
-onBothKernels('redirecting by maps', (kernel) => {
+onAllEngines('redirecting by maps', (kernel) => {
   for (const [type, valueSize] of MAPS) {
     it(`a ${type} with values of ${valueSize} bytes gives the verdict in the flags where nothing is`, async () => {
       using redirect = await load(kernel, type, valueSize);

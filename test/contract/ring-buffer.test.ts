@@ -3,7 +3,7 @@ import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BpfMap } from '../../src/kernel.ts';
 import { MAP_TYPES } from '../../src/object/map-types.ts';
-import { type Bench, onBothKernels, outcome } from './kernels.ts';
+import { type Bench, onAllEngines, outcome } from './kernels.ts';
 
 /** Ring buffers, from the programs that fill them to the reader in user space, on both kernels. */
 
@@ -32,7 +32,7 @@ function all(map: BpfMap): Uint8Array[] {
   return records;
 }
 
-onBothKernels('ring buffers', (kernel) => {
+onAllEngines('ring buffers', (kernel) => {
   const open = (): Bench =>
     kernel.bench([{ type: MAP_TYPES.ringbuf, keySize: 0, valueSize: 0, maxEntries: SIZE }]);
 

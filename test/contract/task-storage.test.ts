@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { embedded, open } from '../../src/index.ts';
-import { onBothKernels, outcome } from './kernels.ts';
+import { onAllEngines, outcome } from './kernels.ts';
 
 /** Task storage as user space sees it; what programs see are the rules of task_storage.bpf.c. */
 
 const FILE = new URL('../../programs/contract/task_storage.bpf.o', import.meta.url);
 const u32 = (value: number) => new Uint8Array(Uint32Array.of(value).buffer);
 
-onBothKernels('task storage', (kernel) => {
+onAllEngines('task storage', (kernel) => {
   it('a key that names no task is refused, and there is no next one', async () => {
     using loaded = await (await open(FILE)).load(kernel.open());
     const map = loaded.maps.others;
