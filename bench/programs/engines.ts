@@ -25,6 +25,11 @@ export interface EngineSpec {
 export const ENGINES = [
   { label: 'jit', words: 'embedded JIT', kernel: { name: 'embedded', options: { engine: 'jit' } } },
   {
+    label: 'cpus',
+    words: 'embedded JIT in a kernel of two CPUs, of which one runs',
+    kernel: { name: 'embedded', options: { engine: 'jit', cpus: 2 } },
+  },
+  {
     label: 'report',
     words: 'embedded JIT, faults reported',
     kernel: { name: 'embedded', options: { engine: 'jit', faults: 'report' } },
