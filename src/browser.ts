@@ -23,7 +23,8 @@ export { decode, encode, type Instruction, slots } from './isa/instruction.ts';
 export { formatInstruction } from './isa/print.ts';
 export { formatXlated } from './isa/xlated.ts';
 export type * from './kernel.ts';
-export { MappedArray, MappedValues } from './mapped-array.ts';
+export { MappedArray } from './mapped-array.ts';
+export { MappedValues } from './mapped-values.ts';
 export {
   type Annotations,
   annotationsOf,

@@ -1,7 +1,7 @@
 import type { Btf } from './btf/index.ts';
 import { BpfError } from './errors.ts';
 import type { BpfMap } from './kernel.ts';
-import { MappedValues } from './mapped-array.ts';
+import { MappedValues } from './mapped-values.ts';
 import type { MapSpec } from './object/map-spec.ts';
 import { MAP_TYPES } from './object/map-types.ts';
 import { type Plain, PlainMemory, toPlain, type ViewOptions, viewOf, writeValue } from './view/index.ts';
