@@ -66,7 +66,7 @@ export function emitAtomic(e: Emitter, at: number, insn: Instruction, row: Atomi
   const fact = program.facts.insns[at];
   const own = fact?.memory === 'stack' && fact.frameDistance === 0 ? fact.stackOffset : undefined;
   const base = operation.op === 'load_acquire' ? insn.src : insn.dst;
-  const off = pushKernelAddress(e, own, base, insn.off);
+  const off = pushKernelAddress(e, at, own, base, insn.off);
   // Of other memory it is not known where it begins.
   const isPlaced = fact?.kind === 'fp' || fact?.kind === 'map_value' || fact?.kind === 'ctx';
   emitAt(e, KERNEL_MEMORY, off, insn, operation, size, isPlaced && (fact?.alignment ?? 1) >= size);

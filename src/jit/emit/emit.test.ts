@@ -207,6 +207,14 @@ it('what a cmpxchg of 32 bits expects is cut to them: WebAssembly compares all 6
   assert.deepEqual(lines.get('function_0')?.slice(at - 4, at), expected);
 });
 
+it('a global variable is loaded from its address as a constant, which no loop has to keep', () => {
+  const asm = 'ld_pseudo r7, 2, 3; l: may_goto a; r0 = *(u64 *)(r7 + 8); goto l; a: r0 = 0; exit';
+  const lines = compiled(asm).get('function_0') ?? [];
+  const at = lines.findIndex((line) => line.startsWith('i64.load $memory'));
+  // The harness gives a map's number as its address.
+  assert.equal(lines[at - 1], 'i32.const 11');
+});
+
 describe('names', () => {
   it('registers have theirs, those of an inlined function behind the number of its frame', () => {
     const lines = compiled('r1 = *(u64 *)(r1 + 0); call f; exit; f: r0 = r1; exit').get('function_0') ?? [];

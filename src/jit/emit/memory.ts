@@ -71,7 +71,7 @@ export function emitLoad(e: Emitter, at: number, insn: Instruction, row: LoadOpc
     load(KERNEL_MEMORY, 0);
     return;
   }
-  const offset = pushKernelAddress(e, own?.offset, insn.src, insn.off);
+  const offset = pushKernelAddress(e, at, own?.offset, insn.src, insn.off);
   if (program.facts.insns[at]?.contextField !== 'pointer') {
     load(KERNEL_MEMORY, offset);
     return;
@@ -115,7 +115,7 @@ export function emitStore(e: Emitter, at: number, insn: Instruction, row: StoreO
   }
   const { contextField } = program.facts.insns[at] ?? {};
   if (contextField === undefined) {
-    store(KERNEL_MEMORY, pushKernelAddress(e, own?.offset, insn.dst, insn.off));
+    store(KERNEL_MEMORY, pushKernelAddress(e, at, own?.offset, insn.dst, insn.off));
     return;
   }
   if (contextField === 'queue') {
@@ -124,7 +124,7 @@ export function emitStore(e: Emitter, at: number, insn: Instruction, row: StoreO
     code.op(OP.i64_lt_u);
     code.if();
   }
-  const offset = pushKernelAddress(e, undefined, insn.dst, insn.off);
+  const offset = pushKernelAddress(e, at, undefined, insn.dst, insn.off);
   push();
   code.memory(STORE[2], KERNEL_MEMORY, offset);
   if (contextField === 'queue') code.end();
@@ -153,8 +153,20 @@ function pushProbedAddress(e: Emitter, { src, off }: Instruction): void {
  * Pushes an address in kernel memory, i32. @param stack the offset from r10, where it is one known place of this frame.
  * @returns the offset that is still to be added.
  */
-export function pushKernelAddress(e: Emitter, stack: number | undefined, base: number, off: number): number {
+export function pushKernelAddress(
+  e: Emitter,
+  at: number,
+  stack: number | undefined,
+  base: number,
+  off: number,
+): number {
   if (stack !== undefined) return e.pushStackBase(stack);
+  const known = e.lowConstant(at, base);
+  if (known !== undefined) {
+    // The register is not asked for, which a loop would have to keep.
+    e.code.i32(known + off);
+    return 0;
+  }
   e.getLow(base);
   if (off >= 0) return off;
   e.code.i32(off);

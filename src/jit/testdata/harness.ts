@@ -9,8 +9,8 @@ import { translate } from '../compile.ts';
 import type { CallOut, JitOptions, Target } from '../target.ts';
 
 /**
- * Programs in assembly text for tests of the JIT's stages: verified as `syscall` programs (r1 is the context), with two maps
- * that exist in name only: `ARENA`, and `ARRAY` of four values of 8 bytes. Nothing runs; what the code would do is the
+ * Programs in assembly text for tests of the JIT's stages: verified as `syscall` programs (r1 is the context), with maps
+ * that exist in name only: `ARENA`, `ARRAY` of four values of 8 bytes, and number 3, of one value. Nothing runs; what the code would do is the
  * matter of test/instructions and test/engines.test.ts.
  */
 
@@ -18,6 +18,7 @@ const PLAIN = { keySize: 0, valueSize: 0, flags: 0, keyType: 0, valueType: 0 };
 const MAPS: Readonly<Record<number, MapInfo>> = {
   1: { ...PLAIN, name: 'arena', type: 33, maxEntries: 16, flags: 1 << 10 },
   2: { ...PLAIN, name: 'array', type: 2, maxEntries: 4, keySize: 4, valueSize: 8 },
+  3: { ...PLAIN, name: '.bss', type: 2, maxEntries: 1, keySize: 4, valueSize: 16 },
 };
 
 /** @throws VerifierError where the program is none. */
