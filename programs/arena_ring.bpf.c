@@ -86,10 +86,20 @@ int spsc_on_one_cpu(void *ctx)
 /* Notes that a number has come out. */
 static __always_inline void account(__u64 number)
 {
+	int before;
+
 	fetch_add(&popped_sum, number);
 	fetch_add(&popped_squares, number * number);
-	if (number > ROUNDS || arena_bitmap_test_and_set(seen, number) == 1)
+	if (number > ROUNDS) {
 		fetch_add(&doubles, 1);
+	} else {
+		before = arena_bitmap_test_and_set(seen, number);
+		if (before == 1)
+			fetch_add(&doubles, 1);
+		else if (before < 0)
+			/* The loop budget has ended: the sums alone say whether it came before. */
+			arena_bitmap_set(seen, number);
+	}
 	fetch_add(&popped, 1);
 }
 
