@@ -168,6 +168,9 @@ export interface PreparedRun extends Disposable {
   close(): void;
 }
 
+/** What a program writes to with bpf_stream_vprintk(). */
+export type StreamName = 'stdout' | 'stderr';
+
 /** A loaded program. */
 export interface LoadedProgram {
   readonly name: string;
@@ -194,6 +197,8 @@ export interface LoadedProgram {
    * other. @returns the results in the order of CPUs. Rejects, when all have ended, with the first error.
    */
   runOnAll(options?: Omit<RunOptions, 'cpu'>): Promise<RunResult[]>;
+  /** Takes what the program has written to a stream of its own since the last time. Throws EOPNOTSUPP on a Linux without streams. */
+  readStream(stream: StreamName): string;
   /** For calls that shall be cheap. Throws what {@link run} throws for such options, now or when it is run. */
   prepare(options?: PrepareOptions): PreparedRun;
 }

@@ -98,6 +98,8 @@ export interface ObjectArguments {
   readonly node: number;
   /** The number of the program's exception callback; −1: none. */
   readonly handler: number;
+  /** The kernel's number for the program. */
+  readonly program: number;
 }
 
 /** How the call of a kfunc is made. @param object what stands in no register. */
@@ -106,8 +108,7 @@ export function kfuncCall({ name, args, result, callsBack }: Kfunc, object: Obje
   if (doesNothing(name)) return { kind: 'constant', value: 0n };
   const registers = args.flatMap((form, index): ImportedCall['args'] => {
     const register = index + 1;
-    if (form === 'unused') return [];
-    if (form === 'record' || form === 'node' || form === 'handler')
+    if (form === 'record' || form === 'node' || form === 'handler' || form === 'program')
       return [{ register: 0, form: 'constant', value: object[form] }];
     if (form !== 'pointer') return [{ register, form: WEB_FORMS[form] }];
     return [
@@ -182,7 +183,6 @@ export function kfuncImport(kfunc: Kfunc, cpu: Cpu, callbacks: Callbacks): Impor
   return (...given) => {
     let next = 0;
     const values = args.map((form) => {
-      if (form === 'unused') return undefined;
       const value = given[next++] as number;
       switch (form) {
         case 'map':

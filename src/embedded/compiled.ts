@@ -83,21 +83,22 @@ function callsOf(
   return [...calls.values()];
 }
 
-/** What the kfunc that is called in a slot is told that stands in no register. */
+/** What the kfunc that is called in a slot is told that stands in no register. @param program the kernel's number for it. */
 export function objectArguments(
   kernel: EmbeddedKernel,
+  program: number,
   { facts }: VerifiedProgram,
   insn: number,
 ): ObjectArguments {
   const object = facts.objects.get(insn);
   const record = object === undefined ? 0 : kernel.objectTypes.of(object.btf, object.id);
-  return { record, node: object?.nodeOff ?? 0, handler: facts.exceptionCallback ?? -1 };
+  return { record, node: object?.nodeOff ?? 0, handler: facts.exceptionCallback ?? -1, program };
 }
 
 /** The embedded kernel as the JIT sees it; also for whoever measures translation alone. */
 export function targetOf(
   kernel: EmbeddedKernel,
-  { verified, arena, resolve, mapOf }: CompilationInput,
+  { id, verified, arena, resolve, mapOf }: CompilationInput,
   options: JitOptions,
 ): Target {
   const { insns, facts } = verified;
@@ -119,7 +120,7 @@ export function targetOf(
     call(at): CallOut {
       const { imm, src } = insns[at];
       const kfunc = src === BPF_PSEUDO_KFUNC_CALL ? kernel.kfunc(imm) : undefined;
-      if (kfunc !== undefined) return kfuncCall(kfunc, objectArguments(kernel, verified, at));
+      if (kfunc !== undefined) return kfuncCall(kfunc, objectArguments(kernel, id, verified, at));
       const info = facts.insns[at]?.map;
       return helperCall(imm, info && mapOf(info), kernel.cpu, options.intrinsics !== false);
     },

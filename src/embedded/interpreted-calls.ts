@@ -143,11 +143,10 @@ function kfuncArgument(cpu: Cpu, machine: Machine, form: KfuncForm, register: nu
       return unsigned(machine, register);
     case 'int':
       return low;
-    case 'unused':
-      return undefined;
     case 'record':
     case 'node':
     case 'handler':
+    case 'program':
       return cpu.interpreted?.objectAt?.(machine.pc)?.[form] ?? 0;
     default:
       return low >>> 0;

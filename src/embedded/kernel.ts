@@ -1,7 +1,7 @@
 import { BpfError } from '../errors.ts';
 import type { LoopBudget } from '../interpreter/environment.ts';
 import { type JitOptions, PER_CPU } from '../jit/index.ts';
-import type { Kernel, NewMap, Verification } from '../kernel.ts';
+import type { Kernel, NewMap, StreamName, Verification } from '../kernel.ts';
 import type { KconfigValue } from '../object/externs.ts';
 import type { BpfObject, LinkTarget, ProgramSpec } from '../object/object.ts';
 import type { Observation } from '../verifier/input.ts';
@@ -104,6 +104,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
     this.workers = new WorkerCpus(this.cpus, settings, {
       printed: (line) => this.trace(line),
       later: (deferred) => this.defer(deferred),
+      streamed: ({ program, stream, text }) => this.stream(program, stream, text),
     });
   }
 
@@ -243,6 +244,10 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
   kfunc(id: number): Kfunc | undefined {
     kfuncs ??= kfuncsById(this.btf);
     return kfuncs.get(id);
+  }
+
+  stream(program: number, stream: StreamName, text: string): number {
+    return this.#programs.get(program)?.streams.write(stream, text) ?? 0;
   }
 
   trace(line: string): void {

@@ -10,6 +10,7 @@ import type {
   PrepareOptions,
   RunOptions,
   RunResult,
+  StreamName,
   XlatedProgram,
 } from '../kernel.ts';
 import type { AttachType, ProgramType } from '../object/program-types.ts';
@@ -25,6 +26,7 @@ import { PAGE_SIZE } from './layout.ts';
 import type { EmbeddedMap } from './maps/map.ts';
 import { EmbeddedPreparedRun } from './prepared-run.ts';
 import { RUNNABLE_PROGRAM_TYPES } from './runnable.ts';
+import { ProgramStreams } from './streams.ts';
 import { watOf } from './wat.ts';
 
 /** A program in the embedded kernel: verified, compiled or decoded, associated with its arena. */
@@ -44,6 +46,7 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
   readonly #resolve: (insn: Instruction, index: number) => bigint | undefined;
   readonly #compiled: Compiled | undefined;
   #code: Code | undefined;
+  readonly streams = new ProgramStreams();
   readonly #prepared = new Set<EmbeddedPreparedRun>();
   /** Runs on other CPUs, those that wait for their turn too. */
   readonly #away = new Set<Promise<unknown>>();
@@ -210,8 +213,12 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
     }
   }
 
+  readStream(stream: StreamName): string {
+    return this.streams.read(stream);
+  }
+
   objectAt(insn: number): ObjectArguments {
-    return objectArguments(this.#kernel, this.verified, insn);
+    return objectArguments(this.#kernel, this.id, this.verified, insn);
   }
 
   /** A fault in words: where in the source, and what the page was. */

@@ -151,6 +151,7 @@ export const COMMANDS = {
   link_get_fd_by_id: [30, { id: 4, next_id: 4, open_flags: 4 }],
   link_get_next_id: [31, { start_id: 4, next_id: 4, open_flags: 4 }],
   link_detach: [34, { link_fd: 4 }],
+  prog_stream_read_by_fd: [37, { stream_buf: 8, stream_buf_len: 4, stream_id: 4, prog_fd: 4 }],
 } as const satisfies Record<string, readonly [command: number, layout: StructLayout]>;
 
 export type Command = keyof typeof COMMANDS;

@@ -1,5 +1,5 @@
 import type { Btf } from '../btf/index.ts';
-import { type BpfError, ERRNO, type ErrnoName, errnoName } from '../errors.ts';
+import { BpfError, ERRNO, type ErrnoName, errnoName } from '../errors.ts';
 import { decode, encode, INSN_SIZE } from '../isa/instruction.ts';
 import type {
   LoadedProgram,
@@ -7,6 +7,7 @@ import type {
   PrepareOptions,
   RunOptions,
   RunResult,
+  StreamName,
   XlatedProgram,
 } from '../kernel.ts';
 import { type LinkedProgram, sourceLookup } from '../object/link.ts';
@@ -14,8 +15,8 @@ import type { ProgramSpec } from '../object/object.ts';
 import { ATTACH_TYPES, PROGRAM_TYPES, type ProgramType } from '../object/program-types.ts';
 import { VerifierError } from '../verifier/errors.ts';
 import { attachTarget } from './attach-target.ts';
-import { cString, infoOf, loadProgram, pin } from './bpf.ts';
-import type { Closable, Fd } from './fd.ts';
+import { bpf, cString, infoOf, loadProgram, pin } from './bpf.ts';
+import { type Closable, type Fd, linuxError } from './fd.ts';
 import type { KernelTypes } from './kernel-types.ts';
 import type { Info } from './layouts.ts';
 import type { LoadedBtf } from './object-btf.ts';
@@ -41,6 +42,9 @@ export interface ProgramEnvironment {
   readonly logLevel: number;
 }
 
+/** Linux: BPF_STREAM_MAX_CAPACITY: no stream holds more. */
+const STREAM_BYTES = 100_000;
+
 export class LinuxProgram implements LoadedProgram, Closable {
   readonly name: string;
   readonly type: ProgramType;
@@ -51,6 +55,20 @@ export class LinuxProgram implements LoadedProgram, Closable {
   readonly #fd: Fd;
   readonly #strings: LoadedBtf['strings'] | undefined;
   #xlated: XlatedProgram | undefined;
+
+  readStream(stream: StreamName): string {
+    const buffer = new Uint8Array(STREAM_BYTES);
+    const { result } = bpf('prog_stream_read_by_fd', {
+      stream_buf: buffer,
+      stream_buf_len: buffer.length,
+      stream_id: stream === 'stdout' ? 1 : 2,
+      prog_fd: this.#fd.number,
+    });
+    if (result === -ERRNO.EINVAL)
+      throw new BpfError('EOPNOTSUPP', 'this Linux has no streams of programs; 6.17 and newer have');
+    if (result < 0) throw linuxError(result, `reading ${stream} of program '${this.name}'`);
+    return Buffer.from(buffer.buffer, 0, result).toString('latin1');
+  }
 
   get handle(): number {
     return this.#fd.number;

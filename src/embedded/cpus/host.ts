@@ -1,6 +1,6 @@
 import type { ArenaFault, LoopBudget } from '../../interpreter/environment.ts';
 import type { Code } from '../../interpreter/machine.ts';
-import type { FaultReport } from '../../kernel.ts';
+import type { FaultReport, StreamName } from '../../kernel.ts';
 import type { Arena } from '../arena.ts';
 import type { ObjectArguments } from '../call-outs.ts';
 import type { ContextUser } from '../contexts/context.ts';
@@ -39,6 +39,8 @@ export interface CpuHost extends MapHost {
   mapWithValueAt(offset: number): EmbeddedMap | undefined;
   /** The kfunc with this BTF id. */
   kfunc(id: number): Kfunc | undefined;
+  /** Adds to a stream of a program. @returns 0, or −ENOSPC when nobody reads it. */
+  stream(program: number, stream: StreamName, text: string): number;
   /** Takes a line that a program prints, without its newline. */
   trace(line: string): void;
 }

@@ -1,4 +1,4 @@
-import type { FaultReport, RunOptions, RunResult } from '../../kernel.ts';
+import type { FaultReport, RunOptions, RunResult, StreamName } from '../../kernel.ts';
 import type { SharedArena } from '../arena.ts';
 import type { ContextUser } from '../contexts/context.ts';
 import type { Deferred } from '../deferred.ts';
@@ -75,6 +75,14 @@ export type Answer =
 export interface Later {
   readonly kind: 'later';
   readonly deferred: Deferred;
+}
+
+/** What a program writes to a stream of its own. */
+export interface Streamed {
+  readonly kind: 'streamed';
+  readonly program: number;
+  readonly stream: StreamName;
+  readonly text: string;
 }
 
 /** What a program prints, on its way before the answer. */

@@ -2,7 +2,7 @@ import { BpfError, ERRNO, type ErrnoName } from '../../errors.ts';
 import type { RunOptions, RunResult } from '../../kernel.ts';
 import type { Deferred } from '../deferred.ts';
 import type { EmbeddedProgram } from '../program.ts';
-import type { Answer, CpuSettings, Later, Printed, Question, SentError } from './messages.ts';
+import type { Answer, CpuSettings, Later, Printed, Question, SentError, Streamed } from './messages.ts';
 import { startThread, type Thread } from './platform.ts';
 
 /**
@@ -22,6 +22,8 @@ export interface CpuEvents {
   printed(line: string): void;
   /** Something shall run later, on CPU 0. */
   later(deferred: Deferred): void;
+  /** A program writes to a stream. */
+  streamed(message: Streamed): void;
 }
 
 /** What the CPU was asked and has not answered. */
@@ -117,7 +119,7 @@ export class RemoteCpu {
     if (this.#closed) throw new BpfError('EBADF', 'the kernel is closed');
     if (this.#thread === undefined) {
       const thread = startThread(`bpf-arena CPU ${this.id}`, {
-        message: (message) => this.#receive(message as Answer | Printed | Later),
+        message: (message) => this.#receive(message as Answer | Printed | Later | Streamed),
         died: (reason, certain) => this.#died(thread, reason, certain),
       });
       this.#thread = thread;
@@ -140,9 +142,13 @@ export class RemoteCpu {
     return promise;
   }
 
-  #receive(message: Answer | Printed | Later): void {
+  #receive(message: Answer | Printed | Later | Streamed): void {
     if (message.kind === 'printed') {
       this.#events.printed(message.line);
+      return;
+    }
+    if (message.kind === 'streamed') {
+      this.#events.streamed(message);
       return;
     }
     if (message.kind === 'later') {

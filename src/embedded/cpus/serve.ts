@@ -1,7 +1,7 @@
 import { setClockOrigin } from '../clock.ts';
 import { Cpu } from '../cpu.ts';
 import { lockAs } from '../spin-lock.ts';
-import type { Answer, Forget, Later, Printed, Question, SentError } from './messages.ts';
+import type { Answer, Forget, Later, Printed, Question, SentError, Streamed } from './messages.ts';
 import { WorkerHost } from './worker-host.ts';
 import { WorkerProgram } from './worker-program.ts';
 
@@ -12,7 +12,7 @@ import { WorkerProgram } from './worker-program.ts';
 
 /** @returns what takes messages. @param post sends one. */
 export function serve(
-  post: (message: Answer | Printed | Later) => void,
+  post: (message: Answer | Printed | Later | Streamed) => void,
 ): (message: Question | Forget) => void {
   let host: WorkerHost | undefined;
   let cpu: Cpu | undefined;
@@ -27,6 +27,7 @@ export function serve(
         settings,
         (line) => post({ kind: 'printed', line }),
         (deferred) => post({ kind: 'later', deferred }),
+        (program, stream, text) => post({ kind: 'streamed', program, stream, text }),
       );
       cpu = new Cpu(host, settings.cpu);
       return { kind: 'done' };

@@ -1,4 +1,5 @@
 import type { LoopBudget } from '../../interpreter/environment.ts';
+import type { StreamName } from '../../kernel.ts';
 import type { SharedArena } from '../arena.ts';
 import { embeddedBtf } from '../btf.ts';
 import type { Deferred } from '../deferred.ts';
@@ -28,11 +29,17 @@ export class WorkerHost implements CpuHost {
   readonly processId: number;
   readonly trace: (line: string) => void;
   readonly defer: (deferred: Deferred) => void;
+  readonly #streamed: (program: number, stream: StreamName, text: string) => void;
   readonly #maps = new Map<KernelOffset, EmbeddedMap>();
   readonly #arenas = new Map<number, SharedArena>();
   #kfuncs: Map<number, Kfunc> | undefined;
 
-  constructor(settings: CpuSettings, trace: (line: string) => void, defer: (deferred: Deferred) => void) {
+  constructor(
+    settings: CpuSettings,
+    trace: (line: string) => void,
+    defer: (deferred: Deferred) => void,
+    streamed: (program: number, stream: StreamName, text: string) => void,
+  ) {
     this.memory = KernelMemory.attach(settings.memory);
     this.cpus = settings.cpus;
     this.tailCalls = settings.tailCalls;
@@ -43,6 +50,7 @@ export class WorkerHost implements CpuHost {
     this.processId = settings.processId;
     this.trace = trace;
     this.defer = defer;
+    this.#streamed = streamed;
   }
 
   mapAt(header: KernelOffset): EmbeddedMap | undefined {
@@ -64,6 +72,12 @@ export class WorkerHost implements CpuHost {
   /** Programs are found by number in the interpreter only, too. */
   programById(): undefined {
     return undefined;
+  }
+
+  /** How much is there already is not known here. */
+  stream(program: number, stream: StreamName, text: string): number {
+    this.#streamed(program, stream, text);
+    return 0;
   }
 
   arenaOf(id: number): SharedArena | undefined {

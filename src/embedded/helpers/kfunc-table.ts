@@ -10,6 +10,7 @@ import { LOCK_KFUNCS } from './locks.ts';
 import { COUNT_KFUNCS } from './map-count.ts';
 import { OBJECT_KFUNCS } from './objects.ts';
 import { PACKET_DYNPTR_KFUNCS } from './packet-dynptrs.ts';
+import { PRINT_KFUNCS } from './printk.ts';
 import { PROBE_KFUNCS } from './probe.ts';
 import { REGION_KFUNCS } from './regions.ts';
 import { STRING_KFUNCS } from './strings.ts';
@@ -24,6 +25,7 @@ type KfuncFunction = (cpu: Cpu, ...args: never[]) => number | bigint | boolean |
 
 const FUNCTIONS: Readonly<Record<string, KfuncFunction>> = {
   ...EXCEPTION_KFUNCS,
+  ...PRINT_KFUNCS,
   ...TASK_KFUNCS,
   // The pointer that it gets: only the verifier sees it otherwise.
   bpf_rdonly_cast: () => undefined,
@@ -46,24 +48,14 @@ const FUNCTIONS: Readonly<Record<string, KfuncFunction>> = {
 /**
  * How a register becomes an argument: a map; a pointer that leads anywhere ({@link Pointer}); the offset in kernel memory of one that
  * was checked, 0 for NULL; a C integer of 32 bits, unsigned or signed; one of 64, rounded above 2^53; the number of a function.
- * `unused`: what only the verifier looks at.
  */
-export type KfuncForm =
-  | 'map'
-  | 'pointer'
-  | 'offset'
-  | 'u32'
-  | 'int'
-  | 'number'
-  | 'func'
-  | 'unused'
-  | FromLoader;
+export type KfuncForm = 'map' | 'pointer' | 'offset' | 'u32' | 'int' | 'number' | 'func' | FromLoader;
 
 /**
  * What no register holds: the record of the object's type, as an offset in kernel memory; where in the object its node is; the number of
- * the function that handles exceptions, −1 for none.
+ * the function that handles exceptions, −1 for none; the kernel's number for the program.
  */
-export type FromLoader = 'record' | 'node' | 'handler';
+export type FromLoader = 'record' | 'node' | 'handler' | 'program';
 
 /** How the result becomes r0: an arena address, −1 for NULL; an offset in kernel memory, 0 for NULL; a C integer; its first argument. */
 export type KfuncResult = 'argument' | 'nothing' | 'arena' | 'offset' | 'int' | 'long';
@@ -118,7 +110,7 @@ function readKfunc(btf: Btf, name: string): Kfunc {
 }
 
 function formOf(btf: Btf, { name, type: id }: { name: string; type: number }): KfuncForm {
-  if (name.endsWith('__prog')) return 'unused';
+  if (name.endsWith('__prog')) return 'program';
   // All 64 bits of it count.
   if (name === 'cookie') return 'pointer';
   if (name === RECORD) return 'record';

@@ -1,6 +1,7 @@
 import { ERRNO } from '../../errors.ts';
 import type { Cpu } from '../cpu.ts';
 import type { KernelOffset } from '../layout.ts';
+import { STREAMS } from '../streams.ts';
 import { argumentsAt, constantText, formatAt, formatted, toBytes } from './format.ts';
 
 /** Helpers that print: to whoever listens to the kernel's trace, or into memory. The format language is format.ts. */
@@ -57,5 +58,24 @@ function snprintf(
   }
   return text.length + 1;
 }
+
+/** @param program the kernel's number for the one that prints. @returns 0 or a negative errno. */
+function bpf_stream_vprintk_impl(
+  cpu: Cpu,
+  stream: number,
+  format: KernelOffset,
+  data: KernelOffset,
+  dataSize: number,
+  program: number,
+): number {
+  const name = STREAMS[stream];
+  if (name === undefined) return -ERRNO.ENOENT;
+  const values = argumentsAt(cpu, data, dataSize);
+  if (typeof values === 'number') return values;
+  const text = formatted(cpu, constantText(cpu, format), values);
+  return typeof text === 'number' ? text : cpu.kernel.stream(program, name, text.slice(0, MAX_LINE - 1));
+}
+
+export const PRINT_KFUNCS = { bpf_stream_vprintk_impl };
 
 export const PRINT_HELPERS = { trace_printk, trace_vprintk, snprintf };
