@@ -1,5 +1,5 @@
 import { clock } from './clock.ts';
-import { type Deferred, DeferredField } from './deferred.ts';
+import { type Callback, type Deferred, DeferredField } from './deferred.ts';
 import type { EmbeddedKernel } from './kernel.ts';
 import { type KernelOffset, kernelPointer } from './layout.ts';
 
@@ -43,24 +43,32 @@ export class Deferrals {
   }
 
   #run({ field: offset, generation }: Deferred): void {
-    const kernel = this.#kernel;
-    const field = new DeferredField(kernel.memory, offset);
+    const field = new DeferredField(this.#kernel.memory, offset);
     const callback = field.fire(generation);
     if (callback === undefined) return;
-    const map = kernel.mapById(callback.map);
-    const program = kernel.programById(callback.program);
+    try {
+      this.#call(offset, callback);
+    } finally {
+      field.done(generation);
+    }
+  }
+
+  /** Calls what was started, unless its map or program is closed. */
+  #call(offset: KernelOffset, { map: id, program: number, function: called }: Callback): void {
+    const kernel = this.#kernel;
+    const map = kernel.mapById(id);
+    const program = kernel.programById(number);
     const value = map?.valueAround(offset);
     if (map === undefined || program === undefined || value === undefined) return;
-    const pointers: readonly KernelOffset[] = [map.header, map.keyOf(value), value];
+    const key = map.keyOf(value);
+    const pointers: readonly KernelOffset[] = [map.header, key, value];
     try {
-      kernel.cpu.giving(map.keyOf(value), map.keySize, () =>
-        kernel.cpu.callBack(program, callback.function, pointers.map(kernelPointer)),
+      kernel.cpu.giving(key, map.keySize, () =>
+        kernel.cpu.callBack(program, called, pointers.map(kernelPointer)),
       );
     } catch (error) {
       // Nobody waits for it: an exception would end the process.
       kernel.trace(`a function that program '${program.name}' started failed: ${(error as Error).message}`);
-    } finally {
-      field.done(generation);
     }
   }
 }
