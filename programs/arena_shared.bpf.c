@@ -227,10 +227,12 @@ int shared_empty(void *ctx)
 		if (arena_slab_free(&arena, &heap, entry))
 			return -EINVAL;
 	}
+	/* Before the objects are counted: it frees those that were deferred. */
+	err = arena_slab_trim(&arena, &heap);
 	objects_left = 0;
 	for (i = unknown_zero; i < ARENA_SLAB_SHARDS * ARENA_SLAB_SIZES && can_loop; i++)
 		objects_left += arena_kern(&heap.bin[i])->objects;
-	return arena_slab_trim(&arena, &heap);
+	return err;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
