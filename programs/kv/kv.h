@@ -32,7 +32,7 @@ enum kv_op {
 	KV_DELETE, /* KV_INVALIDATE: marks it stale instead, and with KV_TOUCH sets expires */
 	KV_FLUSH, /* no key; what was stored before `expires` (0: before now) is gone */
 	KV_RESERVE, /* memory for a value that is written piece by piece: key, value_bytes, flags, expires as for KV_SET */
-	KV_RELEASE, /* gives it back unused: number is what KV_RESERVE answered */
+	KV_RELEASE, /* gives it back unused: key as for KV_RESERVE, number is the address it answered */
 };
 
 /* kv_command.options. */
@@ -45,7 +45,7 @@ enum kv_option {
 	KV_RECACHE = 1 << 5, /* wins the item where it expires before recache_before */
 	KV_INVALIDATE = 1 << 6, /* KV_DELETE, and stores whose cas is older than the item's: mark stale */
 	KV_QUIET = 1 << 7, /* KV_GET: neither counts as a use nor as a fetch (meta's no-LRU-bump) */
-	KV_RESERVED = 1 << 8, /* stores: the value is in the memory at `number` (from KV_RESERVE); key and flags too */
+	KV_RESERVED = 1 << 8, /* stores: the value is in the memory at `number` (from KV_RESERVE), which is given back or becomes the item */
 	KV_DROP_VALUE = 1 << 9, /* KV_DELETE: keeps the item, with an empty value and flags 0 (meta delete x) */
 };
 
@@ -70,7 +70,10 @@ enum kv_item_bits {
 	KV_FETCHED = 1 << 3, /* was hit before */
 };
 
-/* A command. Behind it the key, then the value, then zero bytes up to a multiple of 8. */
+/*
+ * A command. Behind it the key, then the value, each followed by zero bytes up to a multiple of 8: programs hash, compare and copy
+ * eight bytes at a time. With KV_RESERVED, and for KV_RESERVE and KV_RELEASE, the key alone follows.
+ */
 struct kv_command {
 	__u8 op;
 	__u8 key_bytes;
@@ -100,7 +103,18 @@ struct kv_result {
 	__u64 address; /* KV_RESERVE: of the value's memory, a user address; it goes back with a store or KV_RELEASE */
 };
 
-/* One pair of buffers. */
+/*
+ * What user space says before load: object.globals.kv_settings. Pages are counted all together: table, items, ports, and the
+ * store's own globals. The arena itself (object.maps.arena.maxEntries) should have twice as many, for runs of pages to be found.
+ */
+struct kv_settings {
+	__u32 budget_pages;
+	__u32 ports; /* 1 to KV_PORTS */
+	__u32 buffer_bytes; /* of each buffer of a port, a multiple of PAGE_SIZE; 0: KV_BUFFER_BYTES. Values that are larger go by KV_RESERVE */
+	__u32 seed; /* of the hash: random, so that nobody can send keys that share a bucket */
+};
+
+/* One pair of buffers: loaded.globals.kv.port[number], once kv_start has run. */
 struct kv_port {
 	__u64 commands; /* user addresses */
 	__u64 results;
