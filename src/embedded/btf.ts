@@ -1,6 +1,8 @@
 import { type Btf, BtfBuilder, CTypes } from '../btf/index.ts';
+import { ITERATOR_PROTOTYPES, ITERATOR_TYPES } from '../verifier/iterators.ts';
 import { KFUNCS } from '../verifier/kfuncs.ts';
 import { KERNEL_TYPES } from './kernel-types.ts';
+import { OBJECT_TYPES } from './object-types.ts';
 import { PACKET_TYPES } from './packet-types.ts';
 
 /**
@@ -26,10 +28,12 @@ export const BPF_MAP_LAYOUT = {
   map_flags: 88,
   id: 92,
   name: 136,
+  refcnt: 152,
+  usercnt: 160,
   /** Of struct bpf_arena, behind struct bpf_map. */
-  user_vm_start: 152,
-  user_vm_end: 160,
-  size: 168,
+  user_vm_start: 168,
+  user_vm_end: 176,
+  size: 184,
 } as const;
 
 function build(): Btf {
@@ -37,10 +41,15 @@ function build(): Btf {
   const types = new CTypes(builder);
   types.declare(KERNEL_TYPES);
   types.declare(PACKET_TYPES);
+  types.declare(OBJECT_TYPES);
+  types.declare(ITERATOR_TYPES);
   for (const { prototype } of KFUNCS) {
     for (const { name, returns, params } of types.declare(prototype))
       builder.declTag('bpf_kfunc', builder.func(name, returns, params, 'static'));
   }
+  for (const prototype of ITERATOR_PROTOTYPES)
+    for (const { name, returns, params } of types.declare(prototype))
+      builder.func(name, returns, params, 'static');
   types.finish();
   return builder.build();
 }

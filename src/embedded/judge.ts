@@ -76,6 +76,7 @@ export class Judge {
       name: spec.name,
       type: spec.type,
       attachType: spec.attachType,
+      attachTo: spec.attachTo,
       sleepable: spec.sleepable,
       flags: spec.flags,
       insns: linked.insns,

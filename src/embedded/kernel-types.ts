@@ -81,6 +81,8 @@ struct bpf_map {
   struct btf *btf;
   struct obj_cgroup *objcg;
   char name[16];
+  atomic64_t refcnt;
+  atomic64_t usercnt;
 };
 struct bpf_array { struct bpf_map map; u32 elem_size; u32 index_mask; };
 struct bpf_arena { struct bpf_map map; u64 user_vm_start; u64 user_vm_end; };

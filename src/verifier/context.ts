@@ -1,5 +1,5 @@
 import type { AttachType } from '../object/program-types.ts';
-import { MAYBE_NULL, type RegKind } from './state/reg.ts';
+import { MAYBE_NULL, type Referent, type RegKind } from './state/reg.ts';
 
 /**
  * What programs may read and write of their context, by program type: Linux's is_valid_access functions as tables.
@@ -14,6 +14,10 @@ export interface ContextField {
   readonly gives?: RegKind;
   /** Of the pointer that it gives. */
   readonly flags?: number;
+  /** What it points to, where its kind does not say. */
+  readonly of?: Referent;
+  /** What the log says of a load. */
+  readonly says?: string;
   readonly writable?: boolean;
   /** Parts of it may be read. Default true for numbers of 4 bytes. */
   readonly whole?: boolean;

@@ -106,6 +106,15 @@ export class Facts {
     if (end > this.contextBytes) this.contextBytes = end;
   }
 
+  /** Bytes that an iterator reaches of the key and of the value it is shown (Linux: max_rdonly_access, max_rdwr_access). */
+  keyBytes = 0;
+  valueBytes = 0;
+
+  noteBuffer(readOnly: boolean, end: number): void {
+    if (readOnly) this.keyBytes = Math.max(this.keyBytes, end);
+    else this.valueBytes = Math.max(this.valueBytes, end);
+  }
+
   noteArithmetic(insn: number, arena: boolean): void {
     this.#arithmetic[insn] |= arena ? 1 : 2;
   }

@@ -53,6 +53,8 @@ export interface ProgramToVerify {
   /** Default syscall. */
   readonly type?: ProgramType;
   readonly attachType?: AttachType | undefined;
+  /** Of an iterator: over what. */
+  readonly attachTo?: string | undefined;
   /** May it sleep? Programs of type syscall always may. */
   readonly sleepable?: boolean;
   /** BPF_F_STRICT_ALIGNMENT and its like. */

@@ -10,6 +10,8 @@ import {
   TRACEPOINT_CONTEXT,
   XDP_CONTEXT,
 } from './context.ts';
+import type { ProgramToVerify } from './input.ts';
+import { iteratorRules } from './iterators.ts';
 
 /** What the verifier asks of a program's type: one row each. Programs of other types are unsupported, never accepted. */
 export interface ProgramRules {
@@ -42,3 +44,17 @@ export const PROGRAM_RULES: Partial<Record<ProgramType, ProgramRules>> = {
   tracepoint: { context: TRACEPOINT_CONTEXT, bareContext: true },
   perf_event: { context: PERF_EVENT_CONTEXT },
 };
+
+const isIterator = ({ type, attachType }: Kind) => type === 'tracing' && attachType === 'trace_iter';
+
+type Kind = Pick<ProgramToVerify, 'type' | 'attachType'>;
+
+/** Whether programs of a kind are judged, iterators as far as what they iterate over is known. */
+export function isJudged(program: Kind): boolean {
+  return isIterator(program) || PROGRAM_RULES[program.type ?? 'syscall'] !== undefined;
+}
+
+/** The rules for a program; undefined where it is not judged. Throws EINVAL for an iterator that does not say over what. */
+export function rulesFor(program: ProgramToVerify): ProgramRules | undefined {
+  return isIterator(program) ? iteratorRules(program) : PROGRAM_RULES[program.type ?? 'syscall'];
+}

@@ -24,7 +24,7 @@ import type { ProgramToVerify } from './input.ts';
 import { LEVEL_1, LEVEL_2, LEVEL_STATS } from './log.ts';
 import { checkMaps } from './map-compatibility.ts';
 import { SEAL, VerifiedProgram } from './result.ts';
-import { PROGRAM_RULES, type ProgramRules } from './rules.ts';
+import { type ProgramRules, rulesFor } from './rules.ts';
 import { pointer, type Reg } from './state/reg.ts';
 import { State } from './state/state.ts';
 
@@ -76,10 +76,9 @@ function keep(env: Env): void {
 
 function attempt(program: ProgramToVerify): VerifiedProgram {
   checkStructure(program);
-  const type = program.type ?? 'syscall';
-  const rules = PROGRAM_RULES[type];
+  const rules = rulesFor(program);
   if (rules === undefined)
-    throw new UnsupportedProgram(program, undefined, `program type ${type} is not verified here`);
+    throw new UnsupportedProgram(program, undefined, `${kindOf(program)} is not verified here`);
   const env = envOf(program, rules);
   const start = performance.now();
   try {
@@ -111,6 +110,14 @@ function attempt(program: ProgramToVerify): VerifiedProgram {
   } finally {
     keep(env);
   }
+}
+
+/** A program's type as messages name it, with what tells those of the type apart. */
+function kindOf({ type = 'syscall', attachType, attachTo }: ProgramToVerify): string {
+  if (type !== 'tracing') return `program type ${type}`;
+  return attachType === 'trace_iter'
+    ? `program type tracing, iter/${attachTo}`
+    : `program type tracing (${attachType})`;
 }
 
 /** How many of r1 to r5 a helper or kfunc call of the program reads. */

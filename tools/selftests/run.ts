@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { openKernel } from '../../src/cli/kernel.ts';
 import { runTest, type TestResult, type TestSetting, testsOf } from '../../src/cli/run-test.ts';
-import { annotationsOf, OpenedObject, type ProgramType } from '../../src/index.ts';
-import { PROGRAM_RULES } from '../../src/verifier/rules.ts';
+import { annotationsOf, OpenedObject, type ProgramSpec } from '../../src/index.ts';
+import { isJudged } from '../../src/verifier/rules.ts';
 import { type KernelName, type Verdict, verdictOf } from '../verdict.ts';
 import { compile, missing, sourcesWith, unpack } from './sources.ts';
 
@@ -24,7 +24,17 @@ const SELECTION = [
   ...['rcu_read_lock', 'test_global_func', 'test_spin_lock', 'map_kptr', 'cpumask', 'uninit_stack'],
   ...['ringbuf', 'user_ringbuf', 'tailcall', 'test_subprogs', 'local_kptr', 'percpu_alloc', 'task_kfunc'],
   ...['cgrp_kfunc', 'nested_trust', 'map_ptr_kern', 'async_stack', 'test_map_in_map', 'strncmp'],
-  ...['test_xdp', 'xdp_', 'test_tc', 'test_skb', 'test_sk_lookup', 'test_lookup', 'syscall', 'crypto'],
+  ...[
+    'bpf_iter_',
+    'test_xdp',
+    'xdp_',
+    'test_tc',
+    'test_skb',
+    'test_sk_lookup',
+    'test_lookup',
+    'syscall',
+    'crypto',
+  ],
 ];
 
 const { values, positionals } = parseArgs({
@@ -58,9 +68,11 @@ const newRow = (): Row => ({
   'ok Linux': 0,
 });
 
-function outcomeOf(type: ProgramType, linux: Verdict, here: Verdict): Outcome {
-  if (PROGRAM_RULES[type] === undefined) return 'other type';
+function outcomeOf(spec: ProgramSpec, linux: Verdict, here: Verdict): Outcome {
+  if (!isJudged(spec)) return 'other type';
   if (linux.verdict === 'error' || linux.verdict === 'unsupported') return 'not loadable';
+  // A policy of the machine, which says nothing of the program.
+  if (linux.code === 'EPERM' && /says no more$/.test(linux.message ?? '')) return 'not loadable';
   if (here.verdict === 'unsupported' || here.verdict === 'error') return 'unsupported';
   if (here.verdict === linux.verdict) return 'agree';
   return here.verdict === 'accepted' ? 'unsound' : 'lost';
@@ -98,10 +110,10 @@ async function testOn(
 async function compareProgram(bytes: Uint8Array, file: string, name: string, row: Row): Promise<void> {
   const object = new OpenedObject(bytes, file);
   const flags = (object.btf && annotationsOf(object.btf, name)?.flags) ?? 0;
-  const { type } = object.programs[name];
+  const spec = object.programs[name];
   const linux = await verdictOf('linux', bytes, name, { flags });
   const here = await verdictOf('embedded', bytes, name, { flags });
-  const outcome = outcomeOf(type, linux, here);
+  const outcome = outcomeOf(spec, linux, here);
   row[outcome]++;
   totals[outcome]++;
   if (outcome === 'unsound' || outcome === 'lost') {
@@ -109,7 +121,7 @@ async function compareProgram(bytes: Uint8Array, file: string, name: string, row
     console.log(`  here ${here.verdict} ${here.message ?? ''}`);
   }
   if (outcome === 'unsupported' || outcome === 'other type') {
-    const why = outcome === 'unsupported' ? reasonOf(here.message ?? '') : `program type ${type}`;
+    const why = outcome === 'unsupported' ? reasonOf(here.message ?? '') : `program type ${spec.type}`;
     reasons.set(why, (reasons.get(why) ?? 0) + 1);
     if (values.list && outcome === 'unsupported') console.log(`unsupported: ${file} ${name}: ${why}`);
   }
@@ -122,7 +134,7 @@ async function compareProgram(bytes: Uint8Array, file: string, name: string, row
 async function compareTest(bytes: Uint8Array, file: string, name: string, row: Row): Promise<void> {
   const object = new OpenedObject(bytes, file);
   const found = object.btf && annotationsOf(object.btf, name);
-  if (found?.expected === undefined || PROGRAM_RULES[object.programs[name].type] === undefined) return;
+  if (found?.expected === undefined || !isJudged(object.programs[name])) return;
   const linux = await testOn('linux', bytes, file, name);
   const here = await testOn('embedded', bytes, file, name);
   for (const each of [row, totals]) {

@@ -2,6 +2,7 @@ import type { Env } from '../env.ts';
 import { markPrecise } from '../explore/precision.ts';
 import type { Access } from '../memory/access.ts';
 import { accessBtf } from '../memory/btf-access.ts';
+import { accessBuffer } from '../memory/buffer-access.ts';
 import { accessContext } from '../memory/context-access.ts';
 import { checkMapAccess, mayAccessMap } from '../memory/map-access.ts';
 import { checkPacket, checkRegion } from '../memory/region.ts';
@@ -52,7 +53,8 @@ export function checkMemoryArgument(
       accessBtf(env, number, off, size, 'read');
       return;
     case 'buf':
-      throw env.unsupported(`R${number} points to a kernel object, which the call reads as memory`);
+      accessBuffer(env, number, off, size, access);
+      return;
     case 'ctx':
       if (!env.rules.bareContext) break;
       if (size === 0 && zeroAllowed) return;

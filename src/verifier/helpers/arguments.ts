@@ -94,6 +94,8 @@ export const ARGUMENTS = {
   cgroup_or_null: { base: 'btf_id', type: 'cgroup', nullable: true },
   path: { base: 'btf_id', type: 'path' },
   file: { base: 'btf_id', type: 'file' },
+  seq_file: { base: 'btf_id', type: 'seq_file' },
+  sock_common_btf: { base: 'btf_id', type: 'sock_common' },
   sk_buff: { base: 'btf_id', type: 'sk_buff' },
   xdp_buff: { base: 'btf_id', type: 'xdp_buff' },
   percpu_btf_id: { base: 'percpu_btf_id' },

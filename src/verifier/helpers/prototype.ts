@@ -22,8 +22,15 @@ export type HelperResult =
   | 'btf_id_or_null'
   | 'btf_id_trusted';
 
-/** Program types that share their helpers: `tc` stands for classifiers and actions. */
-export type HelperGroup = 'syscall' | 'xdp' | 'tc' | 'socket_filter' | 'cgroup_skb' | 'raw_tracepoint';
+/** Program types that share their helpers: `tc` stands for classifiers and actions; of `tracing` only iterators are judged. */
+export type HelperGroup =
+  | 'syscall'
+  | 'xdp'
+  | 'tc'
+  | 'socket_filter'
+  | 'cgroup_skb'
+  | 'raw_tracepoint'
+  | 'tracing';
 
 export interface HelperPrototype {
   /** `enum bpf_func_id`. */

@@ -120,7 +120,7 @@ export const SOCKET_HELPERS = [
     returns: 'btf_id_or_null',
     returnsType: 'tcp6_sock',
     casts: true,
-    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb'],
+    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing'],
   },
   {
     id: 137,
@@ -129,7 +129,7 @@ export const SOCKET_HELPERS = [
     returns: 'btf_id_or_null',
     returnsType: 'tcp_sock',
     casts: true,
-    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb'],
+    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing'],
   },
   {
     id: 138,
@@ -138,7 +138,7 @@ export const SOCKET_HELPERS = [
     returns: 'btf_id_or_null',
     returnsType: 'tcp_timewait_sock',
     casts: true,
-    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb'],
+    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing'],
   },
   {
     id: 139,
@@ -147,7 +147,7 @@ export const SOCKET_HELPERS = [
     returns: 'btf_id_or_null',
     returnsType: 'tcp_request_sock',
     casts: true,
-    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb'],
+    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing'],
   },
   {
     id: 140,
@@ -156,7 +156,7 @@ export const SOCKET_HELPERS = [
     returns: 'btf_id_or_null',
     returnsType: 'udp6_sock',
     casts: true,
-    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb'],
+    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing'],
   },
   {
     id: 162,
@@ -164,7 +164,7 @@ export const SOCKET_HELPERS = [
     args: ['file'],
     returns: 'btf_id_or_null',
     returnsType: 'socket',
-    in: ['syscall'],
+    in: ['syscall', 'tracing'],
   },
   {
     id: 178,
@@ -172,7 +172,7 @@ export const SOCKET_HELPERS = [
     args: ['btf_sock_common'],
     returns: 'btf_id_or_null',
     returnsType: 'unix_sock',
-    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb'],
+    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing'],
   },
   {
     id: 196,
@@ -181,7 +181,7 @@ export const SOCKET_HELPERS = [
     returns: 'btf_id_or_null',
     returnsType: 'mptcp_sock',
     casts: true,
-    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb'],
+    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing'],
   },
   {
     id: 204,

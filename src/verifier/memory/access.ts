@@ -14,6 +14,7 @@ import {
 } from '../state/reg.ts';
 import { checkAlignment } from './alignment.ts';
 import { accessBtf, accessMapPointer } from './btf-access.ts';
+import { accessBuffer } from './buffer-access.ts';
 import { accessContext } from './context-access.ts';
 import { accessKptr } from './kptr-access.ts';
 import { checkMapAccess, isReadOnly, mayAccessMap } from './map-access.ts';
@@ -115,6 +116,9 @@ function reachMemory(env: Env, reg: Reg, request: MemoryAccess, off: number): Re
     case 'btf_id':
       env.facts.probes.add(env.at);
       return accessBtf(env, base, off, size, access);
+    case 'buf':
+      accessBuffer(env, base, off, size, access);
+      return UNKNOWN_SCALAR;
     case 'arena':
       return UNKNOWN_SCALAR;
     case 'sock':

@@ -34,9 +34,11 @@ export function accessContext(
   const special = access === 'write' ? field.stores : field.gives && size === 4 ? 'pointer' : undefined;
   if (special !== undefined) env.facts.of(env.at).contextField = special;
   if (field.gives === undefined) return UNKNOWN_SCALAR;
-  const { flags = 0 } = field;
+  const { flags = 0, of, says } = field;
+  if (says !== undefined) env.say(says);
   return pointer(field.gives, {
     flags,
+    of,
     id: (flags & MAYBE_NULL) !== 0 && access === 'read' ? env.newId() : 0,
   });
 }
