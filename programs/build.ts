@@ -36,6 +36,7 @@ const FOLDERS: readonly { folder: string; forms: readonly Form[] }[] = [
   { folder: '', forms: [COMPILER_CASTS, ASM_CASTS] },
   { folder: 'bench/', forms: [COMPILER_CASTS] },
   { folder: 'contract/', forms: [COMPILER_CASTS] },
+  { folder: 'kv/', forms: [COMPILER_CASTS] },
 ];
 
 /** A tool that is missing or failed; the message is what the user reads. */
@@ -169,7 +170,12 @@ function rebuild(): number {
 }
 
 /** Tests of the verifier say nothing natively; and there are no maps there, and no page tables, nor helpers. */
-const BPF_ONLY: readonly RegExp[] = [/^arena_tests$/, /^bench\/(call|helpers|pages)$/, /^contract\//];
+const BPF_ONLY: readonly RegExp[] = [
+  /^arena_tests$/,
+  /^bench\/(call|helpers|pages)$/,
+  /^contract\//,
+  /^kv\//,
+];
 
 function native(directory: string): number {
   for (const name of sources().filter((each) => !BPF_ONLY.some((pattern) => pattern.test(each)))) {

@@ -18,6 +18,7 @@ export {
   Link,
   type LinkInfo,
 } from './links/index.ts';
+export type { LiveFrames } from './live-frames.ts';
 export { LinuxLoad } from './load.ts';
 export { LinuxMap } from './map.ts';
 export { PerfBuffer } from './perf-buffer.ts';

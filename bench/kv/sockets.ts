@@ -1,0 +1,105 @@
+import { linuxError } from '../../src/linux/fd.ts';
+import { addressOf, syscall } from '../../src/linux/ffi.ts';
+import { inNetworkNamespace } from '../../src/linux/interfaces.ts';
+
+/**
+ * A UDP socket that sends and receives many datagrams with one system call (sendmmsg, recvmmsg), so that a generator written in
+ * JavaScript is as fast as one in C: what is sent lies in memory beforehand, headers included, and sending is a call with the
+ * place of the first and a count.
+ */
+
+const AF_INET = 2;
+const SOCK_DGRAM_CLOEXEC = 0x80002;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
+const SO_RCVTIMEO = 20;
+const MSG_DONTWAIT = 0x40;
+const MSG_WAITFORONE = 0x10000;
+const EAGAIN = -11;
+/** struct mmsghdr on 64-bit Linux: a pointer to the pieces at 16, how many at 24, and the length received at 56. */
+const MMSGHDR_BYTES = 64;
+const IOVEC_BYTES = 16;
+
+/** Datagrams in a row, ready for the kernel. */
+export class Datagrams {
+  readonly count: number;
+  readonly headers: Uint8Array;
+  readonly #lengths: Uint32Array;
+  readonly #bytes: Uint8Array;
+  readonly #each: number;
+  readonly #vectors: BigUint64Array;
+
+  /** @param each bytes of one, or of the room for one. @param fill writes datagram `index` into its room. */
+  constructor(count: number, each: number, fill?: (index: number, room: Uint8Array) => void) {
+    this.count = count;
+    this.#each = each;
+    this.#bytes = new Uint8Array(count * each);
+    this.#vectors = new BigUint64Array((count * IOVEC_BYTES) / 8);
+    this.headers = new Uint8Array(count * MMSGHDR_BYTES);
+    this.#lengths = new Uint32Array(this.headers.buffer);
+    const view = new DataView(this.headers.buffer);
+    const [bytes, vectors] = [addressOf(this.#bytes), addressOf(this.#vectors)];
+    for (let i = 0; i < count; i++) {
+      fill?.(i, this.#bytes.subarray(i * each, (i + 1) * each));
+      this.#vectors[2 * i] = bytes + BigInt(i * each);
+      this.#vectors[2 * i + 1] = BigInt(each);
+      view.setBigUint64(i * MMSGHDR_BYTES + 16, vectors + BigInt(i * IOVEC_BYTES), true);
+      view.setBigUint64(i * MMSGHDR_BYTES + 24, 1n, true);
+    }
+  }
+
+  /** Bytes of a datagram that was received. */
+  length(index: number): number {
+    return this.#lengths[(index * MMSGHDR_BYTES + 56) / 4];
+  }
+
+  bytes(index: number): Uint8Array {
+    return this.#bytes.subarray(index * this.#each, index * this.#each + this.length(index));
+  }
+}
+
+export class UdpClient {
+  readonly #fd: number;
+
+  /** Connected to a server. @param timeout of receiving, milliseconds */
+  constructor(netns: string | undefined, server: { address: string; port: number }, timeout = 20) {
+    this.#fd = inNetworkNamespace(netns, () =>
+      check('socket', syscall('socket', AF_INET, SOCK_DGRAM_CLOEXEC, 0)),
+    );
+    const address = new DataView(new ArrayBuffer(16));
+    address.setUint16(0, AF_INET, true);
+    address.setUint16(2, server.port);
+    server.address.split('.').forEach((byte, i) => {
+      address.setUint8(4 + i, Number(byte));
+    });
+    const size = new Int32Array([1 << 20]);
+    for (const option of [SO_SNDBUF, SO_RCVBUF]) syscall('setsockopt', this.#fd, SOL_SOCKET, option, size, 4);
+    const wait = new BigInt64Array([0n, BigInt(timeout * 1000)]);
+    check('setsockopt', syscall('setsockopt', this.#fd, SOL_SOCKET, SO_RCVTIMEO, wait, 16));
+    check('connect', syscall('connect', this.#fd, address, 16));
+  }
+
+  /** @returns how many were sent. */
+  send({ headers }: Datagrams, first: number, count: number): number {
+    return check(
+      'sendmmsg',
+      syscall('sendmmsg', this.#fd, headers.subarray(first * MMSGHDR_BYTES), count, 0),
+    );
+  }
+
+  /** @param wait for one at least. @returns how many came; 0 when the time is up. */
+  receive({ headers, count }: Datagrams, wait: boolean): number {
+    const result = syscall('recvmmsg', this.#fd, headers, count, wait ? MSG_WAITFORONE : MSG_DONTWAIT, 0);
+    return result === EAGAIN ? 0 : check('recvmmsg', result);
+  }
+
+  close(): void {
+    syscall('close', this.#fd);
+  }
+}
+
+function check(what: string, result: number): number {
+  if (result < 0) throw linuxError(result, what);
+  return result;
+}
