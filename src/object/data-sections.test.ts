@@ -175,3 +175,34 @@ test('refused: more zeroes than map values can hold, in one section or in many',
     /\.bss\.2, offset 0: 1 bytes are more than map values/,
   );
 });
+
+/** As bpftool links two files, each with a static variable of this name. */
+function linkedTwins(): BpfObject {
+  const bytes = assembleObject('.data\n.var static one : u32 = 1\n.var static two : u32 = 2');
+  for (let at = bytes.length - 3; at >= 0; at--) {
+    if (bytes[at] === 116 && bytes[at + 1] === 119 && bytes[at + 2] === 111) bytes.set([111, 110, 101], at);
+  }
+  return parseObject(bytes, 'linked');
+}
+
+test('static variables of one name, from files that were linked, keep places of their own', () => {
+  const object = linkedTwins();
+  const places = [
+    ['one', 0],
+    ['one', 4],
+  ];
+  assert.deepEqual(
+    object.data[0].variables.map(({ name, offset }) => [name, offset]),
+    places,
+  );
+  const builder = object.loadableBtf();
+  assert.ok(builder);
+  const loaded = [];
+  for (let id = 1; id < builder.count; id++) {
+    const type = builder.type(id);
+    if (type.kind !== 'datasec') continue;
+    for (const { type: variable, offset } of type.variables)
+      loaded.push([builder.type(variable).name, offset]);
+  }
+  assert.deepEqual(loaded, places);
+});

@@ -1,4 +1,4 @@
-import type { Btf } from '../btf/index.ts';
+import type { Btf, BtfVar } from '../btf/index.ts';
 import { type ElfSection, SHF_ALLOC, SHF_EXECINSTR, SHT_NOBITS, SHT_PROGBITS } from '../elf/index.ts';
 import { BpfError } from '../errors.ts';
 import { mapSpec } from './map-definitions.ts';
@@ -80,7 +80,7 @@ function readVariables(file: ObjectFile, section: ElfSection, btf: Btf, datasec:
     const variable = btf.type(id);
     if (variable.kind !== 'var') return [];
     const symbol = symbols.get(variable.name);
-    const at = symbol?.value ?? offset;
+    const at = offsetOf(variable, offset, symbol?.value);
     const bytes = size || btf.sizeOf(variable.type);
     if (at + bytes > section.size) {
       throw new BpfError(
@@ -90,6 +90,15 @@ function readVariables(file: ObjectFile, section: ElfSection, btf: Btf, datasec:
     }
     return [{ name: variable.name, type: variable.type, offset: at, size: bytes }];
   });
+}
+
+/**
+ * Bytes into its section, of a variable whose symbol is at `symbol`. clang leaves the offsets of global variables in BTF to
+ * the symbol table. Those of static ones it fills in, and their names may occur once a file in an object that was linked
+ * from several (libbpf: btf_fixup_datasec).
+ */
+export function offsetOf(variable: BtfVar, inBtf: number, symbol: number | undefined): number {
+  return variable.linkage === 'static' ? inBtf : (symbol ?? inBtf);
 }
 
 /** The map that holds a data section in the kernel. */

@@ -1,6 +1,7 @@
 import { type Btf, BtfBuilder, type BtfDatasec, type BtfVarSecinfo } from '../btf/index.ts';
 import { INSN_SIZE } from '../isa/instruction.ts';
 import type { CodeSection } from './code.ts';
+import { offsetOf } from './data-sections.ts';
 import { type Extern, KCONFIG_SECTION, KSYMS_SECTION } from './externs.ts';
 import type { ObjectFile } from './object-file.ts';
 
@@ -55,8 +56,9 @@ function fixDatasec(
   }
   const variables = datasec.variables.map(({ type, offset, size: bytes }): BtfVarSecinfo => {
     const variable = btf.type(type);
-    const needed = bytes || (variable.kind === 'var' ? btf.sizeOf(variable.type) : 0);
-    return { type, offset: offsets.get(variable.name) ?? offset, size: needed };
+    if (variable.kind !== 'var') return { type, offset, size: bytes };
+    const at = offsetOf(variable, offset, offsets.get(variable.name));
+    return { type, offset: at, size: bytes || btf.sizeOf(variable.type) };
   });
   return { ...datasec, size, variables: variables.sort((a, b) => a.offset - b.offset) };
 }
