@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Memory for items, within a budget of pages. Sizes are in classes, each a quarter larger than the one before; a slab is 16 pages of
+ * one class. What is larger than a quarter of a slab has pages of its own. Giving an item back is one push on its class's
+ * stack, which needs no lock and never fails; whoever takes one next sorts them into their slabs, and gives back slabs that are empty.
+ *
+ * Locks: one for each class. No other lock is taken under it, and it is not taken under a bucket's. Page functions are called
+ * outside of locks.
+ */
+#ifndef KV_SLAB_H
+#define KV_SLAB_H
+
+#include "kv_table.h"
+
+#define KV_SLAB_PAGES 16
+#define KV_SLAB_BYTES (KV_SLAB_PAGES * PAGE_SIZE)
+/* The largest item in a slab: a quarter of it. */
+#define KV_SMALL_MAX ((KV_SLAB_BYTES - sizeof(struct kv_slab)) / 4 / 8 * 8)
+
+struct kv_map;
+
+/* The start of a slab. */
+struct kv_slab {
+	__u32 next, before; /* ring of the class */
+	__u32 room_next, room_before; /* those with free slots; 0: none */
+	__u32 free; /* item */
+	__u32 class;
+	__u16 used; /* slots */
+	__u16 fresh; /* slots that were ever used */
+	__u16 has_room; /* in the list */
+	__u16 pad;
+	__u64 pad2[4];
+};
+bpf_type_emit(struct kv_slab);
+
+/* In front of an item that has its own pages. */
+struct kv_large {
+	__u32 next, before; /* ring */
+	__u32 pages;
+	__u32 pad;
+};
+bpf_type_emit(struct kv_large);
+
+/* The classes' sizes. Largest size for each number of slots, so that little is left over. */
+static __always_inline void kv_make_classes(void)
+{
+	const __u32 bytes = KV_SLAB_BYTES - sizeof(struct kv_slab);
+	__u32 class = unknown_zero, size = 64, slots, i = unknown_zero;
+
+	while (class < KV_LARGE && can_loop) {
+		slots = bytes / size;
+		if (slots < 4)
+			break;
+		kv.class[class & (KV_CLASSES - 1)].size = bytes / slots / 8 * 8;
+		kv.class[class & (KV_CLASSES - 1)].slots = slots;
+		for (; i <= bytes / slots / 8 && can_loop; i++)
+			kv.class_of[i & 2047] = class;
+		size = bytes / slots / 8 * 8 * 5 / 4;
+		if (slots > 4 && bytes / size < 4)
+			size = bytes / 4 / 8 * 8;
+		class++;
+	}
+}
+
+/* Takes so many pages off the budget, if it has them. */
+static __always_inline bool kv_charge(__u32 pages)
+{
+	if (fetch_add(&kv.pages, pages) + pages <= kv.budget)
+		return true;
+	fetch_add(&kv.pages, -(__u64)pages);
+	return false;
+}
+
+/* Pages within the budget; 0 when there are none. */
+__noinline __u64 kv_take_pages(__u32 pages)
+{
+	__u64 address;
+
+	if (!kv_charge(pages))
+		return 0;
+	address = (__u64)bpf_arena_alloc_pages(&arena, NULL, pages, NUMA_NO_NODE, 0);
+	if (!address)
+		fetch_add(&kv.pages, -(__u64)pages);
+	return address;
+}
+
+__noinline int kv_give_pages(__u64 address, __u32 pages)
+{
+	bpf_arena_free_pages(&arena, (void __arena *)address, pages);
+	fetch_add(&kv.pages, -(__u64)pages);
+	return 0;
+}
+
+/* 0 or -ETIMEDOUT. */
+static __always_inline int kv_lock_class(struct kv_class __arena *class)
+{
+	do {
+		if (!READ_ONCE(class->lock) && cmpxchg(&class->lock, 0, 1) == 0)
+			return 0;
+	} while (can_loop);
+	return -ETIMEDOUT;
+}
+
+static __always_inline void kv_unlock_class(struct kv_class __arena *class)
+{
+	kv_store_release(&class->lock, 0);
+}
+
+/* Gives an item back, which is in no chain. From anywhere, under any lock. */
+__noinline int kv_free(__u64 item)
+{
+	struct kv_class __arena *class = &kv.class[kv_at(struct kv_item, item)->place >> 10 & (KV_CLASSES - 1)];
+	__u32 before;
+	int i;
+
+	kv_at(struct kv_item, item)->bits = 0;
+	/* Without can_loop, whose budget may be used up. Each pass that fails is one in which another CPU got through. */
+	for (i = 0; i < 1024; i++) {
+		before = READ_ONCE(class->freed);
+		kv_at(struct kv_item, item)->next = before;
+		if (cmpxchg(&class->freed, before, (__u32)item) == before)
+			return 0;
+	}
+	return -ETIMEDOUT;
+}
+
+/* The list of slabs with room. */
+static __always_inline void kv_link_room(struct kv_class __arena *class, __u32 slab)
+{
+	__u32 first = class->room;
+
+	kv_at(struct kv_slab, slab)->has_room = 1;
+	kv_at(struct kv_slab, slab)->room_next = first;
+	kv_at(struct kv_slab, slab)->room_before = 0;
+	if (first)
+		kv_at(struct kv_slab, first)->room_before = slab;
+	class->room = slab;
+}
+
+static __always_inline void kv_unlink_room(struct kv_class __arena *class, __u32 slab)
+{
+	__u32 next = kv_at(struct kv_slab, slab)->room_next, before = kv_at(struct kv_slab, slab)->room_before;
+
+	kv_at(struct kv_slab, slab)->has_room = 0;
+	if (next)
+		kv_at(struct kv_slab, next)->room_before = before;
+	if (before)
+		kv_at(struct kv_slab, before)->room_next = next;
+	else
+		class->room = next;
+}
+
+/* The ring of a class, of slabs or large items, which both begin with next and before. A newcomer is what the hand reaches last. */
+static __always_inline void kv_link_ring(struct kv_class __arena *class, __u32 it)
+{
+	__u32 hand = class->hand, before;
+
+	if (!hand) {
+		kv_at(struct kv_large, it)->next = it;
+		kv_at(struct kv_large, it)->before = it;
+		class->hand = it;
+	} else {
+		before = kv_at(struct kv_large, hand)->before;
+		kv_at(struct kv_large, it)->next = hand;
+		kv_at(struct kv_large, it)->before = before;
+		kv_at(struct kv_large, before)->next = it;
+		kv_at(struct kv_large, hand)->before = it;
+	}
+	class->slabs++;
+}
+
+static __always_inline void kv_unlink_ring(struct kv_class __arena *class, __u32 it)
+{
+	__u32 next = kv_at(struct kv_large, it)->next, before = kv_at(struct kv_large, it)->before;
+
+	kv_at(struct kv_large, before)->next = next;
+	kv_at(struct kv_large, next)->before = before;
+	if (class->hand == it) {
+		class->hand = next == it ? 0 : next;
+		class->hand_slot = 0;
+	}
+	class->slabs--;
+}
+
+/*
+ * Sorts freed items into their slabs. The class is locked. A slab that is empty with that, unless it is the only one with room and
+ * `keep` is set, is taken out: the caller unlocks and gives its pages back. 0: none. It stops there, and where the loop budget
+ * ends; what is left is the backlog.
+ */
+__noinline __u32 kv_sort_freed(__u32 number, int keep)
+{
+	struct kv_class __arena *class = &kv.class[number & (KV_CLASSES - 1)];
+	__u32 item = class->backlog, next, slab, empty = 0;
+
+	if (!item)
+		item = xchg(&class->freed, 0);
+	while (item && !empty) {
+		next = kv_at(struct kv_item, item)->next;
+		if (number == KV_LARGE) {
+			empty = item - sizeof(struct kv_large);
+			kv_unlink_ring(class, empty);
+		} else {
+			slab = item - sizeof(struct kv_slab) - (kv_at(struct kv_item, item)->place & 1023) * class->size;
+			kv_at(struct kv_item, item)->next = kv_at(struct kv_slab, slab)->free;
+			kv_at(struct kv_slab, slab)->free = item;
+			if (!kv_at(struct kv_slab, slab)->has_room)
+				kv_link_room(class, slab);
+			if (--kv_at(struct kv_slab, slab)->used == 0 &&
+			    (!keep || class->room != slab || kv_at(struct kv_slab, slab)->room_next)) {
+				kv_unlink_room(class, slab);
+				kv_unlink_ring(class, slab);
+				empty = slab;
+			}
+		}
+		item = next;
+		if (!can_loop)
+			break;
+	}
+	class->backlog = item;
+	return empty;
+}
+
+/* Gives back the pages of what kv_sort_freed took out. */
+static __always_inline void kv_give_back(__u32 number, __u32 empty)
+{
+	__u32 pages = number == KV_LARGE ? kv_at(struct kv_large, empty)->pages : KV_SLAB_PAGES;
+
+	kv_give_pages(empty, pages);
+}
+
+/* Sorts all that was freed of a class, and gives back what is empty. Only programs that may sleep. */
+__noinline int kv_settle(__u32 number, int keep)
+{
+	struct kv_class __arena *class = &kv.class[number & (KV_CLASSES - 1)];
+	__u32 empty;
+
+	do {
+		if (!READ_ONCE(class->freed) && !READ_ONCE(class->backlog))
+			return 0;
+		if (kv_lock_class(class))
+			break;
+		empty = kv_sort_freed(number, keep);
+		kv_unlock_class(class);
+		if (empty)
+			kv_give_back(number, empty);
+	} while (can_loop);
+	return -ETIMEDOUT;
+}
+
+/* A free slot of a locked class; 0: none. */
+static __always_inline __u32 kv_take_slot(__u32 number, struct kv_class __arena *class)
+{
+	__u32 slab = class->room, item, slot;
+
+	if (!slab)
+		return 0;
+	item = kv_at(struct kv_slab, slab)->free;
+	if (item) {
+		kv_at(struct kv_slab, slab)->free = kv_at(struct kv_item, item)->next;
+	} else {
+		slot = kv_at(struct kv_slab, slab)->fresh++;
+		item = slab + sizeof(struct kv_slab) + slot * class->size;
+		kv_at(struct kv_item, item)->place = number << 10 | slot;
+	}
+	if (++kv_at(struct kv_slab, slab)->used == class->slots)
+		kv_unlink_room(class, slab);
+	return item;
+}
+
+/* Makes pages a slab, and takes a slot of it. 0 where the loop budget ends: then the pages are given back. */
+__noinline __u32 kv_add_slab(__u32 number, __u32 slab)
+{
+	struct kv_class __arena *class = &kv.class[number & (KV_CLASSES - 1)];
+	__u32 item;
+
+	kv_at(struct kv_slab, slab)->free = 0;
+	kv_at(struct kv_slab, slab)->class = number;
+	kv_at(struct kv_slab, slab)->used = 0;
+	kv_at(struct kv_slab, slab)->fresh = 0;
+	if (kv_lock_class(class)) {
+		kv_give_pages(slab, KV_SLAB_PAGES);
+		return 0;
+	}
+	kv_link_ring(class, slab);
+	kv_link_room(class, slab);
+	item = kv_take_slot(number, class);
+	kv_unlock_class(class);
+	return item;
+}
+
+/* A large item. 0: no pages. */
+__noinline __u32 kv_alloc_large(__u32 bytes)
+{
+	struct kv_class __arena *class = &kv.class[KV_LARGE];
+	__u32 pages = (bytes + sizeof(struct kv_large) + PAGE_SIZE - 1) / PAGE_SIZE;
+	__u32 large;
+
+	kv_settle(KV_LARGE, 0);
+	large = kv_take_pages(pages);
+	if (!large)
+		return 0;
+	kv_at(struct kv_large, large)->pages = pages;
+	kv_at(struct kv_item, large + sizeof(struct kv_large))->place = KV_LARGE << 10;
+	if (kv_lock_class(class)) {
+		kv_give_pages(large, pages);
+		return 0;
+	}
+	kv_link_ring(class, large);
+	kv_unlock_class(class);
+	return large + sizeof(struct kv_large);
+}
+
+/* Memory for an item of so many bytes, its header included. 0: there is none, or the loop budget has ended. */
+__noinline __u32 kv_alloc(__u32 bytes)
+{
+	struct kv_class __arena *class;
+	__u32 number, item, empty, slab;
+
+	if (bytes > KV_SMALL_MAX)
+		return kv_alloc_large(bytes);
+	number = kv.class_of[(bytes + 7) / 8 & 2047];
+	class = &kv.class[number & (KV_CLASSES - 1)];
+	do {
+		empty = 0;
+		if (kv_lock_class(class))
+			return 0;
+		if (READ_ONCE(class->freed) || class->backlog)
+			empty = kv_sort_freed(number, 1);
+		item = kv_take_slot(number, class);
+		kv_unlock_class(class);
+		if (empty)
+			kv_give_back(number, empty);
+		if (item)
+			return item;
+		slab = kv_take_pages(KV_SLAB_PAGES);
+		return slab ? kv_add_slab(number, slab) : 0;
+	} while (can_loop);
+	return 0;
+}
+
+#endif /* KV_SLAB_H */
