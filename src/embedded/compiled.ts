@@ -120,7 +120,8 @@ export function targetOf(
     call(at): CallOut {
       const { imm, src } = insns[at];
       const kfunc = src === BPF_PSEUDO_KFUNC_CALL ? kernel.kfunc(imm) : undefined;
-      if (kfunc !== undefined) return kfuncCall(kfunc, objectArguments(kernel, id, verified, at));
+      if (kfunc !== undefined)
+        return kfuncCall(kfunc, objectArguments(kernel, id, verified, at), options.intrinsics !== false);
       const info = facts.insns[at]?.map;
       return helperCall(imm, info && mapOf(info), kernel.cpu, options.intrinsics !== false);
     },

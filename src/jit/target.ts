@@ -59,8 +59,8 @@ export interface RoutineCall {
   readonly name: string;
   /** Its parameters: i32 for `low`, i64 for `wide`. */
   readonly args: readonly { readonly register: number; readonly form: 'low' | 'wide' }[];
-  /** `pointer` is an i32, `wide` an i64. */
-  readonly result: 'none' | 'pointer' | 'wide';
+  /** `low` and `pointer` are an i32, `wide` an i64. */
+  readonly result: 'none' | 'low' | 'pointer' | 'wide';
   /** What it calls where it cannot go on; its arguments are among the routine's. Undefined where it always can. */
   readonly otherwise: ImportedCall | undefined;
   /**
