@@ -106,6 +106,7 @@ export function targetOf(
     kernelHigh: KERNEL_HIGH,
     arena: arena && {
       pageTable: arena.pages.tableOffset,
+      exposed: kernel.cpus === 1 ? arena.pages.exposedOffset : undefined,
       noUserConv: arena.noUserConv,
       start: arena.pages.start,
       end: arena.pages.start + Math.max(arena.pages.pages, arena.pages.mapped) * 4096,
