@@ -1,4 +1,4 @@
-import type { LoadedObject, PreparedRun } from '../../src/index.ts';
+import { type Kernel, type LoadedObject, open, type PreparedRun } from '../../src/index.ts';
 
 /**
  * Writes commands into a port and reads the results, for the store's tests and tools. Strings are of one byte a character. The
@@ -81,7 +81,46 @@ export interface Result {
 
 const HEADER = 56;
 const RESULT = 48;
+const WALKED = 40;
 const padded = (bytes: number) => (bytes + 7) & ~7;
+
+export interface StoreSettings {
+  /** Pages. */
+  readonly budget?: number;
+  readonly ports?: number;
+  /** Bytes of each buffer of a port. */
+  readonly buffer?: number;
+  /** Those that are loaded, besides kv_start. Default: all. */
+  readonly programs?: readonly string[];
+}
+
+/** Loads the store and starts it. */
+export async function startStore(kernel: Kernel, settings: StoreSettings = {}): Promise<LoadedObject> {
+  const { budget = 1024, ports = 1, buffer = 1 << 16, programs } = settings;
+  const object = await open(new URL('kv.bpf.o', import.meta.url));
+  Object.assign(object.globals.kv_settings, { budget_pages: budget, ports, buffer_bytes: buffer, seed: 7 });
+  object.maps.arena.maxEntries = 2 * budget;
+  for (const program of Object.values(object.programs))
+    program.autoload = programs?.includes(program.name) ?? true;
+  object.programs.kv_start.autoload = true;
+  const loaded = await object.load(kernel);
+  const retval = loaded.programs.kv_start.run().retval | 0;
+  if (retval === 0) return loaded;
+  loaded.close();
+  throw new Error(`kv_start: ${retval}`);
+}
+
+/** What kv_walk says of an item. */
+export interface Walked {
+  readonly key: string;
+  readonly cas: bigint;
+  readonly flags: number;
+  readonly expires: number;
+  readonly accessed: number;
+  readonly valueBytes: number;
+  readonly item: number;
+  readonly class: number;
+}
 
 /** struct kv_port. */
 interface PortView {
@@ -96,24 +135,28 @@ interface PortView {
 /** A port of a store that was started. */
 export class Port implements Disposable {
   readonly #loaded: LoadedObject;
+  readonly #number: number;
   readonly #port: PortView;
   readonly #call: PreparedRun;
   readonly #commands: Buffer;
   readonly #results: Buffer;
 
   constructor(loaded: LoadedObject, number = 0) {
-    const { arena, globals, programs } = loaded;
-    if (arena === undefined) throw new Error('the store has an arena');
+    const { globals, programs } = loaded;
     this.#loaded = loaded;
     this.#port = globals.kv.port[number];
     this.#call = programs.kv_batch.prepare({ ctx: Uint8Array.of(number, 0, 0, 0, 0, 0, 0, 0) });
-    const size = globals.kv_settings.buffer_bytes || 2 << 20;
-    const bytes = (address: bigint) => {
-      const { buffer, byteOffset } = arena.bytes;
-      return Buffer.from(buffer, byteOffset + Number(address - arena.userVmStart), size);
-    };
-    this.#commands = bytes(this.#port.commands);
-    this.#results = bytes(this.#port.results);
+    this.#number = number;
+    this.#commands = this.bytesAt(this.#port.commands, globals.kv.buffer_bytes);
+    this.#results = this.bytesAt(this.#port.results, globals.kv.buffer_bytes);
+  }
+
+  /** Memory of the arena. */
+  bytesAt(address: bigint, length: number): Buffer {
+    const { arena } = this.#loaded;
+    if (arena === undefined) throw new Error('the store has an arena');
+    const { buffer, byteOffset } = arena.bytes;
+    return Buffer.from(buffer, byteOffset + Number(address - arena.userVmStart), length);
   }
 
   /** Writes as many commands as there is room for, from the buffer's start. @returns where each ends. */
@@ -122,12 +165,15 @@ export class Port implements Disposable {
     const ends: number[] = [];
     let at = 0;
     for (const command of commands) {
-      const { key, value = '' } = command;
+      const { key } = command;
+      const options = command.options ?? 0;
+      const keyAlone = options & OPTION.reserved || command.op === 'reserve' || command.op === 'release';
+      const value = keyAlone ? '' : (command.value ?? '');
       if (at + HEADER + padded(key.length) + padded(value.length) > to.length) break;
       to.fill(0, at, at + HEADER);
       to[at] = OP[command.op];
       to[at + 1] = key.length;
-      to.writeUInt16LE(command.options ?? 0, at + 2);
+      to.writeUInt16LE(options, at + 2);
       to.writeUInt32LE(command.valueBytes ?? value.length, at + 4);
       to.writeUInt32LE(command.flags ?? 0, at + 8);
       to.writeUInt32LE(command.expires ?? 0, at + 12);
@@ -193,8 +239,32 @@ export class Port implements Disposable {
     return this.run([command])[0];
   }
 
-  get loaded(): LoadedObject {
-    return this.#loaded;
+  /** Walks over all items. */
+  walk(): Walked[] {
+    const found: Walked[] = [];
+    const ctx = new Uint8Array(8);
+    ctx[0] = this.#number;
+    using call = this.#loaded.programs.kv_walk.prepare({ ctx });
+    do {
+      const retval = call.run() | 0;
+      if (retval !== 0) throw new Error(`kv_walk: ${retval}`);
+      for (let at = 0; at < this.#port.result_bytes; ) {
+        const from = this.#results.subarray(at);
+        const keyBytes = from.readUInt32LE(24);
+        found.push({
+          key: from.toString('latin1', WALKED, WALKED + keyBytes),
+          cas: from.readBigUInt64LE(0),
+          flags: from.readUInt32LE(8),
+          expires: from.readUInt32LE(12),
+          accessed: from.readUInt32LE(16),
+          valueBytes: from.readUInt32LE(20),
+          item: from.readUInt32LE(28),
+          class: from.readUInt32LE(32),
+        });
+        at += WALKED + padded(keyBytes);
+      }
+    } while (Buffer.from(call.ctx).readUInt32LE(4) !== 0);
+    return found;
   }
 
   [Symbol.dispose](): void {

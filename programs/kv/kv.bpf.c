@@ -3,6 +3,7 @@
  * A key/value store in the arena, and the programs that user space runs on it. kv_start comes first, then kv_batch as often as there
  * are commands, on any CPU, each with a port of its own. docs/kv-store.md says how it is built.
  */
+#include "bpf_kfuncs.h"
 #include "kv.h"
 
 struct {
@@ -13,84 +14,142 @@ struct {
 
 struct kv_settings kv_settings = { .budget_pages = 1 << 14, .ports = 1 };
 
-#include "kv_ops.h"
+#include "kv_crawl.h"
+#include "kv_get.h"
+#include "kv_look.h"
+#include "kv_number.h"
 
 /* Takes pages for a port's buffers. They are not given back. */
-static __always_inline int kv_open_port(__u32 number, __u32 bytes)
+static __always_inline int kv_open_port(__u32 number)
 {
 	struct kv_port __arena *port = &kv.port[number & (KV_PORTS - 1)];
 
-	port->commands = kv_take_pages(bytes / PAGE_SIZE);
-	port->results = kv_take_pages(bytes / PAGE_SIZE);
+	port->commands = kv_take_pages(kv.buffer_bytes / PAGE_SIZE);
+	port->results = kv_take_pages(kv.buffer_bytes / PAGE_SIZE);
+	kv.port_pages += kv.buffer_bytes / PAGE_SIZE * 2;
 	return port->commands && port->results ? 0 : -ENOMEM;
 }
 
-/* Allocates what the settings say. 0; -EINVAL for settings that cannot be, -ENOMEM where the budget does not do. */
+/* Allocates what the settings say. 0; -EINVAL for settings that cannot be, -ENOMEM where the budget does not do, -EBUSY the second time. */
 SEC("syscall")
-int kv_start(void *ctx)
+int kv_start(struct kv_run *run)
 {
-	__u32 bytes = kv_settings.buffer_bytes ? kv_settings.buffer_bytes : KV_BUFFER_BYTES;
-	__u32 directory = kv_settings.budget_pages / 96 * 4 / PAGE_SIZE + 1, i;
+	__u32 bytes = kv_settings.buffer_bytes ? kv_settings.buffer_bytes : KV_BUFFER_BYTES, i;
+	/* As many segments as could be of use, were all items of the smallest size. */
+	__u32 directory = kv_settings.budget_pages / 96 * 4 / PAGE_SIZE + 1;
 	__u64 segment;
 
 	arena_associate(&arena);
+	if (kv.state)
+		return -EBUSY;
 	if (kv_settings.ports < 1 || kv_settings.ports > KV_PORTS || bytes % PAGE_SIZE)
 		return -EINVAL;
 	kv.budget = kv_settings.budget_pages;
+	kv.buffer_bytes = bytes;
 	kv.pages = (sizeof(kv) + PAGE_SIZE - 1) / PAGE_SIZE;
 	kv.directory = kv_take_pages(directory);
 	segment = kv_take_pages(KV_SEGMENT_PAGES);
 	if (!kv.directory || !segment)
 		return -ENOMEM;
 	kv.upper = segment >> 32 << 32;
+	kv.directory_pages = directory;
 	kv_at(__u32, kv.directory)[0] = segment;
 	kv.segments = 1;
-	kv.state = kv_state(KV_SEGMENT_BUCKETS);
+	kv.segments_max = directory * PAGE_SIZE / 4;
 	kv.epoch = 1 << 8;
 	kv_make_classes();
 	for (i = unknown_zero; i < kv_settings.ports && can_loop; i++)
-		if (kv_open_port(i, bytes))
+		if (kv_open_port(i))
 			return -ENOMEM;
+	kv.state = kv_state(KV_SEGMENT_BUCKETS);
 	return 0;
 }
 
-/* Runs the commands of a port. 0, -EINVAL for a port that there is not. */
+/* One command, of which is known that it lies in the buffer as a whole. Bytes of results; 0: not now. */
+static __always_inline __u32 kv_command(__u64 command, __u64 result, __u32 room, __u32 who)
+{
+	struct kv_command __arena *c = kv_at(struct kv_command, command);
+	__u32 op = c->op;
+
+	switch (op) {
+	case KV_GET:
+		return kv_get(command, result, room, who);
+	case KV_SET:
+	case KV_ADD:
+	case KV_REPLACE:
+		kv_counts(who)->all.sets++;
+		return kv_store(command, result, who, op);
+	case KV_APPEND:
+	case KV_PREPEND:
+		kv_counts(who)->all.sets++;
+		return kv_concatenate(command, result, who);
+	case KV_INCR:
+	case KV_DECR:
+		return kv_arithmetic(command, result, who);
+	case KV_DELETE:
+		if (c->options & KV_DROP_VALUE)
+			return kv_drop_value(command, result, who);
+		return kv_change(command, result, who);
+	case KV_TOUCH_ONLY:
+		return kv_change(command, result, who);
+	case KV_FLUSH:
+		kv_counts(who)->all.flushes++;
+		kv_flush(c->expires);
+		return kv_answer(result, KV_OK);
+	case KV_RESERVE:
+		return kv_reserve(command, result, who);
+	case KV_RELEASE:
+		return kv_release(command, result);
+	default:
+		return kv_answer(result, KV_BAD_COMMAND);
+	}
+}
+
+/* Bytes of a command with what follows it; 0: it cannot be. */
+static __always_inline __u32 kv_command_bytes(__u64 command)
+{
+	struct kv_command __arena *c = kv_at(struct kv_command, command);
+	__u32 key_bytes = c->key_bytes, value_bytes = c->value_bytes, op = c->op;
+
+	if (key_bytes > KV_KEY_MAX || (!key_bytes && op != KV_FLUSH))
+		return 0;
+	if (op == KV_RESERVE || op == KV_RELEASE || c->options & KV_RESERVED)
+		value_bytes = 0;
+	if (value_bytes > KV_BUFFER_BYTES)
+		return 0;
+	return sizeof(*c) + kv_padded(key_bytes) + kv_padded(value_bytes);
+}
+
+/* Runs the commands of a port. 0; -EINVAL for a port that there is not. */
 SEC("syscall")
 int kv_batch(struct kv_run *run)
 {
-	struct kv_port __arena *port = &kv.port[run->port & (KV_PORTS - 1)];
-	__u32 bytes = kv_settings.buffer_bytes ? kv_settings.buffer_bytes : KV_BUFFER_BYTES;
+	__u32 who = run->port, bytes = kv.buffer_bytes;
 	__u32 at = unknown_zero, to = unknown_zero, done = unknown_zero, end, size, wrote;
-	__u64 commands = port->commands, results = port->results, command, result;
-	struct kv_command __arena *c;
+	struct kv_port __arena *port = &kv.port[who & (KV_PORTS - 1)];
+	__u64 commands = port->commands, results = port->results;
 
 	arena_associate(&arena);
-	if (run->port >= KV_PORTS || !commands || !results)
+	if (who >= KV_PORTS || !commands || !results)
 		return -EINVAL;
+	kv_flush_when_due();
 	end = port->command_bytes;
 	if (end > bytes)
 		end = bytes;
-	while (at + sizeof(*c) <= end && to + KV_RESULT <= bytes && can_loop) {
-		command = commands + at;
-		result = results + to;
-		c = kv_at(struct kv_command, command);
-		size = sizeof(*c) + kv_padded(c->key_bytes) + kv_padded(c->value_bytes);
-		if (c->key_bytes < 1 || c->key_bytes > KV_KEY_MAX || c->value_bytes > bytes || at + size > end) {
+	while (at + sizeof(struct kv_command) <= end && to + KV_RESULT + KV_NUMBER_BYTES <= bytes && can_loop) {
+		size = kv_command_bytes(commands + at);
+		if (!size || at + size > end) {
 			/* Where the next one begins is not known either. */
-			wrote = kv_answer(result, KV_BAD_COMMAND);
+			wrote = kv_answer(results + to, KV_BAD_COMMAND);
 			size = end - at;
-		} else if (c->op == KV_GET) {
-			wrote = kv_get(command, result, bytes - to);
-		} else if (c->op == KV_SET) {
-			wrote = kv_store(command, result);
-		} else if (c->op == KV_DELETE) {
-			wrote = kv_delete(command, result);
 		} else {
-			wrote = kv_answer(result, KV_BAD_COMMAND);
+			wrote = kv_command(commands + at, results + to, bytes - to, who);
 		}
 		/* The first one has to be answered, or nobody would get on. */
-		if (!wrote && !done)
-			wrote = kv_answer(result, KV_BUSY);
+		if (!wrote && !done) {
+			wrote = kv_answer(results + to, KV_BUSY);
+			kv_counts(who)->all.busy++;
+		}
 		if (!wrote)
 			break;
 		at += size;
@@ -101,6 +160,118 @@ int kv_batch(struct kv_run *run)
 	port->done = done;
 	port->result_bytes = to;
 	return 0;
+}
+
+/* Gives back what is free in all classes; `keep`: but for one slab of each. */
+static __always_inline void kv_settle_all(int keep)
+{
+	__u32 i;
+
+	for (i = unknown_zero; i < KV_CLASSES && can_loop; i++)
+		kv_settle(i, keep);
+}
+
+/* Takes out what has expired, in as many buckets as the argument says, from where it was left. One CPU at a time. */
+SEC("syscall")
+int kv_expire(struct kv_run *run)
+{
+	arena_associate(&arena);
+	kv_flush_when_due();
+	kv_crawl(run->argument, KV_CRAWLER, true);
+	kv_settle_all(1);
+	return 0;
+}
+
+/* Gives back slabs that are kept though they are empty. */
+SEC("syscall")
+int kv_trim(struct kv_run *run)
+{
+	__u32 i, slab;
+
+	arena_associate(&arena);
+	kv_settle_all(0);
+	for (i = unknown_zero; i < KV_LARGE && can_loop; i++) {
+		slab = kv_take_empty(i);
+		if (slab)
+			kv_give_pages(slab, KV_SLAB_PAGES);
+	}
+	return 0;
+}
+
+/* Fills kv.statistics. One CPU at a time. */
+SEC("syscall")
+int kv_statistics(struct kv_run *run)
+{
+	arena_associate(&arena);
+	kv_sum();
+	return 0;
+}
+
+/* Writes what there is to say of items into the port's results: struct kv_run says more. 0; -EINVAL. */
+SEC("syscall")
+int kv_walk(struct kv_run *run)
+{
+	__u32 index = run->argument, to = unknown_zero, bytes = kv.buffer_bytes;
+	struct kv_port __arena *port = &kv.port[run->port & (KV_PORTS - 1)];
+	__u64 results = port->results;
+	int wrote;
+
+	arena_associate(&arena);
+	if (run->port >= KV_PORTS || !results)
+		return -EINVAL;
+	/* Up to an item's worth is left, so that no bucket is written in part, unless it alone fills the buffer. */
+	while (index < (__u32)kv.state && to < bytes / 2 && can_loop) {
+		wrote = kv_walk_bucket(index, results + to, bytes - to);
+		if (wrote < 0)
+			continue;
+		to += wrote;
+		index++;
+	}
+	port->result_bytes = to;
+	run->argument = index < (__u32)kv.state ? index : 0;
+	return 0;
+}
+
+#define CLOCK_MONOTONIC 1
+#define KV_TIMER_NS 1000000000ull
+/* Buckets a second that the timer looks at. */
+#define KV_TIMER_BUCKETS 4096
+
+struct kv_timer {
+	struct bpf_timer timer;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct kv_timer);
+} kv_timers SEC(".maps");
+
+static int kv_on_timer(void *map, __u32 *key, struct kv_timer *timer)
+{
+	kv_crawl(KV_TIMER_BUCKETS, KV_TIMER, false);
+	bpf_timer_start(&timer->timer, KV_TIMER_NS, 0);
+	return 0;
+}
+
+/* Has a timer crawl, each second. 0; -EBUSY: it does already. */
+SEC("syscall")
+int kv_start_timer(struct kv_run *run)
+{
+	__u32 key = 0;
+	struct kv_timer *timer = bpf_map_lookup_elem(&kv_timers, &key);
+	int err;
+
+	arena_associate(&arena);
+	if (!timer)
+		return -ENOENT;
+	err = bpf_timer_init(&timer->timer, &kv_timers, CLOCK_MONOTONIC);
+	if (!err)
+		err = bpf_timer_set_callback(&timer->timer, kv_on_timer);
+	if (!err)
+		err = bpf_timer_start(&timer->timer, KV_TIMER_NS, 0);
+	return err;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

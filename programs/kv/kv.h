@@ -18,10 +18,10 @@
 /* Bytes of a port's buffers: room for a command, and for a result, with the largest value. */
 #define KV_BUFFER_BYTES (2u << 20)
 
-/* kv_command.op. Those that store take KV_IF_CAS, and KV_RESERVED. */
-enum kv_op {
+/* kv_command.op. Those that store take KV_RESERVED. */
+enum kv_op { /* KV_IF_CAS: for KV_SET, KV_APPEND, KV_PREPEND, KV_INCR, KV_DECR, KV_DELETE */
 	KV_GET = 1, /* options: KV_VALUE, KV_TOUCH, KV_QUIET, KV_VIVIFY, KV_RECACHE; what it finds counts as used */
-	KV_SET,
+	KV_SET, /* where it ends in KV_TOO_LARGE or KV_NO_MEMORY the key's old item is gone, as with memcached */
 	KV_ADD, /* only where there is none */
 	KV_REPLACE, /* only where there is one */
 	KV_APPEND, /* with KV_VIVIFY: sets where there is none */
@@ -95,7 +95,7 @@ struct kv_result {
 	__u32 value_bytes; /* of the item's value, also where it does not follow */
 	__u32 carried; /* bytes that follow, without the padding: value_bytes or 0 */
 	__u32 flags;
-	__u32 expires;
+	__u32 expires; /* after the command; the rest is as it was before it */
 	__u32 accessed; /* when it was last used before */
 	__u32 item; /* kv_item_bits */
 	__u32 pad;
@@ -127,10 +127,83 @@ struct kv_port {
 	__u32 pad2;
 };
 
+#define KV_CLASSES 32
+
+/* What has happened so far, and what is there. User space reads the sums: loaded.globals.kv.statistics, after kv_statistics. */
+struct kv_counters {
+	__u64 items; /* in the table */
+	__u64 bytes; /* of them: headers, keys, values */
+	__u64 stored; /* items, so far */
+	__u64 gets, get_hits, get_misses; /* KV_GET without KV_TOUCH */
+	__u64 get_expired, get_flushed; /* misses that found what is gone */
+	__u64 sets; /* KV_SET to KV_PREPEND */
+	__u64 touches, touch_hits, touch_misses; /* KV_TOUCH_ONLY, KV_GET with KV_TOUCH */
+	__u64 delete_hits, delete_misses;
+	__u64 incr_hits, incr_misses, decr_hits, decr_misses;
+	__u64 cas_hits, cas_misses, cas_badval; /* KV_SET with KV_IF_CAS */
+	__u64 flushes;
+	__u64 too_large, no_memory;
+	__u64 evictions, evicted_unfetched; /* items that made room; those that were never hit */
+	__u64 reclaimed, expired_unfetched; /* items that were gone when they were taken out */
+	__u64 crawler_reclaimed; /* those that kv_expire or the timer found */
+	__u64 slabs_moved; /* from one class to another */
+	__u64 busy;
+};
+
+struct kv_class_counters {
+	__u64 items;
+	__u64 bytes;
+	__u64 hits;
+	__u64 evictions, evicted_unfetched;
+	__u64 reclaimed;
+	__u64 last_evicted_age; /* seconds since it had been used */
+	__u64 no_memory;
+};
+
+struct kv_statistics {
+	struct kv_counters all;
+	__u64 pages; /* of all: never more than the budget */
+	__u64 budget_pages;
+	__u64 pages_table; /* segments and directory */
+	__u64 pages_ports;
+	__u64 buckets;
+	struct {
+		struct kv_class_counters counters;
+		__u32 size; /* bytes of a slot; 0: there is no such class. The last class's items have pages of their own */
+		__u32 slots; /* of a slab */
+		__u32 slabs;
+		__u32 pages;
+		__u64 used_slots;
+	} class[KV_CLASSES];
+};
+
+/* What kv_walk writes of each item, from the start of the port's results; the key behind it, and zero bytes up to a multiple of 8. */
+struct kv_walked {
+	__u64 cas;
+	__u32 flags;
+	__u32 expires;
+	__u32 accessed;
+	__u32 value_bytes;
+	__u32 key_bytes;
+	__u32 item; /* kv_item_bits */
+	__u32 class;
+	__u32 pad;
+};
+
 /* The context of kv_batch and of the other programs that user space runs. */
 struct kv_run {
 	__u32 port;
-	__u32 argument; /* what the program says */
+	/*
+	 * kv_expire: buckets to look at. kv_walk: the bucket to go on with, 0 at first; afterwards the one to go on with next, or 0 at
+	 * the end. It walks from the first bucket to the last, so that what stays in the table is seen once, or twice where it grows.
+	 */
+	__u32 argument;
 };
+
+/*
+ * Programs: kv_start once; kv_batch; kv_expire (now and then, so that what has expired gives its memory back), kv_start_timer once (does
+ * the same by itself, each second, but gives no pages back); kv_statistics; kv_walk; kv_trim (gives back slabs that are kept empty).
+ * All take struct kv_run and return 0 or an errno.
+ */
 
 #endif /* KV_H */

@@ -11,9 +11,6 @@
 
 #include "kv.h"
 
-/* Map of the store: see kv.bpf.c. */
-extern struct kv_settings kv_settings;
-
 /* An arena address, or user address, as a pointer to a type. */
 #define kv_at(type, address) ((type __arena *)(__u64)(address))
 
@@ -75,24 +72,35 @@ struct kv_item {
 };
 bpf_type_emit(struct kv_item);
 
-#define KV_CLASSES 32
 #define KV_LARGE (KV_CLASSES - 1)
 
-/* Items of about one size. What a class has of its own in kv_slab.h. */
+/* Items of about one size, and the slabs that they are in: kv_slab.h. Large items are the last class. */
 struct kv_class {
 	__u32 lock;
 	__u32 freed; /* items that were given back: anybody pushes, the lock's owner takes them all */
 	__u32 backlog; /* of those that were taken, what the loop budget left */
 	__u32 room; /* first slab with free slots */
-	__u32 hand; /* slab, or large item, that the hand points at; all are a ring */
+	__u32 hand; /* slab, or large item, that the hand of the clock points at; all are a ring */
 	__u32 hand_slot;
 	__u32 slabs; /* or large items */
 	__u32 size; /* bytes of a slot */
 	__u32 slots; /* of a slab */
 	__u32 pages; /* taken */
-	__u64 evicted;
-	__u64 evicted_pressure; /* evictions since slabs were last moved */
-	__u64 pad[8];
+	__u32 evicted; /* slots, or pages, since `turn` was last set */
+	__u32 passed; /* used items that the hand has passed since it stopped last */
+	__u32 pad;
+	__u64 turn; /* kv.turn when the last slab's worth was evicted */
+	__u64 pad2[7];
+};
+
+/* Who counts: each port, and two more. A port is one CPU's at a time, so these are plain words. */
+#define KV_COUNTING (KV_PORTS + 2)
+#define KV_CRAWLER KV_PORTS /* kv_expire */
+#define KV_TIMER (KV_PORTS + 1)
+
+struct kv_counts {
+	struct kv_counters all;
+	struct kv_class_counters class[KV_CLASSES];
 };
 
 /* The store. Times in seconds since 1970. */
@@ -102,18 +110,46 @@ struct kv {
 	__u64 pages; /* taken: table, slabs, large items, ports, and these globals */
 	__u64 state; /* buckets in the lower half, and in the upper one a mask of as many bits as the last one's number has */
 	__u64 directory; /* of segments: arena addresses, 32 bits each */
-	__u64 segments; /* in the directory */
+	__u32 segments, segments_max; /* in the directory, and that it has room for */
 	__u64 upper; /* half of user addresses */
 	__u64 cas; /* the last one given out */
 	__u32 epoch; /* << 8, as items have it */
 	__u32 flush_at; /* when a flush that waits takes place; 0: none does */
-	__u64 pad[7];
+	__u32 growing; /* a lock: one bucket is split at a time */
+	__u32 crawled; /* the bucket that the crawler comes to next */
+	__u64 turn; /* slabs' worth of items that were evicted, of all classes */
+	__u32 buffer_bytes; /* of each buffer of a port */
+	__u32 directory_pages;
+	__u32 port_pages;
+	__u32 pad;
+	__u64 pad2[3];
 	struct kv_port port[KV_PORTS];
 	struct kv_class class[KV_CLASSES];
 	__u8 class_of[2048]; /* by size / 8 */
+	struct kv_counts counts[KV_COUNTING];
+	struct kv_statistics statistics;
 };
 
 struct kv __arena_global kv;
+
+static __always_inline struct kv_counts __arena *kv_counts(__u32 who)
+{
+	return &kv.counts[who < KV_COUNTING ? who : KV_TIMER];
+}
+
+/* Counts an item that came into a chain, or left it: sign is 1 or -1. */
+static __always_inline void kv_count_item(__u32 who, __u64 item, int sign)
+{
+	struct kv_counts __arena *counts = kv_counts(who);
+	struct kv_item __arena *it = kv_at(struct kv_item, item);
+	__u64 bytes = sizeof(*it) + it->key_bytes + it->value_bytes;
+	__u32 class = it->place >> 10 & (KV_CLASSES - 1);
+
+	counts->all.items += sign;
+	counts->all.bytes += sign * bytes;
+	counts->class[class].items += sign;
+	counts->class[class].bytes += sign * bytes;
+}
 
 /* Words of the key. */
 static __always_inline __u64 kv_key_of(__u64 item)

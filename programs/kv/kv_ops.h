@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What commands do. Each function takes the addresses of a command and of its result, and returns how many bytes of results it
- * wrote. 0: there was no room for the value, or the loop budget ended, and nothing was changed; then the batch ends in front of it.
+ * What commands do. Each function takes the addresses of a command and of its result and who counts, and returns how many bytes of
+ * results it wrote. 0: the loop budget ended, or there is no room for the value; then nothing was changed, and the batch ends in
+ * front of this command.
+ *
+ * What changes an item by what it holds (append, incr, touch on get) reads it like any reader, makes what shall be, and then locks the
+ * bucket if its sequence is still the one that was read under. Else it starts again. So memory is never taken under a lock.
  */
 #ifndef KV_OPS_H
 #define KV_OPS_H
 
-#include "kv_slab.h"
+#include "kv_evict.h"
 
 #define KV_RESULT sizeof(struct kv_result)
 
@@ -49,112 +53,495 @@ static __always_inline void kv_describe(__u64 result, __u64 item)
 	to->address = 0;
 }
 
-/* KV_GET. room: bytes at the result. */
-__noinline __u32 kv_get(__u64 command, __u64 result, __u32 room)
+static __always_inline __u64 kv_next_cas(__u64 command)
 {
 	struct kv_command __arena *c = kv_at(struct kv_command, command);
-	__u32 key_bytes = c->key_bytes, options = c->options, bytes;
-	__u64 key = kv_command_key(command);
-	__u32 hash = kv_hash(key, key_bytes);
+
+	return c->options & KV_NEW_CAS ? c->new_cas : fetch_add(&kv.cas, 1) + 1;
+}
+
+static __always_inline __u32 kv_item_bytes(__u32 key_bytes, __u32 value_bytes)
+{
+	return sizeof(struct kv_item) + kv_padded(key_bytes) + kv_padded(value_bytes);
+}
+
+/* A new item for a command's key, with the key in it and room for so many bytes. 0 or KV_NOT_NOW: none. */
+__noinline __u32 kv_make_item(__u64 command, __u32 value_bytes, __u32 who)
+{
+	struct kv_command __arena *c = kv_at(struct kv_command, command);
+	__u32 key_bytes = c->key_bytes, item = kv_alloc(kv_item_bytes(key_bytes, value_bytes), who);
+	struct kv_item __arena *new = kv_at(struct kv_item, item);
+
+	if (item <= KV_NOT_NOW)
+		return item;
+	new->hash = kv_hash(kv_command_key(command), key_bytes);
+	new->key_bytes = key_bytes;
+	new->value_bytes = value_bytes;
+	new->bits = 0;
+	new->flags = c->flags;
+	new->expires = c->expires;
+	if (!kv_copy(kv_key_of(item), kv_command_key(command), key_bytes))
+		return item;
+	kv_free(item);
+	return KV_NOT_NOW;
+}
+
+/* The item whose value is at the address that a command names, from KV_RESERVE for the same key; 0: that is no such address. */
+__noinline __u32 kv_reserved_item(__u64 command)
+{
+	struct kv_command __arena *c = kv_at(struct kv_command, command);
+	__u32 key_bytes = c->key_bytes, item = (__u32)c->number - sizeof(struct kv_item) - kv_padded(key_bytes);
+	struct kv_item __arena *it = kv_at(struct kv_item, item);
+
+	if (it->bits != KV_ITEM_RESERVED || it->key_bytes != key_bytes ||
+	    !kv_same_key(kv_key_of(item), kv_command_key(command), key_bytes))
+		return 0;
+	it->flags = c->flags;
+	it->expires = c->expires;
+	return item;
+}
+
+/* Takes a command's key out, if it is there, and nothing is said of it. */
+static __always_inline void kv_drop(__u64 command, __u32 who)
+{
+	__u64 key = kv_command_key(command), link;
+	__u32 key_bytes = kv_at(struct kv_command, command)->key_bytes, hash = kv_hash(key, key_bytes);
+	struct kv_found found;
+
+	if (kv_lock(hash, &found, true))
+		return;
+	link = kv_find_locked(key, key_bytes, hash, &found);
+	if (!link || !found.item) {
+		kv_unlock_unchanged(&found);
+		return;
+	}
+	*kv_at(__u32, link) = kv_at(struct kv_item, found.item)->next;
+	kv_unlock(&found);
+	kv_count_item(who, found.item, -1);
+	kv_free(found.item);
+}
+
+/* A store that has no memory, or too much value. */
+__noinline __u32 kv_cannot_store(__u64 command, __u64 result, __u32 status, __u32 who)
+{
+	if (status == KV_TOO_LARGE)
+		kv_counts(who)->all.too_large++;
+	else
+		kv_counts(who)->all.no_memory++;
+	if (kv_at(struct kv_command, command)->op == KV_SET)
+		kv_drop(command, who);
+	return kv_answer(result, status);
+}
+
+/* The last of a store: puts a complete item into its chain, where the command's conditions hold; else gives it back. */
+__noinline __u32 kv_link(__u32 item, __u64 command, __u64 result, __u32 who, __u32 op)
+{
+	struct kv_command __arena *c = kv_at(struct kv_command, command);
+	struct kv_counts __arena *counts = kv_counts(who);
+	struct kv_item __arena *new = kv_at(struct kv_item, item);
+	struct kv_item __arena *old;
+	__u32 key_bytes = new->key_bytes, bits = new->bits & KV_ITEM_WIN_SENT, status = KV_OK;
+	struct kv_found found;
+	__u64 link, cas;
+	bool there;
+
+	if (kv_lock(new->hash, &found, true))
+		return 0;
+	link = kv_find_locked(kv_key_of(item), key_bytes, new->hash, &found);
+	if (!link) {
+		kv_unlock_unchanged(&found);
+		return 0;
+	}
+	old = kv_at(struct kv_item, found.item);
+	there = found.item && !kv_is_gone(found.item);
+	if (op == KV_ADD) {
+		if (there)
+			status = KV_NOT_STORED;
+	} else if (op == KV_REPLACE) {
+		if (!there)
+			status = KV_NOT_STORED;
+	} else if (c->options & KV_IF_CAS) {
+		if (!there) {
+			status = KV_NOT_FOUND;
+			counts->all.cas_misses++;
+		} else if (old->cas == c->cas) {
+			counts->all.cas_hits++;
+		} else if (c->options & KV_INVALIDATE && c->cas < old->cas) {
+			counts->all.cas_hits++;
+			bits |= KV_ITEM_STALE | (old->bits & KV_ITEM_WIN_SENT);
+			new->expires = old->expires;
+		} else {
+			status = KV_EXISTS;
+			counts->all.cas_badval++;
+		}
+	}
+	if (status != KV_OK) {
+		if (there)
+			old->used = 1;
+		kv_unlock_unchanged(&found);
+		kv_free(item);
+		return kv_answer(result, status);
+	}
+	cas = kv_next_cas(command);
+	new->cas = cas;
+	new->accessed = kv.now;
+	new->epoch = kv.epoch; /* and not used */
+	new->bits = bits | KV_ITEM_LINKED;
+	new->next = found.item ? old->next : 0;
+	kv_count_item(who, item, 1);
+	counts->all.stored++;
+	kv_answer(result, KV_OK);
+	kv_at(struct kv_result, result)->cas = cas;
+	kv_at(struct kv_result, result)->expires = new->expires;
+	kv_at(struct kv_result, result)->value_bytes = new->value_bytes;
+	kv_at(struct kv_result, result)->flags = new->flags;
+	kv_store_release(kv_at(__u32, link), item);
+	kv_unlock(&found);
+	if (found.item) {
+		kv_count_item(who, found.item, -1);
+		if (!there)
+			kv_count_reason(who, found.item, KV_RECLAIMED);
+		kv_free(found.item);
+	} else if (!(counts->all.stored & 7)) {
+		kv_grow();
+	}
+	return KV_RESULT;
+}
+
+/*
+ * Puts a complete item in the place of one that was found, if nothing has changed since. False: it has, or the loop budget ended, and
+ * the new item was given back. The old one is, in either case, not the caller's.
+ */
+__noinline int kv_exchange(__u32 item, __u32 old, __u64 bucket, __u64 sequence, __u32 who)
+{
+	struct kv_found found = { .bucket = bucket, .sequence = sequence, .item = old };
+	__u64 link = bucket + offsetof(struct kv_bucket, first);
+	__u32 at;
+
+	if (!kv_lock_found(&found)) {
+		kv_free(item);
+		return 0;
+	}
+	at = *kv_at(__u32, link);
+	while (at && at != old && can_loop) {
+		link = at + offsetof(struct kv_item, next);
+		at = *kv_at(__u32, link);
+	}
+	if (!at || at != old) {
+		kv_unlock_unchanged(&found);
+		kv_free(item);
+		return 0;
+	}
+	kv_at(struct kv_item, item)->next = kv_at(struct kv_item, old)->next;
+	kv_at(struct kv_item, item)->accessed = kv.now;
+	kv_at(struct kv_item, item)->epoch = kv.epoch;
+	kv_at(struct kv_item, item)->bits |= KV_ITEM_LINKED;
+	kv_count_item(who, item, 1);
+	kv_store_release(kv_at(__u32, link), item);
+	kv_unlock(&found);
+	kv_count_item(who, old, -1);
+	kv_free(old);
+	return 1;
+}
+
+/* KV_SET, KV_ADD, KV_REPLACE; KV_APPEND and KV_PREPEND where there is nothing yet, as KV_ADD. */
+__noinline __u32 kv_store(__u64 command, __u64 result, __u32 who, __u32 op)
+{
+	struct kv_command __arena *c = kv_at(struct kv_command, command);
+	__u32 key_bytes = c->key_bytes, value_bytes = c->value_bytes, item, wrote;
+	bool reserved = c->options & KV_RESERVED;
+
+	if (reserved) {
+		item = kv_reserved_item(command);
+		if (!item)
+			return kv_answer(result, KV_BAD_COMMAND);
+	} else {
+		if (value_bytes > KV_VALUE_MAX)
+			return kv_cannot_store(command, result, KV_TOO_LARGE, who);
+		item = kv_make_item(command, value_bytes, who);
+		if (!item)
+			return kv_cannot_store(command, result, KV_NO_MEMORY, who);
+		if (item == KV_NOT_NOW)
+			return 0;
+		if (kv_copy(kv_value_of(item, key_bytes), kv_command_key(command) + kv_padded(key_bytes), value_bytes)) {
+			kv_free(item);
+			return 0;
+		}
+	}
+	wrote = kv_link(item, command, result, who, op);
+	if (!wrote && !reserved)
+		kv_free(item);
+	return wrote;
+}
+
+/* Copies bytes behind the first `at` of `to`, whose last word is padded with zeroes, as `from` is and both are afterwards. 0 or -ETIMEDOUT. */
+__noinline int kv_copy_behind(__u64 to, __u32 at, __u64 from, __u32 bytes)
+{
+	__u64 __arena *source = kv_at(__u64, from);
+	__u64 __arena *target = kv_at(__u64, to + (at & ~7u));
+	__u32 shift = at % 8 * 8, words = (bytes + 7) / 8, i;
+	__u64 carry, word;
+
+	if (!shift)
+		return kv_copy(to + at, from, bytes);
+	carry = target[0];
+	for (i = unknown_zero; i < words; i++) {
+		word = READ_ONCE(source[i]);
+		WRITE_ONCE(target[i], carry | word << shift);
+		carry = word >> (64 - shift);
+		if (!can_loop)
+			return -ETIMEDOUT;
+	}
+	if ((at % 8 + bytes + 7) / 8 > words)
+		WRITE_ONCE(target[words], carry);
+	return 0;
+}
+
+/* KV_APPEND, KV_PREPEND. */
+__noinline __u32 kv_concatenate(__u64 command, __u64 result, __u32 who)
+{
+	struct kv_command __arena *c = kv_at(struct kv_command, command);
+	__u32 key_bytes = c->key_bytes, value_bytes = c->value_bytes, op = c->op, item, old_bytes, reserved = 0;
+	__u64 key = kv_command_key(command), source = key + kv_padded(key_bytes), value, cas;
+	__u32 hash = kv_hash(key, key_bytes), status;
+	struct kv_item __arena *old;
 	struct kv_found found;
 	int err;
 
+	if (c->options & KV_RESERVED) {
+		reserved = kv_reserved_item(command);
+		if (!reserved)
+			return kv_answer(result, KV_BAD_COMMAND);
+		source = kv_value_of(reserved, key_bytes);
+		value_bytes = kv_at(struct kv_item, reserved)->value_bytes;
+	}
 	do {
 		err = kv_find(key, key_bytes, hash, &found, true);
-		if (err == -ENOENT || (!err && kv_is_gone(found.item))) {
-			if (!err && !kv_is_valid(&found))
-				continue;
-			return kv_answer(result, KV_NOT_FOUND);
-		}
-		if (err)
+		if (err == -ETIMEDOUT)
 			return 0;
-		kv_describe(result, found.item);
-		bytes = 0;
-		if (options & KV_VALUE) {
-			bytes = kv_at(struct kv_result, result)->value_bytes;
-			kv_at(struct kv_result, result)->carried = bytes;
-			if (bytes > room - KV_RESULT) {
-				if (kv_is_valid(&found))
-					return 0;
+		old = kv_at(struct kv_item, found.item);
+		status = KV_OK;
+		old_bytes = 0;
+		if (err || kv_is_gone(found.item)) {
+			if (c->options & KV_VIVIFY) {
+				if (err || kv_is_valid(&found))
+					return kv_store(command, result, who, KV_ADD);
 				continue;
 			}
-			if (kv_copy(result + KV_RESULT, kv_value_of(found.item, key_bytes), bytes))
-				return 0;
+			status = KV_NOT_STORED;
+		} else {
+			old_bytes = READ_ONCE(old->value_bytes);
+			if (c->options & KV_IF_CAS && c->cas && c->cas != old->cas)
+				status = KV_EXISTS;
+			else if (old_bytes > KV_VALUE_MAX || value_bytes > KV_VALUE_MAX || old_bytes + value_bytes > KV_VALUE_MAX)
+				status = KV_TOO_LARGE;
 		}
-		if (!kv_is_valid(&found))
-			continue;
-		if (!(options & KV_QUIET))
-			kv_mark_used(&found);
-		return KV_RESULT + kv_padded(bytes);
+		if (status != KV_OK) {
+			if (!err && !kv_is_valid(&found))
+				continue;
+			kv_counts(who)->all.too_large += status == KV_TOO_LARGE;
+			if (reserved)
+				kv_free(reserved);
+			return kv_answer(result, status);
+		}
+		item = kv_make_item(command, old_bytes + value_bytes, who);
+		if (item == KV_NOT_NOW)
+			return 0;
+		if (!item) {
+			if (reserved)
+				kv_free(reserved);
+			return kv_cannot_store(command, result, KV_NO_MEMORY, who);
+		}
+		value = kv_value_of(item, key_bytes);
+		if (op == KV_APPEND)
+			err = kv_copy(value, kv_value_of(found.item, key_bytes), old_bytes) ||
+			      kv_copy_behind(value, old_bytes, source, value_bytes);
+		else
+			err = kv_copy(value, source, value_bytes) ||
+			      kv_copy_behind(value, value_bytes, kv_value_of(found.item, key_bytes), old_bytes);
+		if (err) {
+			kv_free(item);
+			return 0;
+		}
+		cas = kv_next_cas(command);
+		kv_at(struct kv_item, item)->cas = cas;
+		kv_at(struct kv_item, item)->flags = old->flags;
+		kv_at(struct kv_item, item)->expires = old->expires;
+		if (kv_exchange(item, found.item, found.bucket, found.sequence, who)) {
+			kv_counts(who)->all.stored++;
+			if (reserved)
+				kv_free(reserved);
+			kv_answer(result, KV_OK);
+			kv_at(struct kv_result, result)->cas = cas;
+			kv_at(struct kv_result, result)->value_bytes = old_bytes + value_bytes;
+			return KV_RESULT;
+		}
 	} while (can_loop);
 	return 0;
 }
 
-/* KV_SET. */
-__noinline __u32 kv_store(__u64 command, __u64 result)
+/* KV_RESERVE. */
+__noinline __u32 kv_reserve(__u64 command, __u64 result, __u32 who)
 {
 	struct kv_command __arena *c = kv_at(struct kv_command, command);
-	__u32 key_bytes = c->key_bytes, value_bytes = c->value_bytes;
-	__u64 key = kv_command_key(command), item, link;
-	struct kv_item __arena *new;
-	struct kv_found found;
+	__u32 value_bytes = c->value_bytes, item;
+	__u64 value;
 
 	if (value_bytes > KV_VALUE_MAX)
-		return kv_answer(result, KV_TOO_LARGE);
-	item = kv_alloc(sizeof(struct kv_item) + kv_padded(key_bytes) + kv_padded(value_bytes));
+		return kv_cannot_store(command, result, KV_TOO_LARGE, who);
+	item = kv_make_item(command, value_bytes, who);
+	if (item == KV_NOT_NOW)
+		return 0;
 	if (!item)
-		return kv_answer(result, KV_NO_MEMORY);
-	new = kv_at(struct kv_item, item);
-	new->hash = kv_hash(key, key_bytes);
-	new->cas = fetch_add(&kv.cas, 1) + 1;
-	new->flags = c->flags;
-	new->expires = c->expires;
-	new->accessed = kv.now;
-	new->value_bytes = value_bytes;
-	new->key_bytes = key_bytes;
-	new->bits = KV_ITEM_LINKED;
-	new->epoch = kv.epoch;
-	if (kv_copy(kv_key_of(item), key, kv_padded(key_bytes) + kv_padded(value_bytes)) || kv_lock(new->hash, &found)) {
-		kv_free(item);
-		return 0;
-	}
-	link = kv_find_locked(key, key_bytes, new->hash, &found);
-	if (!link) {
-		kv_unlock_unchanged(&found);
-		kv_free(item);
-		return 0;
-	}
-	new->next = found.item ? kv_at(struct kv_item, found.item)->next : 0;
-	*kv_at(__u32, link) = item;
-	kv_unlock(&found);
+		return kv_cannot_store(command, result, KV_NO_MEMORY, who);
+	value = kv_value_of(item, c->key_bytes);
+	if (value_bytes)
+		*kv_at(__u64, value + (value_bytes - 1) / 8 * 8) = 0;
+	kv_at(struct kv_item, item)->bits = KV_ITEM_RESERVED;
 	kv_answer(result, KV_OK);
-	kv_at(struct kv_result, result)->cas = new->cas;
-	if (found.item)
-		kv_free(found.item);
+	kv_at(struct kv_result, result)->value_bytes = value_bytes;
+	kv_at(struct kv_result, result)->address = kv.upper | value;
 	return KV_RESULT;
 }
 
-/* KV_DELETE. */
-__noinline __u32 kv_delete(__u64 command, __u64 result)
+/* KV_RELEASE. */
+__noinline __u32 kv_release(__u64 command, __u64 result)
+{
+	__u32 item = kv_reserved_item(command);
+
+	if (item)
+		kv_free(item);
+	return kv_answer(result, item ? KV_OK : KV_BAD_COMMAND);
+}
+
+/* KV_TOUCH_ONLY; KV_DELETE without KV_DROP_VALUE. */
+__noinline __u32 kv_change(__u64 command, __u64 result, __u32 who)
 {
 	struct kv_command __arena *c = kv_at(struct kv_command, command);
-	__u32 key_bytes = c->key_bytes, status;
+	struct kv_counts __arena *counts = kv_counts(who);
+	__u32 key_bytes = c->key_bytes, options = c->options, op = c->op;
 	__u64 key = kv_command_key(command), link;
 	__u32 hash = kv_hash(key, key_bytes);
+	struct kv_item __arena *item;
 	struct kv_found found;
 
-	if (kv_lock(hash, &found))
+	if (kv_lock(hash, &found, true))
 		return 0;
 	link = kv_find_locked(key, key_bytes, hash, &found);
-	if (!link || !found.item) {
+	if (!link) {
 		kv_unlock_unchanged(&found);
-		return link ? kv_answer(result, KV_NOT_FOUND) : 0;
+		return 0;
 	}
-	*kv_at(__u32, link) = kv_at(struct kv_item, found.item)->next;
-	status = kv_is_gone(found.item) ? KV_NOT_FOUND : KV_OK;
+	if (!found.item || kv_is_gone(found.item)) {
+		kv_unlock_unchanged(&found);
+		if (op == KV_DELETE) {
+			counts->all.delete_misses++;
+		} else {
+			counts->all.touches++;
+			counts->all.touch_misses++;
+		}
+		return kv_answer(result, KV_NOT_FOUND);
+	}
+	item = kv_at(struct kv_item, found.item);
+	if (op == KV_DELETE && options & KV_IF_CAS && item->cas != c->cas) {
+		kv_unlock_unchanged(&found);
+		counts->all.delete_misses++;
+		return kv_answer(result, KV_EXISTS);
+	}
+	kv_describe(result, found.item);
+	if (op == KV_TOUCH_ONLY || options & KV_INVALIDATE) {
+		if (op == KV_TOUCH_ONLY || options & KV_TOUCH) {
+			item->expires = c->expires;
+			kv_at(struct kv_result, result)->expires = item->expires;
+		}
+		if (op == KV_TOUCH_ONLY) {
+			item->used = 1;
+			item->accessed = kv.now;
+			counts->all.touches++;
+			counts->all.touch_hits++;
+		} else {
+			item->bits = (item->bits | KV_ITEM_STALE) & ~KV_ITEM_WIN_SENT;
+			item->cas = kv_next_cas(command);
+			kv_at(struct kv_result, result)->cas = item->cas;
+		}
+		kv_unlock(&found);
+		return KV_RESULT;
+	}
+	*kv_at(__u32, link) = item->next;
 	kv_unlock(&found);
+	counts->all.delete_hits++;
+	kv_count_item(who, found.item, -1);
 	kv_free(found.item);
-	return kv_answer(result, status);
+	return KV_RESULT;
+}
+
+/* KV_DELETE with KV_DROP_VALUE: an empty item in its place. */
+__noinline __u32 kv_drop_value(__u64 command, __u64 result, __u32 who)
+{
+	struct kv_command __arena *c = kv_at(struct kv_command, command);
+	__u32 key_bytes = c->key_bytes, options = c->options, hash, item;
+	__u64 key = kv_command_key(command), cas;
+	struct kv_found found;
+	int err;
+
+	hash = kv_hash(key, key_bytes);
+	do {
+		err = kv_find(key, key_bytes, hash, &found, true);
+		if (err == -ETIMEDOUT)
+			return 0;
+		if (err || kv_is_gone(found.item)) {
+			if (!err && !kv_is_valid(&found))
+				continue;
+			kv_counts(who)->all.delete_misses++;
+			return kv_answer(result, KV_NOT_FOUND);
+		}
+		cas = kv_at(struct kv_item, found.item)->cas;
+		kv_describe(result, found.item);
+		if (options & KV_IF_CAS && cas != c->cas) {
+			if (!kv_is_valid(&found))
+				continue;
+			kv_counts(who)->all.delete_misses++;
+			return kv_answer(result, KV_EXISTS);
+		}
+		item = kv_make_item(command, 0, who);
+		if (item == KV_NOT_NOW)
+			return 0;
+		if (!item)
+			return kv_cannot_store(command, result, KV_NO_MEMORY, who);
+		if (!(options & KV_TOUCH))
+			kv_at(struct kv_item, item)->expires = 0;
+		if (options & KV_INVALIDATE) {
+			kv_at(struct kv_item, item)->bits = KV_ITEM_STALE;
+			cas = kv_next_cas(command);
+		} else if (options & KV_NEW_CAS) {
+			cas = c->new_cas;
+		}
+		kv_at(struct kv_item, item)->cas = cas;
+		kv_at(struct kv_result, result)->cas = cas;
+		kv_at(struct kv_result, result)->expires = kv_at(struct kv_item, item)->expires;
+		if (kv_exchange(item, found.item, found.bucket, found.sequence, who)) {
+			kv_counts(who)->all.delete_hits++;
+			return KV_RESULT;
+		}
+	} while (can_loop);
+	return 0;
+}
+
+/* KV_FLUSH. Also takes the flush that waited, when its time has come: with `at` 0. */
+static __always_inline void kv_flush(__u32 at)
+{
+	if (at > kv.now)
+		kv.flush_at = at;
+	else
+		fetch_add(&kv.epoch, 1 << 8);
+}
+
+static __always_inline void kv_flush_when_due(void)
+{
+	__u32 at = READ_ONCE(kv.flush_at);
+
+	if (at && at <= kv.now && cmpxchg(&kv.flush_at, at, 0) == at)
+		fetch_add(&kv.epoch, 1 << 8);
 }
 
 #endif /* KV_OPS_H */

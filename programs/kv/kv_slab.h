@@ -17,7 +17,8 @@
 /* The largest item in a slab: a quarter of it. */
 #define KV_SMALL_MAX ((KV_SLAB_BYTES - sizeof(struct kv_slab)) / 4 / 8 * 8)
 
-struct kv_map;
+/* In place of an item: the loop budget has ended. */
+#define KV_NOT_NOW 1
 
 /* The start of a slab. */
 struct kv_slab {
@@ -27,9 +28,9 @@ struct kv_slab {
 	__u32 class;
 	__u16 used; /* slots */
 	__u16 fresh; /* slots that were ever used */
-	__u16 has_room; /* in the list */
-	__u16 pad;
-	__u64 pad2[4];
+	__u32 has_room; /* in the list */
+	__u32 leaving; /* kv_steal empties it for another class: not in the list */
+	__u64 pad[3];
 };
 bpf_type_emit(struct kv_slab);
 
@@ -115,7 +116,7 @@ __noinline int kv_free(__u64 item)
 
 	kv_at(struct kv_item, item)->bits = 0;
 	/* Without can_loop, whose budget may be used up. Each pass that fails is one in which another CPU got through. */
-	for (i = 0; i < 1024; i++) {
+	for (i = 0; i < 64; i++) {
 		before = READ_ONCE(class->freed);
 		kv_at(struct kv_item, item)->next = before;
 		if (cmpxchg(&class->freed, before, (__u32)item) == before)
@@ -151,7 +152,7 @@ static __always_inline void kv_unlink_room(struct kv_class __arena *class, __u32
 }
 
 /* The ring of a class, of slabs or large items, which both begin with next and before. A newcomer is what the hand reaches last. */
-static __always_inline void kv_link_ring(struct kv_class __arena *class, __u32 it)
+static __always_inline void kv_link_ring(struct kv_class __arena *class, __u32 it, __u32 pages)
 {
 	__u32 hand = class->hand, before;
 
@@ -167,9 +168,10 @@ static __always_inline void kv_link_ring(struct kv_class __arena *class, __u32 i
 		kv_at(struct kv_large, hand)->before = it;
 	}
 	class->slabs++;
+	class->pages += pages;
 }
 
-static __always_inline void kv_unlink_ring(struct kv_class __arena *class, __u32 it)
+static __always_inline void kv_unlink_ring(struct kv_class __arena *class, __u32 it, __u32 pages)
 {
 	__u32 next = kv_at(struct kv_large, it)->next, before = kv_at(struct kv_large, it)->before;
 
@@ -180,6 +182,7 @@ static __always_inline void kv_unlink_ring(struct kv_class __arena *class, __u32
 		class->hand_slot = 0;
 	}
 	class->slabs--;
+	class->pages -= pages;
 }
 
 /*
@@ -194,27 +197,30 @@ __noinline __u32 kv_sort_freed(__u32 number, int keep)
 
 	if (!item)
 		item = xchg(&class->freed, 0);
-	while (item && !empty) {
+	while (item && !empty && can_loop) {
 		next = kv_at(struct kv_item, item)->next;
 		if (number == KV_LARGE) {
 			empty = item - sizeof(struct kv_large);
-			kv_unlink_ring(class, empty);
+			kv_unlink_ring(class, empty, kv_at(struct kv_large, empty)->pages);
 		} else {
 			slab = item - sizeof(struct kv_slab) - (kv_at(struct kv_item, item)->place & 1023) * class->size;
 			kv_at(struct kv_item, item)->next = kv_at(struct kv_slab, slab)->free;
 			kv_at(struct kv_slab, slab)->free = item;
+			kv_at(struct kv_slab, slab)->used--;
+			if (READ_ONCE(kv_at(struct kv_slab, slab)->leaving)) {
+				item = next;
+				continue;
+			}
 			if (!kv_at(struct kv_slab, slab)->has_room)
 				kv_link_room(class, slab);
-			if (--kv_at(struct kv_slab, slab)->used == 0 &&
+			if (!kv_at(struct kv_slab, slab)->used &&
 			    (!keep || class->room != slab || kv_at(struct kv_slab, slab)->room_next)) {
 				kv_unlink_room(class, slab);
-				kv_unlink_ring(class, slab);
+				kv_unlink_ring(class, slab, KV_SLAB_PAGES);
 				empty = slab;
 			}
 		}
 		item = next;
-		if (!can_loop)
-			break;
 	}
 	class->backlog = item;
 	return empty;
@@ -267,7 +273,7 @@ static __always_inline __u32 kv_take_slot(__u32 number, struct kv_class __arena 
 	return item;
 }
 
-/* Makes pages a slab, and takes a slot of it. 0 where the loop budget ends: then the pages are given back. */
+/* Makes pages a slab, and takes a slot of it. KV_NOT_NOW where the loop budget ends: then the pages are given back. */
 __noinline __u32 kv_add_slab(__u32 number, __u32 slab)
 {
 	struct kv_class __arena *class = &kv.class[number & (KV_CLASSES - 1)];
@@ -277,65 +283,37 @@ __noinline __u32 kv_add_slab(__u32 number, __u32 slab)
 	kv_at(struct kv_slab, slab)->class = number;
 	kv_at(struct kv_slab, slab)->used = 0;
 	kv_at(struct kv_slab, slab)->fresh = 0;
+	kv_at(struct kv_slab, slab)->leaving = 0;
 	if (kv_lock_class(class)) {
 		kv_give_pages(slab, KV_SLAB_PAGES);
-		return 0;
+		return KV_NOT_NOW;
 	}
-	kv_link_ring(class, slab);
+	kv_link_ring(class, slab, KV_SLAB_PAGES);
 	kv_link_room(class, slab);
 	item = kv_take_slot(number, class);
 	kv_unlock_class(class);
 	return item;
 }
 
-/* A large item. 0: no pages. */
-__noinline __u32 kv_alloc_large(__u32 bytes)
+/* Takes out a slab that is kept though it is empty; 0: there is none. */
+__noinline __u32 kv_take_empty(__u32 number)
 {
-	struct kv_class __arena *class = &kv.class[KV_LARGE];
-	__u32 pages = (bytes + sizeof(struct kv_large) + PAGE_SIZE - 1) / PAGE_SIZE;
-	__u32 large;
+	struct kv_class __arena *class = &kv.class[number & (KV_CLASSES - 1)];
+	__u32 slab;
 
-	kv_settle(KV_LARGE, 0);
-	large = kv_take_pages(pages);
-	if (!large)
+	if (kv_lock_class(class))
 		return 0;
-	kv_at(struct kv_large, large)->pages = pages;
-	kv_at(struct kv_item, large + sizeof(struct kv_large))->place = KV_LARGE << 10;
-	if (kv_lock_class(class)) {
-		kv_give_pages(large, pages);
-		return 0;
+	slab = class->room;
+	while (slab && kv_at(struct kv_slab, slab)->used && can_loop)
+		slab = kv_at(struct kv_slab, slab)->room_next;
+	if (slab && kv_at(struct kv_slab, slab)->used)
+		slab = 0;
+	if (slab) {
+		kv_unlink_room(class, slab);
+		kv_unlink_ring(class, slab, KV_SLAB_PAGES);
 	}
-	kv_link_ring(class, large);
 	kv_unlock_class(class);
-	return large + sizeof(struct kv_large);
-}
-
-/* Memory for an item of so many bytes, its header included. 0: there is none, or the loop budget has ended. */
-__noinline __u32 kv_alloc(__u32 bytes)
-{
-	struct kv_class __arena *class;
-	__u32 number, item, empty, slab;
-
-	if (bytes > KV_SMALL_MAX)
-		return kv_alloc_large(bytes);
-	number = kv.class_of[(bytes + 7) / 8 & 2047];
-	class = &kv.class[number & (KV_CLASSES - 1)];
-	do {
-		empty = 0;
-		if (kv_lock_class(class))
-			return 0;
-		if (READ_ONCE(class->freed) || class->backlog)
-			empty = kv_sort_freed(number, 1);
-		item = kv_take_slot(number, class);
-		kv_unlock_class(class);
-		if (empty)
-			kv_give_back(number, empty);
-		if (item)
-			return item;
-		slab = kv_take_pages(KV_SLAB_PAGES);
-		return slab ? kv_add_slab(number, slab) : 0;
-	} while (can_loop);
-	return 0;
+	return slab;
 }
 
 #endif /* KV_SLAB_H */

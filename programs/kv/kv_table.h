@@ -141,8 +141,8 @@ static __always_inline void kv_mark_used(const struct kv_found *found)
 	kv_store_release(&bucket->sequence, found->sequence);
 }
 
-/* Locks the bucket of a hash. 0 or -ETIMEDOUT. The locked sequence is odd: found->sequence is the one before. */
-static __always_inline int kv_lock(__u32 hash, struct kv_found *found)
+/* Locks the bucket of a hash; `waits` as for kv_find. 0 or -ETIMEDOUT. The locked sequence is odd: found->sequence is the one before. */
+static __always_inline int kv_lock(__u32 hash, struct kv_found *found, bool waits)
 {
 	__u64 bucket, sequence;
 
@@ -158,7 +158,7 @@ static __always_inline int kv_lock(__u32 hash, struct kv_found *found)
 			return 0;
 		}
 		kv_store_release(&kv_at(struct kv_bucket, bucket)->sequence, sequence);
-	} while (can_loop);
+	} while (waits && can_loop);
 	return -ETIMEDOUT;
 }
 

@@ -33,8 +33,6 @@ export interface Group {
    */
   readonly from: number;
   readonly to: number;
-  /** Whether no member straddles anything if the first one's base is a multiple of what the largest one takes. */
-  readonly isAligned: boolean;
 }
 
 /** Bytes that a group may span: objects that are much larger do cross pages. */
@@ -118,7 +116,6 @@ function split(found: readonly { access: ArenaAccess; place: Place }[]): Group[]
     const [{ access: first, place }] = open;
     let from = first.off;
     let to = first.off + first.size;
-    let isAligned = true;
     const members: ArenaAccess[] = [];
     const rest: typeof open = [];
     for (const each of open) {
@@ -129,12 +126,11 @@ function split(found: readonly { access: ArenaAccess; place: Place }[]): Group[]
       if (wider.to - wider.from > WIDEST || wider.to > WIDEST || wider.from < -WIDEST) rest.push(each);
       else {
         ({ from, to } = wider);
-        isAligned &&= at % access.size === 0;
         members.push(access);
       }
     }
     if (members.length === 0) rest.shift();
-    if (members.length > 1) groups.push({ first: members[0], members, from, to, isAligned });
+    if (members.length > 1) groups.push({ first: members[0], members, from, to });
     open = rest;
   }
   return groups;

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Room within the budget. Each class has a clock: its hand goes round the items, takes the mark of those that were used since it last
+ * came by, and takes out the first that has none. So a class makes room for itself. A class that has evicted a slab's worth of items
+ * takes a slab of one that has not done so for long: of what nobody asks for, whatever its size. So the classes follow what is
+ * stored and read, and no memory stays with a size that was wanted once.
+ */
+#ifndef KV_EVICT_H
+#define KV_EVICT_H
+
+#include "kv_grow.h"
+
+/* Used items that the hand passes at most, before it takes one all the same. */
+#define KV_PATIENCE 64
+
+/* Moves the hand of a locked class on, to an item that may go. 0: none was met on the way. */
+__noinline __u32 kv_advance(__u32 number)
+{
+	struct kv_class __arena *class = &kv.class[number & (KV_CLASSES - 1)];
+	__u32 i, at, item;
+
+	for (i = unknown_zero; i < 64 && can_loop; i++) {
+		at = class->hand;
+		if (!at)
+			return 0;
+		if (number == KV_LARGE) {
+			item = at + sizeof(struct kv_large);
+			class->hand = kv_at(struct kv_large, at)->next;
+		} else {
+			if (class->hand_slot >= kv_at(struct kv_slab, at)->fresh) {
+				/* Of one that kv_steal left half done. */
+				if (!kv_at(struct kv_slab, at)->has_room && !kv_at(struct kv_slab, at)->leaving &&
+				    kv_at(struct kv_slab, at)->used < class->slots)
+					kv_link_room(class, at);
+				class->hand = kv_at(struct kv_slab, at)->next;
+				class->hand_slot = 0;
+				continue;
+			}
+			item = at + sizeof(struct kv_slab) + class->hand_slot++ * class->size;
+		}
+		if (!(kv_at(struct kv_item, item)->bits & KV_ITEM_LINKED))
+			continue;
+		if (!kv_at(struct kv_item, item)->used || class->passed >= KV_PATIENCE) {
+			class->passed = 0;
+			return item;
+		}
+		kv_at(struct kv_item, item)->used = 0;
+		class->passed++;
+	}
+	return 0;
+}
+
+/* Counts what a class evicted: after a slab's worth it is its turn. */
+static __always_inline void kv_count_turn(struct kv_class __arena *class, __u32 evicted, __u32 slab)
+{
+	class->evicted += evicted;
+	if (class->evicted < slab)
+		return;
+	class->evicted = 0;
+	class->turn = fetch_add(&kv.turn, 1) + 1;
+}
+
+/* One try of kv_evict. */
+__noinline __u32 kv_try_evict(__u32 number, __u32 who)
+{
+	struct kv_class __arena *class = &kv.class[number & (KV_CLASSES - 1)];
+	__u32 item, hash;
+
+	if (kv_lock_class(class))
+		return 0;
+	item = kv_advance(number);
+	hash = item ? kv_at(struct kv_item, item)->hash : 0;
+	kv_unlock_class(class);
+	if (!item || !kv_take_out(item, hash, who, true))
+		return 0;
+	if (number == KV_LARGE)
+		kv_count_turn(class, kv_at(struct kv_large, item - sizeof(struct kv_large))->pages, KV_SLAB_PAGES);
+	else
+		kv_count_turn(class, 1, class->slots);
+	/* Its slab may have gone over to another class meanwhile. */
+	if (kv_at(struct kv_item, item)->place >> 10 == number)
+		return item;
+	kv_free(item);
+	return 0;
+}
+
+/* Takes an item out of the table that is not used much. It is the caller's. 0: there was none to be had. */
+static __always_inline __u32 kv_evict(__u32 number, __u32 who)
+{
+	struct kv_class __arena *class = &kv.class[number & (KV_CLASSES - 1)];
+	__u32 item = 0, tries;
+
+	for (tries = unknown_zero; tries < 256 && can_loop; tries++) {
+		if (!READ_ONCE(class->slabs))
+			return 0;
+		item = kv_try_evict(number, who);
+		if (item)
+			return item;
+	}
+	return 0;
+}
+
+/* Takes a slab from a class, with all that is in it. Its address, still charged for; 0: it could not be emptied. */
+__noinline __u32 kv_steal(__u32 number, __u32 who)
+{
+	struct kv_class __arena *class = &kv.class[number & (KV_CLASSES - 1)];
+	__u32 slab, slot, item, empty, got = 0;
+
+	if (kv_lock_class(class))
+		return 0;
+	slab = class->hand;
+	if (slab && !kv_at(struct kv_slab, slab)->leaving) {
+		class->hand = kv_at(struct kv_slab, slab)->next;
+		class->hand_slot = 0;
+		kv_at(struct kv_slab, slab)->leaving = 1;
+		if (kv_at(struct kv_slab, slab)->has_room)
+			kv_unlink_room(class, slab);
+	} else {
+		slab = 0;
+	}
+	kv_unlock_class(class);
+	if (!slab)
+		return 0;
+	for (slot = unknown_zero; slot < kv_at(struct kv_slab, slab)->fresh && can_loop; slot++) {
+		item = slab + sizeof(struct kv_slab) + slot * class->size;
+		if (kv_at(struct kv_item, item)->bits & KV_ITEM_LINKED &&
+		    kv_take_out(item, kv_at(struct kv_item, item)->hash, who, true))
+			kv_free(item);
+	}
+	/* Items on their way into the table, or just taken out of it, may be left: then it stays. */
+	if (kv_lock_class(class)) {
+		/* Whoever moves the hand past it finds that it has room. */
+		WRITE_ONCE(kv_at(struct kv_slab, slab)->leaving, 0);
+		return 0;
+	}
+	do
+		empty = kv_sort_freed(number, 1);
+	while (!empty && (READ_ONCE(class->freed) || class->backlog) && can_loop);
+	kv_at(struct kv_slab, slab)->leaving = 0;
+	if (!kv_at(struct kv_slab, slab)->used) {
+		kv_unlink_ring(class, slab, KV_SLAB_PAGES);
+		got = slab;
+	} else if (kv_at(struct kv_slab, slab)->used < class->slots) {
+		kv_link_room(class, slab);
+	}
+	kv_unlock_class(class);
+	if (empty)
+		kv_give_back(number, empty);
+	if (got)
+		kv_counts(who)->all.slabs_moved++;
+	return got;
+}
+
+/*
+ * The class that shall give up pages for another one. The one that has evicted least lately, if that is long ago by what others
+ * evicted since; `most`: the one that has most pages. KV_CLASSES: none.
+ */
+static __always_inline __u32 kv_choose(__u32 number, bool most)
+{
+	__u64 turn = kv.turn, oldest = turn, best = 0;
+	/* One that has nothing may take another's last slab. */
+	__u32 least = most && !kv.class[number & (KV_CLASSES - 1)].slabs ? KV_SLAB_PAGES : 2 * KV_SLAB_PAGES;
+	__u32 i, chosen = KV_CLASSES;
+
+	for (i = unknown_zero; i < KV_CLASSES && can_loop; i++) {
+		if (i == number || kv.class[i].pages < least)
+			continue;
+		if (most ? kv.class[i].pages > best : kv.class[i].turn + 8 < turn && kv.class[i].turn < oldest) {
+			best = kv.class[i].pages;
+			oldest = kv.class[i].turn;
+			chosen = i;
+		}
+	}
+	return chosen;
+}
+
+/* Pages of another class, or, with `most` and no other one to be had, large items of its own class. Whether anything was freed. */
+__noinline int kv_make_room(__u32 number, __u32 who, int most)
+{
+	__u32 victim = kv_choose(number, most), got;
+
+	if (victim == KV_CLASSES)
+		return 0;
+	if (victim == KV_LARGE) {
+		got = kv_evict(KV_LARGE, who);
+		if (got) {
+			kv_free(got);
+			kv_settle(KV_LARGE, 1);
+		}
+	} else {
+		got = kv_steal(victim, who);
+		if (got)
+			kv_give_pages(got, KV_SLAB_PAGES);
+	}
+	return got != 0;
+}
+
+/* Makes room until so many pages are charged for. 0; -ENOMEM: there is nothing more to take out; -ETIMEDOUT. */
+static __always_inline int kv_charge_tight(__u32 pages, __u32 who)
+{
+	__u32 tries, large;
+
+	for (tries = unknown_zero; tries < 1024; tries++) {
+		if (kv_charge(pages))
+			return 0;
+		if (pages > kv.budget)
+			return -ENOMEM;
+		if (!can_loop)
+			return -ETIMEDOUT;
+		/* Of its own first, unless others have done nothing for long. */
+		if (kv_make_room(KV_LARGE, who, 0))
+			continue;
+		large = kv_evict(KV_LARGE, who);
+		if (large) {
+			kv_free(large);
+			kv_settle(KV_LARGE, 1);
+		} else if (!kv_make_room(KV_LARGE, who, 1) && tries > 16) {
+			return -ENOMEM;
+		}
+	}
+	return -ENOMEM;
+}
+
+/* A large item. 0 or KV_NOT_NOW: none. */
+__noinline __u32 kv_alloc_large(__u32 bytes, __u32 who)
+{
+	struct kv_class __arena *class = &kv.class[KV_LARGE];
+	__u32 pages = (bytes + sizeof(struct kv_large) + PAGE_SIZE - 1) / PAGE_SIZE;
+	__u32 large;
+	int err;
+
+	kv_settle(KV_LARGE, 0);
+	err = kv_charge_tight(pages, who);
+	if (err)
+		return err == -ENOMEM ? 0 : KV_NOT_NOW;
+	large = (__u64)bpf_arena_alloc_pages(&arena, NULL, pages, NUMA_NO_NODE, 0);
+	if (!large) {
+		/* The arena has no such run of pages: nothing that could be taken out would surely help. */
+		fetch_add(&kv.pages, -(__u64)pages);
+		return 0;
+	}
+	kv_at(struct kv_large, large)->pages = pages;
+	kv_at(struct kv_item, large + sizeof(struct kv_large))->place = KV_LARGE << 10;
+	if (kv_lock_class(class)) {
+		kv_give_pages(large, pages);
+		return KV_NOT_NOW;
+	}
+	kv_link_ring(class, large, pages);
+	kv_unlock_class(class);
+	return large + sizeof(struct kv_large);
+}
+
+/* For a class that has no free slot, with the budget used up. */
+__noinline __u32 kv_alloc_tight(__u32 number, __u32 who)
+{
+	struct kv_class __arena *class = &kv.class[number & (KV_CLASSES - 1)];
+	__u32 tries, item, slab;
+
+	for (tries = unknown_zero; tries < 64 && can_loop; tries++) {
+		/* At each slab's worth, and where it has next to nothing to evict. */
+		if (!class->evicted || class->slabs < 2)
+			kv_make_room(number, who, class->slabs < 2);
+		slab = kv_take_pages(KV_SLAB_PAGES);
+		if (slab)
+			return kv_add_slab(number, slab);
+		item = kv_evict(number, who);
+		if (item)
+			return item;
+	}
+	return can_loop ? 0 : KV_NOT_NOW;
+}
+
+/* Memory for an item of so many bytes, its header included. 0: there is none. KV_NOT_NOW: the loop budget has ended. */
+static __always_inline __u32 kv_alloc(__u32 bytes, __u32 who)
+{
+	struct kv_class __arena *class;
+	__u32 number, item, empty = 0, slab;
+
+	if (bytes > KV_SMALL_MAX)
+		return kv_alloc_large(bytes, who);
+	number = kv.class_of[(bytes + 7) / 8 & 2047];
+	class = &kv.class[number & (KV_CLASSES - 1)];
+	if (kv_lock_class(class))
+		return KV_NOT_NOW;
+	if (READ_ONCE(class->freed) || class->backlog)
+		empty = kv_sort_freed(number, 1);
+	item = kv_take_slot(number, class);
+	kv_unlock_class(class);
+	if (empty)
+		kv_give_back(number, empty);
+	if (item)
+		return item;
+	slab = kv_take_pages(KV_SLAB_PAGES);
+	return slab ? kv_add_slab(number, slab) : kv_alloc_tight(number, who);
+}
+
+#endif /* KV_EVICT_H */
