@@ -82,6 +82,7 @@ const JIT_PARTS = [
   'intrinsics',
   'ranges',
   'narrowing',
+  'plainAtomics',
 ] as const satisfies readonly (keyof JitOptions)[];
 
 function enginesOf({ engines, without }: Options): EngineSpec[] {

@@ -1,44 +1,4 @@
 #!/usr/bin/env node
-// The command line's door: plain JavaScript that any Node runs. It finds a Node that is new enough (the one that runs
-// this, or the one that the repository's dev dependencies bring), and in a clone takes the sources, else the build.
+import { enter } from './door.js';
 
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { constants } from 'node:os';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-
-/** Several WebAssembly memories in one module, and `using`-free ES2024. */
-const NEEDED = [22, 12];
-/** Runs TypeScript as it stands. */
-const STRIPS_TYPES = [24, 0];
-
-const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const running = process.versions.node.split('.').map(Number);
-const atLeast = ([major, minor]) => running[0] > major || (running[0] === major && running[1] >= minor);
-
-const sources = here('../src/cli/main.ts');
-const build = here('../dist/cli/main.js');
-const inClone = existsSync(sources);
-
-if (atLeast(inClone ? STRIPS_TYPES : NEEDED)) {
-  await import(pathToFileURL(inClone ? sources : build).href);
-} else {
-  const node = here(
-    process.platform === 'win32' ? '../node_modules/.bin/node.cmd' : '../node_modules/.bin/node',
-  );
-  if (existsSync(node)) runWith(node);
-  else if (atLeast(NEEDED) && existsSync(build)) await import(pathToFileURL(build).href);
-  else {
-    const advice = inClone ? 'run npm ci, which brings one' : 'install a newer Node';
-    console.error(
-      `bpf-arena: Node ${NEEDED.join('.')} or newer is needed, this is ${process.versions.node}; ${advice}`,
-    );
-    process.exitCode = 2;
-  }
-}
-
-function runWith(node) {
-  const child = spawn(node, process.argv.slice(1), { stdio: 'inherit', shell: process.platform === 'win32' });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-  child.on('exit', (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)));
-}
+await enter('bpf-arena', 'src/cli/main.ts', 'dist/cli/main.js');

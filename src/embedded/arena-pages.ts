@@ -158,6 +158,11 @@ export class ArenaPages {
     return (entry & PRESENT) !== 0 ? 'present' : (entry & RESERVED) !== 0 ? 'reserved' : 'free';
   }
 
+  /** Where in kernel memory the word lies that is not 0 after {@link assumeWritten}. */
+  get exposedOffset(): KernelOffset {
+    return (this.tableOffset + MAX_PAGES + EXPOSED * 4) as KernelOffset;
+  }
+
   get statistics(): { present: number; reserved: number; peak: number } {
     const header = this.#header;
     return { present: header[PRESENT_COUNT], reserved: header[RESERVED_COUNT], peak: header[PEAK] };

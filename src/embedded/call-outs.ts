@@ -12,7 +12,8 @@ import { ArrayMap } from './maps/array.ts';
 import type { EmbeddedMap } from './maps/map.ts';
 import { PercpuArrayMap } from './maps/percpu-array.ts';
 import { MAX_TAIL_CALLS, PROG_SLOT_BYTES } from './maps/prog-array.ts';
-import { routineCall } from './routines/table.ts';
+import { ITERATOR_ROUTINES } from './routines/iterators.ts';
+import { routineCall, routineFor } from './routines/table.ts';
 
 /**
  * How compiled programs call helpers and kfuncs: which registers they hand over in which form, and the function that
@@ -103,9 +104,15 @@ export interface ObjectArguments {
 }
 
 /** How the call of a kfunc is made. @param object what stands in no register. */
-export function kfuncCall({ name, args, result, callsBack }: Kfunc, object: ObjectArguments): CallOut {
+export function kfuncCall(
+  { name, args, result, callsBack }: Kfunc,
+  object: ObjectArguments,
+  intrinsics: boolean,
+): CallOut {
   if (result === 'argument') return { kind: 'copy', register: 1 };
   if (doesNothing(name)) return { kind: 'constant', value: 0n };
+  const routine = intrinsics ? ITERATOR_ROUTINES[name] : undefined;
+  if (routine !== undefined) return routineFor(name, routine);
   const registers = args.flatMap((form, index): ImportedCall['args'] => {
     const register = index + 1;
     if (form === 'record' || form === 'node' || form === 'handler' || form === 'program')

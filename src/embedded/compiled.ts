@@ -106,6 +106,7 @@ export function targetOf(
     kernelHigh: KERNEL_HIGH,
     arena: arena && {
       pageTable: arena.pages.tableOffset,
+      exposed: kernel.cpus === 1 ? arena.pages.exposedOffset : undefined,
       noUserConv: arena.noUserConv,
       start: arena.pages.start,
       end: arena.pages.start + Math.max(arena.pages.pages, arena.pages.mapped) * 4096,
@@ -120,7 +121,8 @@ export function targetOf(
     call(at): CallOut {
       const { imm, src } = insns[at];
       const kfunc = src === BPF_PSEUDO_KFUNC_CALL ? kernel.kfunc(imm) : undefined;
-      if (kfunc !== undefined) return kfuncCall(kfunc, objectArguments(kernel, id, verified, at));
+      if (kfunc !== undefined)
+        return kfuncCall(kfunc, objectArguments(kernel, id, verified, at), options.intrinsics !== false);
       const info = facts.insns[at]?.map;
       return helperCall(imm, info && mapOf(info), kernel.cpu, options.intrinsics !== false);
     },

@@ -2,7 +2,7 @@ import { slots } from '../isa/instruction.ts';
 import { opcode } from '../isa/opcodes.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import { alignments } from './alignment.ts';
-import { groupsOf } from './groups.ts';
+import { type ArenaAccess, type Group, groupsOf, type Lookup } from './groups.ts';
 import { lowConstants } from './low-constants.ts';
 import type { FunctionPlan } from './plan.ts';
 import { hasMargins, type JitOptions, type Target } from './target.ts';
@@ -77,6 +77,32 @@ export class Analyses {
     return known.has(at);
   }
 
+  /** What arena accesses have to look up together. */
+  lookupOf(accesses: readonly ArenaAccess[]): Lookup {
+    if (
+      this.#options.storeChecks !== false &&
+      accesses.some(({ kind }) => kind === 'store' || kind === 'atomic')
+    )
+      return 'writable';
+    const looks = this.#target.reportsFaults || accesses.some(({ kind }) => kind === 'acquire');
+    return looks ? 'present' : 'none';
+  }
+
+  /**
+   * The groups between two slots that fast code may check together. Loads that are aligned where the first one is are none:
+   * its check shows that for all of them, also where they lie in two pages.
+   */
+  groups(start: number, end: number): Group[] {
+    const { insns, facts } = this.#program;
+    const { arena } = this.#target;
+    if (this.#options.grouping === false || arena === undefined) return [];
+    const learns =
+      hasMargins(arena) && this.#options.straddleChecks !== false && this.#options.ranges !== false;
+    return groupsOf(insns, start, end, (at) => facts.reachesArena(at)).filter(
+      ({ members, isAligned }) => !learns || !isAligned || this.lookupOf(members) !== 'none',
+    );
+  }
+
   /** Arena accesses that fast code checks for alignment: those that are in no group, where an address may wrap around. */
   #checkedAlone(plan: FunctionPlan): Set<number> {
     const { insns, facts } = this.#program;
@@ -87,9 +113,7 @@ export class Analyses {
     const isArena = (at: number) => facts.reachesArena(at);
     const run = (start: number, end: number) => {
       const members = new Set<number>();
-      if (this.#options.grouping !== false)
-        for (const group of groupsOf(insns, start, end, isArena))
-          for (const { at } of group.members) members.add(at);
+      for (const group of this.groups(start, end)) for (const { at } of group.members) members.add(at);
       for (let at = start; at < end; at += slots(insns[at]))
         if (isArena(at) && !members.has(at) && (wraps || insns[at].off === 0)) found.add(at);
     };

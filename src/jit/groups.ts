@@ -33,6 +33,8 @@ export interface Group {
    */
   readonly from: number;
   readonly to: number;
+  /** Whether no member straddles anything if the first one's base is a multiple of what the largest one takes. */
+  readonly isAligned: boolean;
 }
 
 /** Bytes that a group may span: objects that are much larger do cross pages. */
@@ -116,6 +118,7 @@ function split(found: readonly { access: ArenaAccess; place: Place }[]): Group[]
     const [{ access: first, place }] = open;
     let from = first.off;
     let to = first.off + first.size;
+    let isAligned = true;
     const members: ArenaAccess[] = [];
     const rest: typeof open = [];
     for (const each of open) {
@@ -126,11 +129,12 @@ function split(found: readonly { access: ArenaAccess; place: Place }[]): Group[]
       if (wider.to - wider.from > WIDEST || wider.to > WIDEST || wider.from < -WIDEST) rest.push(each);
       else {
         ({ from, to } = wider);
+        isAligned &&= at % access.size === 0;
         members.push(access);
       }
     }
     if (members.length === 0) rest.shift();
-    if (members.length > 1) groups.push({ first: members[0], members, from, to });
+    if (members.length > 1) groups.push({ first: members[0], members, from, to, isAligned });
     open = rest;
   }
   return groups;

@@ -59,8 +59,8 @@ export interface RoutineCall {
   readonly name: string;
   /** Its parameters: i32 for `low`, i64 for `wide`. */
   readonly args: readonly { readonly register: number; readonly form: 'low' | 'wide' }[];
-  /** `pointer` is an i32, `wide` an i64. */
-  readonly result: 'none' | 'pointer' | 'wide';
+  /** `low` and `pointer` are an i32, `wide` an i64. */
+  readonly result: 'none' | 'low' | 'pointer' | 'wide';
   /** What it calls where it cannot go on; its arguments are among the routine's. Undefined where it always can. */
   readonly otherwise: ImportedCall | undefined;
   /**
@@ -135,6 +135,11 @@ export type CallOut =
 export interface ArenaTarget {
   /** Where in kernel memory the page table lies: a byte for each of the 2^20 pages of the window. */
   readonly pageTable: number;
+  /**
+   * Where in kernel memory a word lies that is not 0 once other threads may touch the arena while a program runs; undefined
+   * where they always may.
+   */
+  readonly exposed?: number | undefined;
   /** cast_user is a 32-bit move. */
   readonly noUserConv: boolean;
   /** Arena addresses that can ever be present: first, and one past the last. */
@@ -197,6 +202,8 @@ export interface JitOptions {
   readonly intrinsics?: boolean;
   /** Arithmetic whose upper half nobody wants is done in 32 bits. */
   readonly narrowing?: boolean;
+  /** Atomic operations are plain accesses while no other thread can be there. */
+  readonly plainAtomics?: boolean;
   /** Proven alignment and ranges save checks. */
   readonly ranges?: boolean;
 }

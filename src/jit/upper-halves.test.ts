@@ -8,7 +8,7 @@ import { narrowArithmetic } from './upper-halves.ts';
 /** Whether the first `r6 += r7` may be done in 32 bits, with `rest` behind it. r1 is the context, and r6 and r7 are numbers. */
 function isNarrow(rest: string, operation = 'r6 += r7', call?: CallOut): boolean {
   const program = verified(
-    `r9 = r1; r6 = *(u64 *)(r1 + 0); r7 = *(u64 *)(r1 + 8); r8 = 0; ${operation}; ${rest}; r0 = 0; exit`,
+    `r9 = r1; r6 = *(u64 *)(r1 + 0); r7 = *(u64 *)(r1 + 8); r8 = 0; ${operation}; ${rest}; r0 = 0; r1 = ARENA; exit`,
   );
   const { insns, facts } = program;
   const graph = controlFlow(insns, facts.seen, 0, insns.length);
@@ -29,6 +29,8 @@ const NARROW: readonly (readonly [rule: string, rest: string, operation?: string
   ['it becomes an arena pointer', 'r1 = ARENA; r6 = addr_space_cast(r6, 0, 1); *(u64 *)(r6 + 0) = 1'],
   ['a shift to the left by less than 32', '*(u32 *)(r9 + 0) = r6', 'r6 <<= 31'],
   ['a product', '*(u32 *)(r9 + 0) = r6', 'r6 *= r7'],
+  ['a constant', '*(u32 *)(r9 + 0) = r6', 'r6 = 0x123456789a ll'],
+  ['a user address', '*(u32 *)(r9 + 0) = r6', 'r6 = addr_space_cast(r7, 1, 0)'],
 ];
 
 const WIDE: readonly (readonly [rule: string, rest: string, operation?: string])[] = [
@@ -48,6 +50,8 @@ const WIDE: readonly (readonly [rule: string, rest: string, operation?: string])
   ['a shift by a register', '*(u32 *)(r9 + 0) = r6', 'r6 <<= r7'],
   ['a shift to the right', '*(u32 *)(r9 + 0) = r6', 'r6 >>= 3'],
   ['a quotient', '*(u32 *)(r9 + 0) = r6', 'r6 /= r7'],
+  ['a constant that is stored whole', '*(u64 *)(r9 + 0) = r6', 'r6 = 0x123456789a ll'],
+  ['a user address that is', '*(u64 *)(r9 + 0) = r6', 'r6 = addr_space_cast(r7, 1, 0)'],
 ];
 
 describe('arithmetic in 64 bits is done in 32 where', () => {

@@ -18,7 +18,7 @@ const NARROWED: readonly AluOpcode['op'][] = ['add', 'sub', 'mul', 'and', 'or', 
 const ARGUMENTS = 0b111110;
 const CLOBBERED = 0b111111;
 
-/** @returns the slots of arithmetic in 64 bits that may as well be done in 32. */
+/** @returns the slots of moves, constants and arithmetic in 64 bits that may as well be done in 32. */
 export function narrowArithmetic(
   graph: Graph,
   program: VerifiedProgram,
@@ -55,7 +55,10 @@ export function narrowArithmetic(
 
 function isNarrow({ code, dst, imm }: Instruction, wanted: number): boolean {
   const row = opcode(code);
-  if (row?.kind !== 'alu' || row.width !== 64 || (wanted & (1 << dst)) !== 0) return false;
+  if ((wanted & (1 << dst)) !== 0) return false;
+  if (row?.kind === 'ld_imm64') return true;
+  if (row?.kind !== 'alu' || row.width !== 64) return false;
+  if (row.op === 'mov') return true;
   // A shift by 32 and more leaves nothing of the low half, which a 32-bit shift does not do.
   return NARROWED.includes(row.op) || (row.op === 'lsh' && row.source === 'K' && imm < 32);
 }

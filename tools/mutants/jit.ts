@@ -214,12 +214,12 @@ const EMISSION: readonly Mutant[] = [
     'emit/arena.ts',
     [
       'every page is present',
-      'code.i32(PAGE_PRESENT | PAGE_WRITTEN);\n    code.op(OP.i32_xor);',
+      'code.i32(PAGE_PRESENT | PAGE_WRITTEN);\n    code.op(e.exits.isFast ? OP.i32_ne : OP.i32_xor);',
       'code.i32(0);\n    code.op(OP.i32_and);',
     ],
     [
       'stores to pages of which only one is known to be written',
-      'code.i32(PAGE_PRESENT | PAGE_WRITTEN);\n    code.op(OP.i32_xor);',
+      'code.i32(PAGE_PRESENT | PAGE_WRITTEN);\n    code.op(e.exits.isFast ? OP.i32_ne : OP.i32_xor);',
       'code.i32(PAGE_WRITTEN);\n    code.op(OP.i32_and);\n    code.op(OP.i32_eqz);',
     ],
     ['a page has a byte more', 'PAGE_SIZE - (high - low)', 'PAGE_SIZE + 1 - (high - low)'],
@@ -232,19 +232,49 @@ const EMISSION: readonly Mutant[] = [
     [
       'every load is aligned',
       'const aligned = ((access.off | (1 << zeroBits)) & mask) === 0;',
-      'const aligned = lookupOf(e, [access]) === "none";',
+      'const aligned = e.analyses.lookupOf([access]) === "none";',
     ],
     [
       'the offset says nothing of alignment',
       '((access.off | (1 << zeroBits)) & mask)',
       '((1 << zeroBits) & mask)',
     ],
+    [
+      'one end of a group is enough',
+      'pushPageState(e, base, Math.max(group.to, 1) - 1);\n    code.op(OP.i32_and);',
+      '',
+    ],
+    ['or the other', 'pushPageState(e, base, Math.min(group.from, 0));', 'code.i32(3);'],
+    ['either end is', 'code.op(OP.i32_and);\n    emitIsNot', 'code.op(OP.i32_or);\n    emitIsNot'],
+    ['a group ends a byte late', 'Math.max(group.to, 1) - 1)', 'Math.max(group.to, 1) - 2)'],
+    ['every group stays in its page', 'return offset + from >= 0 && offset + to <= room;', 'return true;'],
+    ['a group stays in its page that begins before it', 'offset + from >= 0 && ', ''],
+  ),
+  ...mutantsOf(
+    'analyses.ts',
     ['a load acquired needs no page', "accesses.some(({ kind }) => kind === 'acquire')", 'false'],
     [
       'a group of loads and stores is one of loads',
       "accesses.some(({ kind }) => kind === 'store' || kind === 'atomic')",
       "accesses.every(({ kind }) => kind === 'store' || kind === 'atomic')",
     ],
+    ['loads are aligned where stores are', "!isAligned || this.lookupOf(members) !== 'none'", '!isAligned'],
+    ['loads are aligned where the first one is, all of them', '!learns || !isAligned || ', '!learns || '],
+  ),
+  ...mutantsOf(
+    'emit/plain-atomic.ts',
+    [
+      'a cmpxchg always writes',
+      'code.op(OP.i64_eq);\n      code.if();',
+      'code.op(OP.i64_eq);\n      code.op(OP.i32_eqz);\n      code.if();',
+    ],
+    [
+      'what stood there is what stands there',
+      'pushOld();\n    e.set(result);',
+      'load();\n    e.set(result);',
+    ],
+    ['a fetch writes no register', 'if (result !== undefined) {', 'if (result === -1) {'],
+    ['what was added is left', 'code.op(COMBINE[op]);', 'code.op(OP.drop);'],
   ),
   ...mutantsOf(
     'emit/runtime.ts',

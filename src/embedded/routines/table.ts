@@ -45,7 +45,11 @@ export function routineCall(
   cpus: number,
 ): RoutineCall | undefined {
   const routine = routineOf(helper, map, cpus);
-  if (routine === undefined) return undefined;
+  return routine && routineFor(helper, routine, imported);
+}
+
+/** A routine as a way to make a call. @param imported how that is done without it, unless it is complete. */
+export function routineFor(helper: string, routine: Routine, imported?: ImportedCall): RoutineCall {
   const { variant, args, result, complete, write } = routine;
   const name = variant === '' ? `routine.${helper}` : `routine.${helper}.${variant}`;
   return { kind: 'routine', name, args, result, otherwise: complete ? undefined : imported, write };

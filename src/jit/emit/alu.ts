@@ -127,7 +127,7 @@ function emitCast(e: Emitter, at: number, { dst, src, imm }: Instruction): void 
   }
   e.getLow(src);
   e.setLow(dst);
-  if (imm === CAST_KERN || e.target.arena === undefined || e.arena.noUserConv) return;
+  if (imm === CAST_KERN || e.isNarrow(at) || e.target.arena === undefined || e.arena.noUserConv) return;
   e.get(dst);
   e.userPointer();
   code.i64(0);

@@ -47,14 +47,14 @@ export function emitArenaAccess(
   const check = e.options.straddleChecks !== false;
   const mask = access.size - 1;
   const aligned = ((access.off | (1 << zeroBits)) & mask) === 0;
-  const lookup = lookupOf(e, [access]);
+  const lookup = e.analyses.lookupOf([access]);
   const stays = access.off === 0 || hasMargins(e.arena) || !check;
   if (stays && lookup === 'none' && (aligned || mask === 0 || !check)) {
     pushAddress(e, access);
     fast(0);
     return;
   }
-  const out = e.exits.failedCheck(e.frame.index, access.at);
+  const out = e.exits.failedCheck(e.frame.index, access.at, lookup !== 'none');
   if (out !== undefined) {
     emitChecked(e, access, { stays, aligned: aligned || !check, lookup }, () => code.brIfOut(out), fast);
     return;
@@ -80,6 +80,7 @@ function emitChecked(
   const { stays, aligned, lookup } = known;
   const mask = access.size - 1;
   const address = e.scratch;
+  if (lookup !== 'none') forgetPageState(e);
   const isNear = !stays && access.off >= 0 && access.off <= NEAR;
   if (isNear) {
     e.getLow(access.base);
@@ -101,20 +102,11 @@ function emitChecked(
     }
   }
   if (lookup !== 'none') {
-    emitLookup(e, address, lookup);
+    emitLookup(e, access, address, lookup);
     leave();
   }
   code.get(address);
   fast(isNear ? access.off : 0);
-}
-
-/** What accesses have to look up together. */
-export function lookupOf(e: Emitter, accesses: readonly ArenaAccess[]): Lookup {
-  const { storeChecks } = e.options;
-  if (storeChecks !== false && accesses.some(({ kind }) => kind === 'store' || kind === 'atomic'))
-    return 'writable';
-  const looks = e.target.reportsFaults || accesses.some(({ kind }) => kind === 'acquire');
-  return looks ? 'present' : 'none';
 }
 
 /** Pushes whether base plus offset lies outside the window. */
@@ -135,12 +127,32 @@ export function emitGroupCheck(e: Emitter, group: Group, out: number): void {
   const base = e.scratch;
   pushAddress(e, { ...group.first, off: 0 });
   code.set(base);
-  emitPageBounds(e, base, group.from, group.to);
-  code.brIfOut(out);
-  const lookup = lookupOf(e, group.members);
+  const lookup = e.analyses.lookupOf(group.members);
+  const stays = staysInPage(e, group);
+  if (lookup !== 'none') forgetPageState(e);
+  if (!stays && (lookup === 'none' || !hasMargins(e.arena))) {
+    emitPageBounds(e, base, group.from, group.to);
+    code.brIfOut(out);
+  } else if (!stays) {
+    // Objects do lie across two pages. To look both up costs no more than to compare; where the ends are, the rest is.
+    pushPageState(e, base, Math.min(group.from, 0));
+    pushPageState(e, base, Math.max(group.to, 1) - 1);
+    code.op(OP.i32_and);
+    emitIsNot(e, lookup);
+    code.brIfOut(out);
+    return;
+  }
   if (lookup === 'none') return;
-  emitLookup(e, base, lookup);
+  emitLookup(e, group.first, base, lookup);
   code.brIfOut(out);
+}
+
+/** Whether what is known of a group's base says that all of it lies in the base's page. */
+export function staysInPage(e: Emitter, { first: { at, base }, from, to }: Group): boolean {
+  const known = e.lowConstant(at, base);
+  const offset = known === undefined ? 0 : known & PAGE_MASK;
+  const room = known === undefined ? 1 << e.zeroBits(at, base) : PAGE_SIZE;
+  return offset + from >= 0 && offset + to <= room;
 }
 
 /** Pushes whether some byte from `from` up to `to`, counted from a base, lies in another page than the base. */
@@ -160,17 +172,41 @@ function emitPageBounds(e: Emitter, base: number, from: number, to: number): voi
   code.op(OP.i32_gt_u);
 }
 
-/** Pushes whether the page of an address is not as an access wants it. */
-function emitLookup(e: Emitter, address: number, lookup: Lookup): void {
+/** Pushes whether the page of the address of an access, in a local, is not as the access wants it. */
+function emitLookup(e: Emitter, { at, base }: ArenaAccess, address: number, lookup: Lookup): void {
+  pushPageState(e, address, 0);
+  // At a constant address V8 compares memory, and loads nothing before.
+  if (e.exits.isFast && e.lowConstant(at, base) === undefined) e.code.tee(e.pageState);
+  emitIsNot(e, lookup);
+}
+
+/** What a check that fails before it has looked the page up hands over: no value that had to be kept for that. */
+function forgetPageState(e: Emitter): void {
+  if (!e.exits.isFast) return;
+  e.code.i32(0);
+  e.code.set(e.pageState);
+}
+
+/** Pushes the page table's entry for an address, which is given by a local and a distance from it. */
+function pushPageState(e: Emitter, address: number, distance: number): void {
   const { code } = e;
   code.get(address);
+  if (distance !== 0) {
+    code.i32(distance);
+    code.op(OP.i32_add);
+  }
   code.i32(PAGE_SHIFT);
   code.op(OP.i32_shr_u);
   code.memory(MEMORY_OP.i32_load8_u, KERNEL_MEMORY, e.arena.pageTable);
+}
+
+/** Pushes whether a page table's entry, or what two have in common, is not as an access wants it. */
+function emitIsNot(e: Emitter, lookup: Lookup): void {
+  const { code } = e;
   if (lookup === 'writable') {
-    // Compared by xor: V8 would fold a comparison with the load, and load a second time.
+    // By xor where nobody else wants the entry (see Emitter.pageState).
     code.i32(PAGE_PRESENT | PAGE_WRITTEN);
-    code.op(OP.i32_xor);
+    code.op(e.exits.isFast ? OP.i32_ne : OP.i32_xor);
   } else {
     code.i32(PAGE_PRESENT);
     code.op(OP.i32_and);

@@ -11,6 +11,7 @@ import { arenaAccess } from '../groups.ts';
 import { emitArenaAccess, type Mode } from './arena.ts';
 import type { Emitter } from './emitter.ts';
 import { pushKernelAddress } from './memory.ts';
+import { emitPlainUnless } from './plain-atomic.ts';
 import { MISALIGNED_OPERATIONS, type MisalignedOperation } from './runtime.ts';
 
 /**
@@ -94,6 +95,39 @@ function emitAt(
     code.i32(off);
     code.op(OP.i32_add);
   }
+  const exposed = memory === ARENA_MEMORY && e.options.plainAtomics !== false ? e.arena.exposed : undefined;
+  if (exposed === undefined) {
+    emitShared(e, memory, insn, operation, size, isAligned);
+    return;
+  }
+  emitPlainUnless(
+    e,
+    exposed,
+    (pushAddress) => {
+      pushAddress();
+      emitShared(e, memory, insn, operation, size, isAligned);
+    },
+    insn,
+    operation,
+    size,
+    resultRegister(operation, insn),
+    () => {
+      e.get(0);
+      cut(e, size);
+    },
+  );
+}
+
+/** Emits the operation at the address on the stack, where other threads may be at it, too. */
+function emitShared(
+  e: Emitter,
+  memory: MemoryIndex,
+  insn: Instruction,
+  operation: AtomicOperation,
+  size: AccessSize,
+  isAligned: boolean,
+): void {
+  const { code } = e;
   const mask = size - 1;
   if (mask === 0 || isAligned) {
     emitAligned(e, memory, insn, operation, size);

@@ -19,6 +19,7 @@ interface Case {
 
 /** r6 is an arena pointer, of which nothing is known. */
 const POINTER = 'r5 = ARENA; r6 = *(u64 *)(r1 + 0); r6 = addr_space_cast(r6, 0, 1);';
+const WITH_MARGINS = { pageTable: 0x10000, noUserConv: false, start: 0x10_0000, end: 0x11_0000 };
 const WHOLE_WINDOW = { pageTable: 0x10000, noUserConv: false, start: 0, end: 2 ** 32 };
 const COUNT = 'r0 = 0; l: may_goto out; r0 += 1; goto l; out: exit';
 const FILL = `${POINTER} l: may_goto out; *(u64 *)(r6 + 0) = 1; r6 += 8; goto l; out: r0 = 0; exit`;
@@ -70,7 +71,28 @@ const ARENA_ACCESSES: readonly Case[] = [
   {
     rule: 'several accesses through a pointer have one check',
     asm: `${POINTER} *(u32 *)(r6 + 0) = 1; *(u32 *)(r6 + 4) = 2; r0 = *(u64 *)(r6 + 8); exit`,
+    code: 'page?; page?; leave; i64.store32 $arena; i64.store32 $arena offset=4; i64.load $arena offset=8; return_call $function_0.careful',
+  },
+  {
+    rule: 'which looks one page up where nothing of them can lie in another',
+    asm: `${POINTER} r6 <<= 4; *(u32 *)(r6 + 0) = 1; *(u32 *)(r6 + 4) = 2; r0 = *(u64 *)(r6 + 8); exit`,
+    code: 'page?; leave; i64.store32 $arena; i64.store32 $arena offset=4; i64.load $arena offset=8; return_call $function_0.careful',
+  },
+  {
+    rule: 'or, where an offset may lead out of the window, where nothing of them does',
+    asm: `${POINTER} *(u32 *)(r6 + 0) = 1; *(u32 *)(r6 + 4) = 2; r0 = *(u64 *)(r6 + 8); exit`,
+    target: { arena: WHOLE_WINDOW },
     code: 'leave; page?; leave; i64.store32 $arena; i64.store32 $arena offset=4; i64.load $arena offset=8; return_call $function_0.careful',
+  },
+  {
+    rule: 'loads through a pointer are aligned where the first one is, and need no page',
+    asm: `${POINTER} r0 = *(u64 *)(r6 + 16); r2 = *(u32 *)(r6 + 4); r0 += r2; exit`,
+    code: 'leave; i64.load $arena; i64.load32_u $arena; return_call $function_0.careful',
+  },
+  {
+    rule: 'those that are not have to lie in one',
+    asm: `${POINTER} r0 = *(u64 *)(r6 + 0); r2 = *(u64 *)(r6 + 4); r0 += r2; exit`,
+    code: 'leave; i64.load $arena; i64.load $arena offset=4; return_call $function_0.careful',
   },
   {
     rule: 'but not across a call',
@@ -97,6 +119,12 @@ const ARENA_ACCESSES: readonly Case[] = [
     rule: 'an atomic operation on what is aligned is one',
     asm: `${POINTER} r6 <<= 3; r2 = 1; lock *(u64 *)(r6 + 0) += r2; r0 = 0; exit`,
     code: 'page?; leave; i64.atomic.rmw.add $arena; return_call $function_0.careful',
+  },
+  {
+    rule: 'it is a load and a store while no other thread can be there',
+    asm: `${POINTER} r6 <<= 3; r2 = 1; lock *(u64 *)(r6 + 0) += r2; r0 = 0; exit`,
+    target: { arena: { ...WITH_MARGINS, exposed: 4096 } },
+    code: 'page?; leave; i32.load $memory; i64.atomic.rmw.add $arena; i64.load $arena; i64.store $arena; return_call $function_0.careful',
   },
 ];
 

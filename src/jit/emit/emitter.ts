@@ -37,7 +37,7 @@ export interface Exits {
    * Where an arena access fails its check: the number of the block to leave for; undefined where this version checks
    * everything itself.
    */
-  failedCheck(frame: number, at: number): number | undefined;
+  failedCheck(frame: number, at: number, looks: boolean): number | undefined;
   /** Where a may_goto has no iterations left, likewise; undefined where this version refills them itself. */
   exhausted(frame: number, at: number): number | undefined;
   /** Goes over to the version that begins behind a may_goto; undefined where there is none. */
@@ -89,6 +89,9 @@ export class Emitter {
   #stackBase: number | undefined;
   readonly #deepest: number;
   #scratch: number | undefined;
+  #pageState: number | undefined;
+  #atomicAddress: number | undefined;
+  #atomicOld: number | undefined;
   #choice: number | undefined;
   #credit: number | undefined;
   /** Local of the upper half of user addresses. */
@@ -149,6 +152,26 @@ export class Emitter {
   get scratch(): number {
     this.#scratch ??= this.code.local(TYPE.i32);
     return this.#scratch;
+  }
+
+  /**
+   * An i32 local for the page table's entry that a check compares. Where the check fails it is handed over, for nothing: V8
+   * folds a comparison with a load that nobody else wants, and then loads a second time.
+   */
+  get pageState(): number {
+    this.#pageState ??= this.code.local(TYPE.i32);
+    return this.#pageState;
+  }
+
+  /** Locals of an atomic operation that is done by plain accesses: where, and what stood there. */
+  get atomicAddress(): number {
+    this.#atomicAddress ??= this.code.local(TYPE.i32);
+    return this.#atomicAddress;
+  }
+
+  get atomicOld(): number {
+    this.#atomicOld ??= this.code.local(TYPE.i64);
+    return this.#atomicOld;
   }
 
   /** The local that counts how often the version that checks everything still stays in itself. */

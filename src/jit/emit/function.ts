@@ -3,11 +3,11 @@ import { BPF_PSEUDO_CALL, opcode } from '../../isa/opcodes.ts';
 import type { ChooseNode, CodeNode, Graph, InlineNode } from '../cfg.ts';
 import type { Label } from '../encode/code.ts';
 import { OP, TYPE } from '../encode/opcodes.ts';
-import { type Group, groupsOf } from '../groups.ts';
+import type { Group } from '../groups.ts';
 import { reducible } from '../reducible.ts';
 import { structure } from '../structure.ts';
 import { emitAlu } from './alu.ts';
-import { emitGroupCheck, lookupOf, type Mode } from './arena.ts';
+import { emitGroupCheck, type Mode, staysInPage } from './arena.ts';
 import { emitAtomic } from './atomic.ts';
 import { emitCallOut } from './call.ts';
 import type { Emitter } from './emitter.ts';
@@ -153,13 +153,15 @@ function emitInlineEntry(e: Emitter, { frame, caller }: InlineNode): void {
 
 /** Instructions without calls, in order. Where the code may be left for another version, accesses are checked in groups. */
 function emitRun(e: Emitter, start: number, end: number): void {
-  const isArena = (at: number) => e.program.facts.reachesArena(at);
-  const isGrouped = e.options.grouping !== false && e.exits.isFast;
-  const groups = isGrouped ? worthwhile(e, groupsOf(e.insns, start, end, isArena)) : [];
+  const groups = e.exits.isFast ? worthwhile(e, e.analyses.groups(start, end)) : [];
   const modes = new Map<number, Mode>();
   const checks = new Map<number, { group: Group; out: number }>();
   for (const group of groups) {
-    const out = e.exits.failedCheck(e.frame.index, group.first.at);
+    const out = e.exits.failedCheck(
+      e.frame.index,
+      group.first.at,
+      e.analyses.lookupOf(group.members) !== 'none',
+    );
     if (out === undefined) continue;
     for (const { at } of group.members) modes.set(at, 'checked');
     checks.set(group.first.at, { group, out });
@@ -174,15 +176,17 @@ function emitRun(e: Emitter, start: number, end: number): void {
 
 /** Groups that save something: accesses that need no check on their own are better off alone. */
 function worthwhile(e: Emitter, groups: Group[]): Group[] {
-  return groups.filter(({ members }) => {
+  return groups.filter((group) => {
+    const { members } = group;
     let alone = 0;
     for (const access of members) {
       const { at, base, off, size } = access;
       const bits = e.zeroBits(at, base);
       if (((off | (1 << bits)) & (size - 1)) !== 0) alone += off === 0 ? 1 : 2;
-      if (lookupOf(e, [access]) !== 'none') alone += 2;
+      if (e.analyses.lookupOf([access]) !== 'none') alone += 2;
     }
-    return alone > (lookupOf(e, members) === 'none' ? 2 : 4);
+    const bounds = staysInPage(e, group) ? 0 : 2;
+    return alone > (e.analyses.lookupOf(members) === 'none' ? bounds : 2 + bounds);
   });
 }
 
@@ -231,7 +235,7 @@ function emitConstant(e: Emitter, at: number): void {
     return;
   }
   e.code.i64Big(value & 0xffffffffn);
-  e.userPointer();
+  if (!e.isNarrow(at)) e.userPointer();
 }
 
 function emitCall(e: Emitter, at: number): void {

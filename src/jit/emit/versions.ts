@@ -127,14 +127,14 @@ export class Versions {
     return {
       isFast: true,
       blocks,
-      failedCheck: (frame, at) =>
-        block(`check ${frame}:${at}`, (e) => this.#leaveForCareful(e, { frame, at })),
+      failedCheck: (frame, at, looks) =>
+        block(`check ${frame}:${at}`, (e) => this.#leaveForCareful(e, { frame, at }, looks)),
       exhausted: (frame, at) => block(`loop ${frame}:${at}`, (e) => this.#leaveForBehind(e, { frame, at })),
       goOnBehind: undefined,
     };
   }
 
-  #leaveForCareful(e: Emitter, point: Point): void {
+  #leaveForCareful(e: Emitter, point: Point, looks: boolean): void {
     const key = `${point.frame}:${point.at}`;
     let number = this.#pointNumbers.get(key);
     if (number === undefined) {
@@ -144,6 +144,12 @@ export class Versions {
     this.#careful ??= this.#context.module.reserve();
     const live = new Set(this.#liveness.before(point.frame, point.at));
     e.code.i32(number);
+    if (looks) {
+      e.code.get(e.pageState);
+      e.code.i32(8);
+      e.code.op(OP.i32_shr_u);
+      e.code.op(OP.i32_add);
+    }
     const { loop } = e.frames[point.frame];
     if (loop === undefined) e.code.i32(0);
     else e.code.get(loop.count);

@@ -1,0 +1,211 @@
+/**
+ * The server: sockets that clients come in by, one store behind them, and the clock that both go by. Everything happens on one
+ * thread, one batch at a time, so batches need no locks among themselves.
+ */
+import { createSocket } from 'node:dgram';
+import { rmSync, statSync } from 'node:fs';
+import { connect, createServer, type Server as NetServer, type Socket } from 'node:net';
+import { Connection } from './connection.ts';
+import type { Counters, Engine } from './protocol/engine.ts';
+import { Output } from './protocol/output.ts';
+import { Tokens } from './protocol/tokens.ts';
+import { renderStatistics } from './statistics.ts';
+import type { Store } from './store.ts';
+import { Datagrams } from './udp.ts';
+
+export interface ServerOptions {
+  /** 0: none; undefined: any that is free. */
+  readonly port?: number;
+  readonly udpPort?: number;
+  /** A unix socket instead of ports. */
+  readonly socket?: string;
+  /** The address that ports are opened at; all, without. */
+  readonly listen?: string;
+  readonly maxConnections: number;
+  /** MiB. */
+  readonly memory: number;
+  readonly kernel: 'embedded' | 'linux';
+  readonly cpus: number;
+  readonly verbosity: number;
+  readonly log: (line: string) => void;
+}
+
+const TOO_MANY = 'ERROR Too many open connections\r\n';
+/** Of all clients' answers that nobody takes: what is kept, at most, before the one that has waited longest is let go. */
+const PENDING_MAX = 64 << 20;
+
+/** Seconds since 1970. */
+const clock = (): number => Math.floor(Date.now() / 1000);
+
+const noCounts = (): Counters => ({
+  bytesRead: 0,
+  bytesWritten: 0,
+  currentConnections: 0,
+  totalConnections: 0,
+  rejectedConnections: 0,
+  slowConnections: 0,
+  flushCommands: 0,
+  metaCommands: 0,
+  tooLarge: 0,
+  waits: 0,
+});
+
+export class Server {
+  readonly store: Store;
+  readonly options: ServerOptions;
+  readonly engine: Engine;
+  readonly connections = new Set<Connection>();
+  readonly started = clock();
+  private readonly listening: NetServer[] = [];
+  private datagrams: Datagrams | undefined;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(store: Store, options: ServerOptions) {
+    this.store = store;
+    this.options = options;
+    this.engine = {
+      store,
+      batch: store.batch,
+      output: new Output(),
+      tokens: new Tokens(),
+      counters: noCounts(),
+      now: clock(),
+      verbosity: options.verbosity,
+      reservable: options.memory << 18,
+      statistics: (what) => renderStatistics(this, what),
+      resetStatistics: () => this.resetStatistics(),
+    };
+  }
+
+  /** Opens the sockets. Throws what the system says of them: EADDRINUSE, EACCES. */
+  async start(): Promise<void> {
+    const { port, udpPort = 0, socket, listen } = this.options;
+    this.timer = setInterval(() => this.tick(), 1000);
+    if (socket !== undefined) {
+      await removeStale(socket);
+      await this.listen({ path: socket });
+    } else if (port !== 0) {
+      const { port: got } = await this.listen({ port: port ?? 0, host: listen });
+      if (udpPort !== 0) await this.listenUdp(udpPort);
+      return void got;
+    }
+    if (udpPort !== 0) await this.listenUdp(udpPort);
+  }
+
+  /** The TCP port that is open; 0 for none. */
+  get port(): number {
+    const address = this.listening[0]?.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  }
+
+  /** The UDP port that is open; 0 for none. */
+  get udpPort(): number {
+    return this.datagrams?.socket.address().port ?? 0;
+  }
+
+  private async listen(where: { path: string } | { port: number; host?: string }): Promise<{ port: number }> {
+    const server = createServer({ noDelay: true }, (socket) => this.accept(socket));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ ...where, backlog: 1024 }, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+    // The system is out of descriptors: those who are in stay.
+    server.on('error', (error) => this.options.log(`a client could not come in: ${error.message}`));
+    this.listening.push(server);
+    return { port: this.port };
+  }
+
+  private async listenUdp(port: number): Promise<void> {
+    const { listen } = this.options;
+    const socket = createSocket(listen?.includes(':') ? 'udp6' : 'udp4');
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.bind(port < 0 ? 0 : port, listen, () => {
+        socket.off('error', reject);
+        resolve();
+      });
+    });
+    // Answers to who is not there come back as errors.
+    socket.on('error', () => undefined);
+    this.datagrams = new Datagrams(socket, this.engine);
+  }
+
+  private accept(socket: Socket): void {
+    const { counters } = this.engine;
+    if (this.connections.size >= this.options.maxConnections) {
+      counters.rejectedConnections++;
+      socket.on('error', () => socket.destroy());
+      socket.end(TOO_MANY);
+      socket.destroySoon();
+      return;
+    }
+    counters.totalConnections++;
+    counters.currentConnections++;
+    this.connections.add(
+      new Connection(socket, this.engine, (connection) => {
+        this.connections.delete(connection);
+        counters.currentConnections--;
+      }),
+    );
+  }
+
+  /** Once a second. */
+  private tick(): void {
+    const { engine } = this;
+    engine.now = clock();
+    this.store.setTime(engine.now);
+    this.letGo();
+  }
+
+  /** Disconnects who takes no answers, when answers that nobody takes are too many. */
+  private letGo(): void {
+    let pending = 0;
+    let slowest: Connection | undefined;
+    for (const connection of this.connections) {
+      if (connection.pending === 0) continue;
+      pending += connection.pending;
+      if (slowest === undefined || connection.waitingSince < slowest.waitingSince) slowest = connection;
+    }
+    if (pending <= PENDING_MAX || slowest === undefined) return;
+    this.engine.counters.slowConnections++;
+    slowest.socket.destroy();
+  }
+
+  private resetStatistics(): void {
+    const { currentConnections } = this.engine.counters;
+    Object.assign(this.engine.counters, noCounts(), { currentConnections });
+    this.store.resetStatistics();
+  }
+
+  /** Lets nobody in any more, sends what is answered, and closes. The store stays. */
+  async stop(): Promise<void> {
+    clearInterval(this.timer);
+    const closed = this.listening.map((server) => new Promise((resolve) => server.close(resolve)));
+    const { datagrams } = this;
+    if (datagrams !== undefined)
+      closed.push(new Promise((resolve) => datagrams.socket.close(() => resolve(0))));
+    for (const { socket } of this.connections) {
+      socket.end();
+      // Who does not take the rest is not waited for.
+      setTimeout(() => socket.destroy(), 500).unref();
+      socket.once('finish', () => socket.destroy());
+    }
+    await Promise.all(closed);
+  }
+}
+
+/** Takes away a socket file that a server left which is no more. Throws EADDRINUSE where one listens. */
+async function removeStale(path: string): Promise<void> {
+  if (statSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
+  const answers = await new Promise<boolean>((resolve) => {
+    const probe = connect({ path }, () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.on('error', () => resolve(false));
+  });
+  if (!answers) rmSync(path);
+}

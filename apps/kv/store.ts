@@ -1,0 +1,169 @@
+/**
+ * The store: programs/kv in a kernel, with the ports that this process uses. One is for batches of what clients say, the other for
+ * what the server wants itself meanwhile. What a port is made of are words of the arena, looked up once; a run makes no objects.
+ */
+import { randomInt } from 'node:crypto';
+import { addressOf, embedded, type Kernel, type LoadedObject, open, type PreparedRun } from 'bpf-arena';
+import { Batch } from './batch.ts';
+import { BUFFER_BYTES, COMMAND, OP, OPTION, PORT, RESULT, RUN_BYTES, STATUS } from './layout.ts';
+import type { StorePort } from './protocol/engine.ts';
+
+const PAGE = 4096;
+/** Pages of an arena, at most. */
+const ARENA_PAGES = 1 << 20;
+const PORTS = 2;
+/** How often a command is sent again that found a lock taken. */
+const TRIES = 1000;
+
+export interface StoreOptions {
+  readonly kernel: 'embedded' | 'linux';
+  /** MiB for everything: table, items, buffers. */
+  readonly memory: number;
+  /** CPUs of an embedded kernel. */
+  readonly cpus?: number;
+}
+
+/** The object, in a clone and in a package alike. */
+const OBJECT = new URL('programs/kv/kv.bpf.o', import.meta.resolve('bpf-arena/package.json'));
+
+/** A port's buffers and its words. */
+class Port {
+  readonly commands: Uint8Array;
+  readonly results: Uint8Array;
+  readonly resultWords: Uint32Array;
+  /** struct kv_port. */
+  readonly words: Uint32Array;
+  readonly call: PreparedRun;
+
+  constructor(loaded: LoadedObject, number: number) {
+    const { arena } = loaded;
+    if (arena === undefined) throw new Error('the store has an arena');
+    const { buffer, byteOffset } = arena.bytes;
+    const offset = (address: bigint) => byteOffset + Number(address - arena.userVmStart);
+    const port = loaded.globals.kv.port[number];
+    this.words = new Uint32Array(buffer, offset(addressOf(port) ?? 0n), PORT.result_bytes / 4 + 1);
+    this.commands = new Uint8Array(buffer, offset(port.commands), BUFFER_BYTES);
+    this.results = new Uint8Array(buffer, offset(port.results), BUFFER_BYTES);
+    this.resultWords = new Uint32Array(buffer, offset(port.results), BUFFER_BYTES / 4);
+    const ctx = new Uint8Array(RUN_BYTES);
+    ctx[0] = number;
+    this.call = loaded.programs.kv_batch.prepare({ ctx });
+  }
+
+  /** Runs what is in the buffer. @returns how many commands are done. */
+  run(bytes: number): number {
+    const { words, call } = this;
+    words[PORT.command_bytes / 4] = bytes;
+    for (let tries = 0; ; tries++) {
+      const error = call.run() | 0;
+      if (error !== 0) throw new Error(`kv_batch: error ${error}`);
+      // Only the first command of a run can be told to come again.
+      if (this.resultWords[0] !== STATUS.BUSY || tries === TRIES) return words[PORT.done / 4];
+    }
+  }
+}
+
+export class Store implements StorePort, Disposable {
+  readonly kernel: Kernel;
+  readonly loaded: LoadedObject;
+  readonly batch: Batch;
+  readonly results: Uint8Array;
+  readonly resultWords: Uint32Array;
+  readonly memory: Uint8Array;
+  readonly reserved = { low: 0, high: 0, offset: 0 };
+  /** Pages that the store may have. */
+  readonly budget: number;
+  private readonly port: Port;
+  private readonly own: Port;
+  private readonly ownBatch: Batch;
+
+  private constructor(kernel: Kernel, loaded: LoadedObject, budget: number) {
+    this.kernel = kernel;
+    this.loaded = loaded;
+    this.budget = budget;
+    this.port = new Port(loaded, 0);
+    this.own = new Port(loaded, 1);
+    this.batch = new Batch(this.port.commands);
+    this.ownBatch = new Batch(this.own.commands);
+    this.results = this.port.results;
+    this.resultWords = this.port.resultWords;
+    if (loaded.arena === undefined) throw new Error('the store has an arena');
+    this.memory = loaded.arena.bytes;
+  }
+
+  /** Loads and starts a store. Throws what loading throws: EPERM without the right to load programs. */
+  static async open({ kernel: name, memory, cpus = 1 }: StoreOptions): Promise<Store> {
+    const kernel: Kernel =
+      name === 'embedded' ? embedded({ cpus }) : (await import('bpf-arena/linux')).linux();
+    try {
+      const object = await open(OBJECT);
+      const budget = (memory * (1 << 20)) / PAGE;
+      Object.assign(object.globals.kv_settings, {
+        budget_pages: budget,
+        ports: PORTS,
+        buffer_bytes: BUFFER_BYTES,
+        seed: randomInt(2 ** 32),
+      });
+      object.maps.arena.maxEntries = Math.min(2 * budget, ARENA_PAGES);
+      const loaded = await object.load(kernel);
+      loaded.globals.kv.now = Math.floor(Date.now() / 1000);
+      const error = loaded.programs.kv_start.run().retval | 0;
+      if (error !== 0) throw new Error(`kv_start: error ${error}: ${memory} MiB do not hold a store`);
+      return new Store(kernel, loaded, budget);
+    } catch (error) {
+      kernel.close();
+      throw error;
+    }
+  }
+
+  /** Tells programs what time it is: seconds since 1970. */
+  setTime(now: number): void {
+    this.loaded.globals.kv.now = now;
+  }
+
+  run(batch: Batch): number {
+    return this.port.run(batch.used);
+  }
+
+  reserve(key: Uint8Array, start: number, end: number, valueBytes: number, flags: number): number {
+    const { ownBatch: batch, own, reserved } = this;
+    batch.clear();
+    const command = batch.add(OP.RESERVE, 0, key, start, end);
+    batch.set(command, COMMAND.value_bytes, valueBytes);
+    batch.set(command, COMMAND.flags, flags);
+    own.run(batch.used);
+    const words = own.resultWords;
+    reserved.low = words[RESULT.address / 4];
+    reserved.high = words[RESULT.address / 4 + 1];
+    reserved.offset = (reserved.low - this.arenaLow) >>> 0;
+    return words[0];
+  }
+
+  release(key: Uint8Array, start: number, end: number, valueBytes: number, low: number, high: number): void {
+    const { ownBatch: batch } = this;
+    batch.clear();
+    const command = batch.add(OP.RELEASE, OPTION.RESERVED, key, start, end);
+    batch.set(command, COMMAND.value_bytes, valueBytes);
+    batch.set64(command, COMMAND.number, low, high);
+    this.own.run(batch.used);
+  }
+
+  /** Counts from now on. */
+  resetStatistics(): void {}
+
+  /** The lower half of the arena's user address. */
+  private get arenaLow(): number {
+    return Number((this.loaded.arena?.userVmStart ?? 0n) & 0xffff_ffffn);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  close(): void {
+    this.port.call.close();
+    this.own.call.close();
+    this.loaded.close();
+    this.kernel.close();
+  }
+}
