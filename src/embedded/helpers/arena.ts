@@ -10,16 +10,21 @@ import { isNull, type Pointer } from './kfunc-table.ts';
  * 64 bits. Results are arena addresses; the caller adds the upper half.
  */
 
+/** Memory of any node, and the only one that is there (bpf_get_numa_node_id). */
+const NUMA_NO_NODE = -1;
+const NUMA_NODE = 0;
+
 /** @returns the arena address of the first page, or −1 for NULL. */
 export function bpf_arena_alloc_pages(
   _cpu: Cpu,
   map: EmbeddedMap,
   address: Pointer,
   pages: number,
-  _node: number,
+  node: number,
   flags: number,
 ): number {
   if (!(map instanceof ArenaMap) || flags !== 0) return -1;
+  if (node !== NUMA_NO_NODE && node !== NUMA_NODE) return -1;
   return map.arena.allocate(isNull(address) ? undefined : (address.low as ArenaAddress), pages);
 }
 
