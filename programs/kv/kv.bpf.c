@@ -18,6 +18,7 @@ struct kv_settings kv_settings = { .budget_pages = 1 << 14, .ports = 1 };
 #include "kv_get.h"
 #include "kv_look.h"
 #include "kv_number.h"
+#include "kv_xdp_many.h"
 
 /* Takes pages for a port's buffers. They are not given back. */
 static __always_inline int kv_open_port(__u32 number)

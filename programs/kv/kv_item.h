@@ -162,17 +162,28 @@ static __always_inline __u64 kv_value_of(__u64 item, __u32 key_bytes)
 	return item + sizeof(struct kv_item) + kv_padded(key_bytes);
 }
 
-/* Of a key, padded with zeroes, in the arena. */
+/* A hash's beginning, and what each word of the key, padded with zeroes, makes of it. Its lower half counts. */
+static __always_inline __u64 kv_hash_start(__u32 key_bytes)
+{
+	return ((__u64)kv_settings.seed << 32 | key_bytes) * 0x9e3779b97f4a7c15ull;
+}
+
+static __always_inline __u64 kv_hash_step(__u64 hash, __u64 word)
+{
+	hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
+	return hash ^ hash >> 32;
+}
+
+/* Of a key in the arena. */
 __noinline __u32 kv_hash(__u64 key, __u32 key_bytes)
 {
-	__u64 hash = ((__u64)kv_settings.seed << 32 | key_bytes) * 0x9e3779b97f4a7c15ull;
+	__u64 hash = kv_hash_start(key_bytes);
 	__u32 i;
 
 	for (i = 0; i < (KV_KEY_MAX + 7) / 8; i++) {
 		if (i * 8 >= key_bytes)
 			break;
-		hash = (hash ^ kv_at(__u64, key)[i]) * 0x9e3779b97f4a7c15ull;
-		hash ^= hash >> 32;
+		hash = kv_hash_step(hash, kv_at(__u64, key)[i]);
 	}
 	return hash;
 }

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The accelerator: an XDP program that answers a UDP datagram with `get` of keys that are all there, before the network stack sees it,
+ * and lets every other packet pass as it came. A request may have up to two VLAN tags, IPv4 without options or IPv6 without
+ * extension headers; whatever is not exactly as it should be is the server's to judge, so passing is always right.
+ *
+ * The trick: "get KEY\r\n" becomes "VALUE KEY 0 100\r\n…" by moving the key two bytes on, so all that is new lies behind the request's
+ * end, in bytes that bpf_xdp_adjust_tail() adds. They are written first; if the item was changed meanwhile they are cut off again, and
+ * the packet is as it was. Only then headers are turned round and the key is moved. Several keys, and what is rare, take a detour:
+ * kv_xdp_many.h.
+ */
+#ifndef KV_XDP_H
+#define KV_XDP_H
+
+#include "bpf_helper_defs.h"
+#include "kv_packet.h"
+#include "kv_slab.h"
+
+/* Why a packet was answered, or passed: what is counted for each CPU. */
+enum kv_xdp_count {
+	KV_XDP_HIT, /* answered */
+	KV_XDP_OTHER, /* passed: not UDP to the store's port */
+	KV_XDP_HEADERS, /* options, lengths or checksums that do not fit, addresses that cannot be answered */
+	KV_XDP_REQUEST, /* no `get`, or not in the one form that is taken */
+	KV_XDP_MISS, /* a key that is not there, or has expired, was flushed, is stale */
+	KV_XDP_BUSY, /* an item was being changed */
+	KV_XDP_LARGE, /* the answer is too long for a datagram */
+	KV_XDP_ROOM, /* the packet cannot grow so far */
+	KV_XDP_KEYS, /* keys in answered packets */
+	KV_XDP_BYTES, /* of answered packets, headers with them */
+	KV_XDP_COUNTS,
+};
+
+/* Bytes of UDP payload at most, as memcached has them, with its header. */
+#define KV_XDP_PAYLOAD 1400
+
+/* What a CPU has of its own: a page. */
+struct kv_xdp_cpu {
+	__u64 count[16];
+	__u64 key[32];
+	__u64 request[184]; /* of kv_xdp_many.h */
+	__u64 answer[184 + 32];
+};
+bpf_type_emit(struct kv_xdp_cpu);
+
+struct kv_xdp {
+	__u16 port; /* network order; 0: nothing is answered */
+	__u16 pad;
+	__u32 ipv4; /* network order: the only address that is answered for; 0: any */
+	__u64 ipv6[2]; /* likewise */
+	__u64 cpu; /* user address of as many struct kv_xdp_cpu as there are CPUs */
+	__u32 cpus;
+};
+
+struct kv_xdp __arena_global kv_xdp;
+
+/* This CPU's; NULL where there is none. */
+static __always_inline struct kv_xdp_cpu __arena *kv_xdp_cpu(void)
+{
+	__u32 number = bpf_get_smp_processor_id();
+
+	if (!kv_xdp.cpu || number >= kv_xdp.cpus)
+		return NULL;
+	return kv_at(struct kv_xdp_cpu, kv_xdp.cpu + number * PAGE_SIZE);
+}
+
+/* Words and halves of packets, wherever they lie. */
+#define kv_u16(p) (*(__u16 *)(p))
+#define kv_u32(p) (*(__u32 *)(p))
+#define kv_u64(p) (*(__u64 *)(p))
+
+/* A number that the compiler does not compute anew from what it came from, so that what is compared is what is then used. */
+#define kv_opaque(number)                                                                                              \
+	({                                                                                                             \
+		__u32 __number = (number);                                                                             \
+		asm volatile("" : "+r"(__number));                                                                     \
+		__number;                                                                                              \
+	})
+
+/* What stands in packets, as numbers. */
+#define kv_text2(a, b) ((__u16)((a) | (b) << 8))
+#define kv_text4(a, b, c, d) ((__u32)kv_text2(a, b) | (__u32)kv_text2(c, d) << 16)
+
+#define KV_ETHERNET_BYTES 14
+/* Ethernet, two tags, IPv6, UDP. */
+#define KV_MOST_HEADERS (KV_ETHERNET_BYTES + 8 + 40 + 8)
+/* Bytes of "\r\nEND\r\n". */
+#define KV_TRAILER 7
+
+/* A request whose headers are in order. Offsets from the packet's start, in bytes. */
+struct kv_request {
+	__u32 ip;
+	__u32 udp;
+	__u32 keys; /* behind "get " */
+	__u32 end; /* of what UDP has */
+	__u32 frame_end;
+	__u32 version; /* 4 or 6 */
+};
+
+/* Adds a word to a sum in one's complement; there is room for more words than a packet has. */
+static __always_inline __u64 kv_add_sum(__u64 sum, __u64 word)
+{
+	return sum + (__u32)word + (word >> 32);
+}
+
+static __always_inline __u16 kv_fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (sum & 0xffff) + (sum >> 16);
+}
+
+/*
+ * A place in the packet that the verifier does not connect with the number it came from: a loop that goes on until it is reached leaves
+ * nothing to know, wherever it ends, so what follows is verified once.
+ */
+static __always_inline __u8 *kv_place(const __u8 *data, __u32 offset)
+{
+	__u8 *place = (__u8 *)data + kv_opaque(offset);
+
+	asm volatile("" : "+r"(place));
+	return place;
+}
+
+/* The sum of the packet's bytes from `from` to `to`, which are there: at least 8, at most KV_XDP_PAYLOAD + 16. */
+__noinline __u64 kv_sum_packet(struct xdp_md *ctx, __u32 from, __u32 to)
+{
+	const __u8 *data = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end, *stop, *p;
+	__u32 rest = (to - from) & 7, i;
+	__u64 sum = 0;
+
+	from = kv_opaque(from);
+	to = kv_opaque(to);
+	if (from > KV_MOST_HEADERS || to > KV_MOST_HEADERS + KV_XDP_PAYLOAD + 16 || to < 8)
+		return 0;
+	p = data + from;
+	stop = kv_place(data, to);
+	for (i = 0; i < (16 + KV_XDP_PAYLOAD) / 8; i++) {
+		if (p + 8 > stop || p + 8 > end)
+			break;
+		sum = kv_add_sum(sum, kv_u64(p));
+		p += 8;
+	}
+	/* The last bytes in front of `to`, those that were added already shifted out. */
+	p = kv_place(data, to - 8);
+	if (rest && p + 8 <= end)
+		sum = kv_add_sum(sum, kv_u64(p) >> (64 - 8 * rest));
+	return sum;
+}
+
+/* Of the addresses, protocol and length that UDP adds to its checksum. */
+static __always_inline __u64 kv_pseudo_sum(const __u8 *ip, __u32 version, __u16 udp_bytes)
+{
+	__u64 sum = (__u64)udp_bytes + kv_be16(KV_UDP);
+
+	if (version == 4)
+		return kv_add_sum(sum, kv_u64(ip + 12));
+	sum = kv_add_sum(kv_add_sum(sum, kv_u64(ip + 8)), kv_u64(ip + 16));
+	return kv_add_sum(kv_add_sum(sum, kv_u64(ip + 24)), kv_u64(ip + 32));
+}
+
+/* Whether a sender can have this address. */
+static __always_inline bool kv_is_host4(__u32 address)
+{
+	__u8 first = address;
+
+	return first != 0 && first != 127 && first < 224;
+}
+
+/*
+ * Looks at the headers. KV_XDP_HIT when it is a datagram to the store that begins with "get ". Its checksum is right, or absent (IPv4), or
+ * is yet to be completed by a device, as that of packets of this machine is.
+ */
+static __always_inline enum kv_xdp_count kv_parse(struct xdp_md *ctx, struct kv_request *request)
+{
+	const __u8 *data = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end;
+	/* To the verifier it may be odd: so what loops find out of pointers that are counted from here is forgotten behind them. */
+	__u32 at = KV_ETHERNET_BYTES + (unknown_zero & 1), udp_bytes, total;
+	const __u8 *ip, *udp;
+	__u64 sum, pseudo;
+	__u16 type, checksum;
+
+	if (data + KV_ETHERNET_BYTES + 8 > end)
+		return KV_XDP_OTHER;
+	type = kv_u16(data + 12);
+	if (type == KV_ETH_VLAN || type == KV_ETH_VLAN_SERVICE) {
+		at += 4;
+		type = kv_u16(data + 16);
+		if (type == KV_ETH_VLAN) {
+			at += 4;
+			type = kv_u16(data + 20);
+		}
+	}
+	ip = kv_place(data, at);
+	if (type == KV_ETH_IPV4) {
+		udp = ip + 20;
+		if (udp + 22 > end || ip[9] != KV_UDP || kv_u16(udp + 2) != kv_xdp.port)
+			return KV_XDP_OTHER;
+		request->version = 4;
+		request->udp = at + 20;
+		total = kv_be16(kv_u16(ip + 2));
+		udp_bytes = kv_be16(kv_u16(udp + 4));
+		sum = kv_add_sum(kv_add_sum(kv_u64(ip), kv_u64(ip + 8)), kv_u32(ip + 16));
+		/* No options; neither the first of several fragments nor another. */
+		if (ip[0] != 0x45 || kv_u16(ip + 6) & kv_be16(0xbfff) || total != udp_bytes + 20 || kv_fold(sum) != 0xffff)
+			return KV_XDP_HEADERS;
+		if (!kv_is_host4(kv_u32(ip + 12)) || !kv_is_host4(kv_u32(ip + 16)) ||
+		    (kv_xdp.ipv4 && kv_xdp.ipv4 != kv_u32(ip + 16)))
+			return KV_XDP_HEADERS;
+	} else if (type == KV_ETH_IPV6) {
+		udp = ip + 40;
+		if (udp + 22 > end || ip[6] != KV_UDP || kv_u16(udp + 2) != kv_xdp.port)
+			return KV_XDP_OTHER;
+		request->version = 6;
+		request->udp = at + 40;
+		total = kv_be16(kv_u16(ip + 4));
+		udp_bytes = kv_be16(kv_u16(udp + 4));
+		if (ip[0] >> 4 != 6 || total != udp_bytes || !kv_u16(udp + 6))
+			return KV_XDP_HEADERS;
+		/* Not from or to a group; not from none or from itself. */
+		if (ip[8] == 0xff || ip[24] == 0xff || (!kv_u64(ip + 8) && !(kv_u64(ip + 16) << 8)) ||
+		    ((kv_xdp.ipv6[0] | kv_xdp.ipv6[1]) &&
+		     (kv_xdp.ipv6[0] != kv_u64(ip + 24) || kv_xdp.ipv6[1] != kv_u64(ip + 32))))
+			return KV_XDP_HEADERS;
+	} else {
+		return KV_XDP_OTHER;
+	}
+	request->ip = at;
+	request->keys = request->udp + 20;
+	request->frame_end = end - data;
+	/* To one Ethernet address, from one, and from a port. */
+	if ((data[0] | data[6]) & 1 || !kv_u16(udp) || udp_bytes < 22 || request->udp + udp_bytes > request->frame_end)
+		return KV_XDP_HEADERS;
+	request->end = kv_opaque(request->udp + udp_bytes);
+	if (request->end > KV_MOST_HEADERS + KV_XDP_PAYLOAD)
+		return KV_XDP_REQUEST;
+	/* Any request number; datagram 0 of 1; nothing in what is reserved. "get ". */
+	if ((kv_u64(udp + 8) & ~0xffffull) != 1ull << 40 || kv_u32(udp + 16) != kv_text4('g', 'e', 't', ' '))
+		return KV_XDP_REQUEST;
+	checksum = kv_u16(udp + 6);
+	if (checksum) {
+		pseudo = kv_pseudo_sum(ip, request->version, kv_u16(udp + 4));
+		if (checksum != kv_fold(pseudo) &&
+		    kv_fold(pseudo + kv_sum_packet(ctx, request->udp, request->end)) != 0xffff)
+			return KV_XDP_HEADERS;
+	}
+	return KV_XDP_HIT;
+}
+
+/* A word whose upper bit is set in some byte if one of the bytes is below 0x21: a space, a line's end, another control character. */
+static __always_inline __u64 kv_low_bytes(__u64 word)
+{
+	return (word - 0x2121212121212121ull) & ~word & 0x8080808080808080ull;
+}
+
+/*
+ * Takes the key that begins at request->keys over into cpu->key, padded with zeroes. Its hash; *low is not 0 where it has a byte that no
+ * key has.
+ */
+static __always_inline __u32 kv_take_key(const __u8 *data, const __u8 *end, __u32 keys, __u32 bytes,
+					 struct kv_xdp_cpu __arena *cpu, __u64 *low)
+{
+	const __u8 *p = data + keys, *stop = kv_place(data, keys + bytes);
+	__u64 __arena *to = cpu->key;
+	__u64 hash = kv_hash_start(bytes), word, seen = 0;
+	__u32 rest = bytes & 7, i;
+
+	for (i = 0; i < KV_KEY_MAX / 8; i++) {
+		if (p + 8 > stop || p + 8 > end)
+			break;
+		word = kv_u64(p);
+		seen |= kv_low_bytes(word);
+		hash = kv_hash_step(hash, word);
+		*to++ = word;
+		p += 8;
+	}
+	p = kv_place(data, keys + bytes - 8);
+	if (rest && p + 8 <= end) {
+		word = kv_u64(p) >> (64 - 8 * rest);
+		seen |= kv_low_bytes(word | ~0ull << 8 * rest);
+		hash = kv_hash_step(hash, word);
+		*to = word;
+	}
+	*low = seen;
+	return hash;
+}
+
+/* Whether `get` may answer with an item that was found. */
+static __always_inline bool kv_may_answer(__u64 item)
+{
+	return !kv_is_gone(item) && !(kv_at(struct kv_item, item)->bits & (KV_ITEM_STALE | KV_ITEM_WIN_SENT));
+}
+
+/*
+ * Turns the headers round: the packet is the answer to itself, and has `bytes` from the UDP header on. All that is said of it is said
+ * anew: no options of service, a fresh number of hops, no fragments.
+ */
+static __always_inline void kv_turn_round(struct xdp_md *ctx, const struct kv_request *request, __u32 bytes)
+{
+	__u8 *data = (__u8 *)(long)ctx->data;
+	const __u8 *end = (__u8 *)(long)ctx->data_end;
+	__u8 *ip = data + request->ip, *udp = data + request->udp;
+	__u64 first, sender, addresses, sum;
+	__u32 last, ports;
+
+	/* It has all of these; only the verifier has forgotten. */
+	if (data + 12 > end || ip + 20 > end || udp + 8 > end)
+		return;
+	first = kv_u64(data);
+	last = kv_u32(data + 8);
+	/* Six bytes each: the destination in the lower ones of `first`. */
+	sender = first >> 48 | (__u64)last << 16;
+	kv_u64(data) = sender | first << 48;
+	kv_u32(data + 8) = first >> 16;
+	ports = kv_u32(udp);
+	kv_u32(udp) = ports << 16 | ports >> 16;
+	kv_u16(udp + 4) = kv_be16(bytes);
+	kv_u16(udp + 6) = 0;
+	if (request->version == 4) {
+		addresses = kv_u64(ip + 12);
+		addresses = addresses << 32 | addresses >> 32;
+		/* Version and length, service, total length; number 0, not to be fragmented; 64 hops, UDP. */
+		kv_u32(ip) = 0x45 | (__u32)kv_be16(bytes + 20) << 16;
+		kv_u32(ip + 4) = (__u32)kv_be16(0x4000) << 16;
+		sum = kv_add_sum(kv_u64(ip), 64 | KV_UDP << 8);
+		kv_u32(ip + 8) = 64 | KV_UDP << 8 | (__u32)(__u16)~kv_fold(kv_add_sum(sum, addresses)) << 16;
+		kv_u64(ip + 12) = addresses;
+		return;
+	}
+	if (ip + 40 > end)
+		return;
+	kv_u32(ip) = 0x60;
+	kv_u16(ip + 4) = kv_be16(bytes);
+	kv_u16(ip + 6) = KV_UDP | 64 << 8;
+	sum = kv_u64(ip + 8);
+	kv_u64(ip + 8) = kv_u64(ip + 24);
+	kv_u64(ip + 24) = sum;
+	sum = kv_u64(ip + 16);
+	kv_u64(ip + 16) = kv_u64(ip + 32);
+	kv_u64(ip + 32) = sum;
+	sum = kv_pseudo_sum(ip, 6, kv_be16(bytes));
+	sum = (__u16)~kv_fold(sum + kv_sum_packet(ctx, request->udp, request->udp + bytes));
+	/* 0 would say that there is none. */
+	kv_u16(udp + 6) = sum ? sum : 0xffff;
+}
+
+/*
+ * Answers a request for one key, whose flags are a digit and whose value's length has three at most. -EAGAIN where it is something
+ * else, and a matter for kv_answer_many().
+ */
+static __always_inline int kv_answer_one(struct xdp_md *ctx, const struct kv_request *request, struct kv_xdp_cpu __arena *cpu)
+{
+	__u8 *data = (__u8 *)(long)ctx->data, *p;
+	const __u8 *end = (__u8 *)(long)ctx->data_end, *stop;
+	__u32 keys = request->keys, last = request->end, key_bytes, value_bytes, flags, hash;
+	__u32 at, value, bytes, digits, words, i;
+	struct kv_found found;
+	__u64 low, text, tail;
+	__u64 __arena *from;
+	int err, grow;
+
+	p = kv_place(data, last - 2);
+	if (p + 2 > end || p[1] != '\n')
+		return KV_XDP_REQUEST;
+	key_bytes = last - keys - 1 - (p[0] == '\r');
+	if (last != request->frame_end || key_bytes - 1 >= KV_KEY_MAX)
+		return -EAGAIN;
+	hash = kv_take_key(data, end, keys, key_bytes, cpu, &low);
+	if (low)
+		return -EAGAIN;
+	err = kv_find((__u64)cpu->key, key_bytes, hash, &found, false);
+	if (err)
+		return err == -ENOENT ? KV_XDP_MISS : KV_XDP_BUSY;
+	if (!kv_may_answer(found.item))
+		return KV_XDP_MISS;
+	flags = kv_at(struct kv_item, found.item)->flags;
+	value_bytes = kv_at(struct kv_item, found.item)->value_bytes;
+	if (flags > 9 || value_bytes > 999)
+		return -EAGAIN;
+	/* " 0 100\r\n" is eight bytes, with a shorter number less. */
+	words = value_bytes * 41 >> 12; /* hundreds */
+	digits = value_bytes - 100 * words;
+	i = digits * 103 >> 10; /* tens */
+	text = ('0' + words) | ('0' + i) << 8 | ('0' + digits - 10 * i) << 16;
+	digits = 3;
+	if (value_bytes < 100) {
+		digits = value_bytes < 10 ? 1 : 2;
+		text >>= 24 - 8 * digits;
+	}
+	text |= (__u64)kv_text2('\r', '\n') << 8 * digits;
+	text = text << 24 | (' ' | ('0' + flags) << 8 | ' ' << 16);
+
+	at = keys + 2 + key_bytes;
+	value = at + 5 + digits;
+	bytes = value + value_bytes + KV_TRAILER - request->udp;
+	if (bytes > 8 + KV_XDP_PAYLOAD)
+		return KV_XDP_LARGE;
+	grow = value + value_bytes + KV_TRAILER - last;
+	if (bpf_xdp_adjust_tail(ctx, grow))
+		return KV_XDP_ROOM;
+	data = (__u8 *)(long)ctx->data;
+	end = (__u8 *)(long)ctx->data_end;
+	p = kv_place(data, at);
+	if (p + 8 > end)
+		goto cut;
+	kv_u64(p) = text;
+	/* Words whole: the last one may reach into where the trailer will be. */
+	from = kv_at(__u64, kv_value_of(found.item, key_bytes));
+	p = kv_place(data, value);
+	stop = kv_place(data, value + kv_padded(value_bytes));
+	for (i = 0; i < 1000 / 32; i++) {
+		if (p + 32 > stop || p + 32 > end)
+			break;
+		kv_u64(p) = READ_ONCE(from[0]);
+		kv_u64(p + 8) = READ_ONCE(from[1]);
+		kv_u64(p + 16) = READ_ONCE(from[2]);
+		kv_u64(p + 24) = READ_ONCE(from[3]);
+		from += 4;
+		p += 32;
+	}
+	for (i = 0; i < 3; i++) {
+		if (p + 8 > stop || p + 8 > end)
+			break;
+		kv_u64(p) = READ_ONCE(*from);
+		from++;
+		p += 8;
+	}
+	p = kv_place(data, value + value_bytes);
+	if (p + KV_TRAILER > end)
+		goto cut;
+	kv_u32(p) = kv_text4('\r', '\n', 'E', 'N');
+	kv_u32(p + 3) = kv_text4('N', 'D', '\r', '\n');
+	if (!kv_is_valid(&found))
+		goto cut;
+	kv_mark_used(&found);
+
+	/* Its last eight bytes are stored whole, with what was in front of a short key, before anything else is put there. */
+	p = kv_place(data, keys + key_bytes - 8);
+	if (p + 10 > end)
+		goto cut;
+	tail = kv_u64(p);
+	from = cpu->key;
+	p = data + keys + 2;
+	stop = kv_place(data, keys + 2 + key_bytes);
+	for (i = 0; i < KV_KEY_MAX / 8; i++) {
+		if (p + 8 > stop || p + 8 > end)
+			break;
+		kv_u64(p) = *from++;
+		p += 8;
+	}
+	p = kv_place(data, keys + key_bytes - 6);
+	if (p + 8 > end)
+		goto cut;
+	kv_u64(p) = tail;
+	p = kv_place(data, keys - 6);
+	if (p + 8 > end)
+		goto cut;
+	kv_u64(p) = (__u64)kv_text4('V', 'A', 'L', 'U') << 16 | (__u64)kv_text2('E', ' ') << 48;
+	kv_turn_round(ctx, request, bytes);
+	cpu->count[KV_XDP_KEYS]++;
+	cpu->count[KV_XDP_BYTES] += request->udp + bytes;
+	return KV_XDP_HIT;
+
+cut:
+	/* Shorter by what it grew by: that cannot fail. */
+	bpf_xdp_adjust_tail(ctx, -grow);
+	return KV_XDP_BUSY;
+}
+
+#endif /* KV_XDP_H */
