@@ -171,6 +171,32 @@ export interface PreparedRun extends Disposable {
 /** What a program writes to with bpf_stream_vprintk(). */
 export type StreamName = 'stdout' | 'stderr';
 
+/** What an iterator program is to be shown. */
+export interface IterateOptions {
+  /** Of SEC("iter/bpf_map_elem"): the map whose elements. */
+  map?: BpfMap;
+}
+
+/**
+ * An iterator program at work: it runs as far as its output is read. What it wrote is bytes, at most 32,767 for one object. Close it, or
+ * let `using` do it; it closes with its program. On the embedded kernel it runs on CPU 0.
+ */
+export interface Iteration extends Iterable<Uint8Array>, Disposable {
+  /**
+   * The next bytes, or undefined at the end. @param size the most that are wanted, default 32,768. Throws EAGAIN when nothing was
+   * written and the program returned 1, which asks for the same object again, or was shown a million: then read once more. Throws E2BIG
+   * when one object's output is too large, EBADF when closed, EBUSY within another run on the embedded kernel.
+   */
+  read(size?: number): Uint8Array | undefined;
+  /** All that is left: read again, too, where a read throws EAGAIN, 10,000 times in a row. Throws as {@link read}. */
+  bytes(): Uint8Array;
+  /** Likewise, as UTF-8. */
+  text(): string;
+  /** The faults so far, where the kernel was asked to report. */
+  readonly faults: readonly FaultReport[];
+  close(): void;
+}
+
 /** A loaded program. */
 export interface LoadedProgram {
   readonly name: string;
@@ -199,6 +225,12 @@ export interface LoadedProgram {
   runOnAll(options?: Omit<RunOptions, 'cpu'>): Promise<RunResult[]>;
   /** Takes what the program has written to a stream of its own since the last time. Throws EOPNOTSUPP on a Linux without streams. */
   readStream(stream: StreamName): string;
+  /**
+   * Begins to run an iterator, SEC("iter/…"). Throws EINVAL for other programs, for a map that it cannot or need not be given, and
+   * for one that sleeps where that cannot be; EBADF without the map that it needs; EACCES where it reaches beyond the map's keys or
+   * values; EOPNOTSUPP where the kernel has nothing of the kind.
+   */
+  iterate(options?: IterateOptions): Iteration;
   /** For calls that shall be cheap. Throws what {@link run} throws for such options, now or when it is run. */
   prepare(options?: PrepareOptions): PreparedRun;
 }
@@ -279,6 +311,8 @@ export interface Features {
   mapTypes: string[];
   helpers: { id: number; name: string }[];
   kfuncs: string[];
+  /** What programs can iterate over. */
+  iterators: string[];
 }
 
 /** What a kernel's verifier says of a program that it accepts. */

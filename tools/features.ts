@@ -3,6 +3,7 @@ import { embeddedFeatures } from '../src/index.ts';
 import type { Features } from '../src/kernel.ts';
 import { linuxFeatures, linuxUnavailable } from '../src/linux/index.ts';
 import { HELPERS } from '../src/verifier/helpers.ts';
+import { ITERATOR_TARGETS } from '../src/verifier/iterators.ts';
 import { KFUNCS } from '../src/verifier/kfuncs.ts';
 
 /**
@@ -12,7 +13,7 @@ import { KFUNCS } from '../src/verifier/kfuncs.ts';
 
 export const PAGE = new URL('../docs/features.md', import.meta.url);
 
-const FAMILIES = ['program types', 'map types', 'helpers', 'kfuncs'] as const;
+const FAMILIES = ['program types', 'iterators', 'map types', 'helpers', 'kfuncs'] as const;
 type Family = (typeof FAMILIES)[number];
 type Names = Readonly<Record<Family, readonly string[]>>;
 
@@ -25,15 +26,16 @@ const ROWS = {
 } as const;
 type Row = keyof typeof ROWS;
 
-export function namesOf({ programTypes, mapTypes, helpers, kfuncs }: Features): Names {
+export function namesOf({ programTypes, iterators, mapTypes, helpers, kfuncs }: Features): Names {
   const names = helpers.map(({ name }) => name);
-  return { 'program types': programTypes, 'map types': mapTypes, helpers: names, kfuncs };
+  return { 'program types': programTypes, iterators, 'map types': mapTypes, helpers: names, kfuncs };
 }
 
 /** What the verifier knows, whether it can be run here or not. */
 const JUDGED: Partial<Record<Family, ReadonlySet<string>>> = {
   helpers: new Set(HELPERS.map(({ name }) => `bpf_${name}`)),
   kfuncs: new Set(KFUNCS.map(({ name }) => name)),
+  iterators: new Set(Object.keys(ITERATOR_TARGETS)),
 };
 
 /** Kfuncs that only kernels have which implement things in BPF: they are meant for nobody else. */
@@ -64,12 +66,19 @@ export function pageOf(embedded: Names, linux: Names): string {
 const HEAD = `# What each kernel supports
 \`npm run features\` writes this page, from what \`bpf-arena features --json\` says of the embedded kernel and, with \`--kernel linux\`, of
 Linux 6.18. What is judged here but run by Linux only is verified with Linux's verdict, and refused when it is loaded to run, by
-name; most of it is about processes, sockets and devices, which the embedded kernel does not have.
+name; most of it is about processes, sockets and devices, which the embedded kernel does not have. Of tracing programs the embedded
+kernel has the iterators.
 `;
 
 /** What a page says of Linux. */
 export function linuxNamesIn(page: string): Names {
-  const names: Record<Family, string[]> = { 'program types': [], 'map types': [], helpers: [], kfuncs: [] };
+  const names: Record<Family, string[]> = {
+    'program types': [],
+    iterators: [],
+    'map types': [],
+    helpers: [],
+    kfuncs: [],
+  };
   let family: Family = 'program types';
   for (const line of page.split('\n')) {
     const heading = /^## (.*)$/.exec(line)?.[1].toLowerCase();

@@ -6,7 +6,7 @@ import { print, printJson, styled } from './output.ts';
 /** `bpf-arena features`: what a kernel supports. */
 export function features(): Command {
   return new Command('features')
-    .description('what a kernel supports: program types, map types, helpers, kfuncs')
+    .description('what a kernel supports: program types, iterators, map types, helpers, kfuncs')
     .addOption(kernelOption())
     .option('--json', 'print one JSON value')
     .action(async ({ kernel, json }: { kernel: KernelName; json?: boolean }) => {
@@ -21,6 +21,7 @@ export function features(): Command {
         for (const item of items) print(`  ${item}`);
       };
       list('program types', found.programTypes);
+      list('iterators', found.iterators);
       list('map types', found.mapTypes);
       list(
         'helpers',

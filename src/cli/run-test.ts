@@ -102,6 +102,9 @@ function withReason(verdict: TestResult['verdict'], problem: string | undefined)
   return problem === undefined ? { verdict, ok: true } : { verdict, ok: false, reason: problem };
 }
 
+/** What kernels answer to test runs of programs that are for something else. EFAULT: iterators. */
+const NOT_RUN: readonly string[] = ['ENOTSUPP', 'EINVAL', 'EFAULT'];
+
 /** Runs an accepted program; one without annotations only has to come to its end, if it can be run at all. */
 async function run(
   { open }: TestSetting,
@@ -129,7 +132,7 @@ async function run(
     if (!(error instanceof BpfError)) throw error;
     if (error.code === 'EOPNOTSUPP')
       return { ok: true, reason: 'its verdict is right; this kernel cannot run it' };
-    const notRunnable = wanted === undefined && (error.code === 'ENOTSUPP' || error.code === 'EINVAL');
+    const notRunnable = wanted === undefined && NOT_RUN.includes(error.code);
     return notRunnable
       ? { ok: true, reason: 'it cannot be run alone' }
       : { ok: false, reason: error.message };

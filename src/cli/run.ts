@@ -1,6 +1,8 @@
 import { Command, Option } from 'commander';
 import { errnoName, type FaultReport, type LoadedObject, type RunResult } from '../index.ts';
+import type { LoadedProgram } from '../kernel.ts';
 import { bytesOption, chooseProgram, integer, openObject, writeBytes } from './input.ts';
+import { runIterator } from './iterate.ts';
 import { type KernelName, kernelOption, openKernel } from './kernel.ts';
 import { CliError, columns, duration, print, printJson, styled } from './output.ts';
 import { type PacketSummary, runPackets } from './packets.ts';
@@ -16,6 +18,8 @@ interface RunFlags {
   cpus?: number;
   kernel: KernelName;
   set: string[];
+  after: string[];
+  map?: string;
   faults: 'off' | 'report';
   engine: 'jit' | 'interpreter';
   maxInsns?: number;
@@ -46,6 +50,8 @@ export function run(): Command {
         .choices(['jit', 'interpreter'])
         .default('jit'),
     )
+    .option('--after <program>', 'run another program of the object first (repeatable)', collect, [])
+    .option('--map <name>', 'of an iterator over elements: the map whose')
     .option('--max-insns <n>', 'interpret it, and stop after so many instructions', integer(1))
     .option('--json', 'print one JSON value')
     .action(runProgram);
@@ -60,8 +66,12 @@ async function runProgram(path: string, name: string | undefined, flags: RunFlag
   const data = await bytesOption(flags.data);
   const object = await openObject(path);
   const chosen = chooseProgram(object, name);
+  const before = flags.after.map((each) => chooseProgram(object, each));
+  const iterates = chosen.attachType === 'trace_iter';
+  if (iterates) checkIteratorFlags(flags);
+  else if (flags.map !== undefined) throw new CliError('--map is for iterators, SEC("iter/bpf_map_elem")');
   for (const assignment of flags.set) setGlobal(object, assignment);
-  for (const spec of Object.values(object.programs)) spec.autoload = spec === chosen;
+  for (const spec of Object.values(object.programs)) spec.autoload = spec === chosen || before.includes(spec);
   if (flags.faults === 'report' && flags.kernel === 'linux') {
     throw new CliError('Linux does not tell of accesses to absent pages; use --kernel embedded');
   }
@@ -70,6 +80,13 @@ async function runProgram(path: string, name: string | undefined, flags: RunFlag
   const program = loaded.programs[chosen.name];
   const options = { ctx, data, repeat: flags.repeat };
   const globals = () => plainGlobals(loaded);
+  for (const { name: first } of before) runBefore(loaded.programs[first]);
+  if (iterates) {
+    const { output, faults } = runIterator(loaded, chosen, flags.map, flags.json === true);
+    if (flags.json) printJson({ program: chosen.name, output, globals: globals(), faults });
+    else for (const fault of faults) console.error(describeFault(fault));
+    return;
+  }
   if (data !== undefined && looksLikePcap(data)) {
     const { summary, answers } = runPackets(program, data, flags.data as string, {
       ctx,
@@ -100,6 +117,20 @@ async function runProgram(path: string, name: string | undefined, flags: RunFlag
   }
   printResult(chosen.name, result);
   printState(globals(), loaded);
+}
+
+/** A program that prepares something for the one that was chosen. It has to come to a good end. */
+function runBefore(program: LoadedProgram): void {
+  const { retval } = program.run();
+  if (program.type === 'syscall' && retval !== 0)
+    throw new CliError(`program '${program.name}', which was to run first, returned ${retval | 0}`, 1);
+}
+
+/** Throws for what only programs that are run once have. */
+function checkIteratorFlags({ ctx, data, out, repeat, cpu }: RunFlags): void {
+  const given = Object.entries({ ctx, data, out, cpu, repeat: repeat === 1 ? undefined : repeat });
+  const [flag] = given.find(([, value]) => value !== undefined) ?? [];
+  if (flag !== undefined) throw new CliError(`an iterator is run as it is read: it takes no --${flag}`);
 }
 
 function asJson(program: string, result: RunResult, globals: object): object {

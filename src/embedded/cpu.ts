@@ -32,6 +32,13 @@ const MAX_INSNS = 1_000_000;
 /** Each tail call may leave frames of its caller's callers below its own. */
 const STACK_BYTES = (MAX_TAIL_CALLS * (MAX_FRAMES - 1) + MAX_FRAMES) * FRAME_BYTES;
 
+/** Kernel memory that a program may read, and write where that is said. */
+export interface Given {
+  readonly start: KernelOffset;
+  readonly bytes: number;
+  readonly writes: boolean;
+}
+
 /** A program that called a helper, which may call its functions. */
 export interface Caller {
   /** The kernel's number for the program. */
@@ -60,8 +67,8 @@ export class Cpu implements Environment {
   /** The context of the program that runs: its first byte (0: none), its bytes, and the end of its place. */
   #ctxAt = 0;
   #ctxSize = 0;
-  /** Memory that a helper lets the program read for a while. */
-  #given: { readonly start: number; readonly end: number } | undefined;
+  /** Memory that the program may use for a while, because a helper lets it or what shows it something. */
+  #given: readonly Given[] = [];
   /** Who called the helper that runs. */
   #caller: Caller | undefined;
   #ctxEnd = 0;
@@ -104,6 +111,19 @@ export class Cpu implements Environment {
       const durationNs = Math.round(((performance.now() - start) * 1e6) / repeat);
       const faults = this.reports(program);
       return { retval, durationNs, ...context.leave(memory, this.#place, program, options), faults };
+    } finally {
+      this.leave();
+    }
+  }
+
+  /**
+   * Runs a program whose context lies in kernel memory. @param ctx its first byte. @param size its bytes. @returns r0's low half,
+   * unsigned. Throws EBUSY, and as {@link run}.
+   */
+  runAt(program: RunningProgram, ctx: number, size: number): number {
+    this.begin(program, ctx, size, ctx + size);
+    try {
+      return this.#repeat(program, ctx, 1);
     } finally {
       this.leave();
     }
@@ -194,9 +214,8 @@ export class Cpu implements Environment {
       if (refusal !== undefined || context?.refusal !== undefined) return refusal;
     }
     if (ofContext) return `invalid bpf_context access off=${offset - ctx} size=${size}`;
-    const given = this.#given;
-    if (given !== undefined && !writes && offset >= given.start && offset + size <= given.end)
-      return undefined;
+    const isInside = (each: Given) => offset >= each.start && offset + size <= each.start + each.bytes;
+    if (this.#given.some((each) => isInside(each) && (each.writes || !writes))) return undefined;
     if (this.kernel.memory.heap.holds(offset, size)) return undefined;
     const map = this.kernel.mapWithValueAt(offset);
     if (map !== undefined) return map.refusal(offset, size, writes);
@@ -209,10 +228,10 @@ export class Cpu implements Environment {
       : `kernel memory at offset 0x${offset.toString(16)} does not belong to the program`;
   }
 
-  /** Runs an action in which programs may read some more kernel memory: for the checked mode. */
-  giving<Result>(start: KernelOffset, bytes: number, action: () => Result): Result {
+  /** Runs an action in which programs may use some more kernel memory: for the checked mode. */
+  giving<Result>(given: readonly Given[], action: () => Result): Result {
     const outer = this.#given;
-    this.#given = { start, end: start + bytes };
+    this.#given = [...outer, ...given];
     try {
       return action();
     } finally {

@@ -63,7 +63,7 @@ export class Deferrals {
     const key = map.keyOf(value);
     const pointers: readonly KernelOffset[] = [map.header, key, value];
     try {
-      kernel.cpu.giving(key, map.keySize, () =>
+      kernel.cpu.giving([{ start: key, bytes: map.keySize, writes: false }], () =>
         kernel.cpu.callBack(program, called, pointers.map(kernelPointer)),
       );
     } catch (error) {

@@ -1,6 +1,7 @@
 import type { Features } from '../kernel.ts';
 import { RUNNABLE_KFUNCS } from './helpers/kfunc-table.ts';
 import { RUNNABLE_HELPERS } from './helpers/table.ts';
+import { RUNNABLE_ITERATORS } from './iterators/walks.ts';
 import { EmbeddedKernel } from './kernel.ts';
 import { SUPPORTED_MAP_TYPES } from './maps/types.ts';
 import type { EmbeddedOptions } from './options.ts';
@@ -21,7 +22,9 @@ export function embedded(options?: EmbeddedOptions): EmbeddedKernel {
 export function embeddedFeatures(): Features {
   return {
     kernel: 'embedded',
-    programTypes: [...RUNNABLE_PROGRAM_TYPES],
+    // Of tracing programs the iterators.
+    programTypes: [...RUNNABLE_PROGRAM_TYPES, 'tracing'],
+    iterators: [...RUNNABLE_ITERATORS],
     mapTypes: [...SUPPORTED_MAP_TYPES],
     helpers: RUNNABLE_HELPERS.map(({ id, name }) => ({ id, name: `bpf_${name}` })).sort(
       (a, b) => a.id - b.id,

@@ -15,6 +15,8 @@ import type { CpuSettings } from './cpus/messages.ts';
 import { Deferrals } from './deferrals.ts';
 import type { Deferred } from './deferred.ts';
 import { type Kfunc, kfuncsById } from './helpers/kfunc-table.ts';
+import { Iterations } from './iterators/iterations.ts';
+import { dropProgramRecord } from './iterators/records.ts';
 import { Judge } from './judge.ts';
 import { KernelMemory } from './kernel-memory.ts';
 import type { KernelOffset } from './layout.ts';
@@ -73,6 +75,7 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
   /** Types that programs allocate. */
   readonly objectTypes: ObjectTypes;
   readonly #deferrals = new Deferrals(this);
+  readonly iterations = new Iterations(this);
   /** Programs that tail calls can go to: a CPU has to know them all. */
   readonly tailTargets = new Set<EmbeddedProgram>();
   readonly #programs = new Map<number, EmbeddedProgram>();
@@ -181,6 +184,23 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
     map.release();
   }
 
+  /** Something else than user space lets go of a map. */
+  closeHeld(map: EmbeddedMap): void {
+    if (map.closed) this.closeMap(map);
+  }
+
+  /** The map with the least id from `id` on. */
+  mapFrom(id: number): EmbeddedMap | undefined {
+    for (const [each, map] of this.#maps) if (each >= id) return map;
+    return undefined;
+  }
+
+  /** Likewise the program. */
+  programFrom(id: number): EmbeddedProgram | undefined {
+    for (const [each, program] of this.#programs) if (each >= id) return program;
+    return undefined;
+  }
+
   mapById(id: number): EmbeddedMap | undefined {
     return this.#maps.get(id);
   }
@@ -201,6 +221,8 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
   /** A program is closed: tail calls lead there no more. */
   removeProgram(program: EmbeddedProgram): void {
     if (!this.#programs.delete(program.id)) return;
+    this.iterations.close(program);
+    dropProgramRecord(this, program);
     this.tailTargets.delete(program);
     for (const map of this.#maps.values()) if (map instanceof ProgArrayMap) map.drop(program);
     this.cpu.tailCalls.expel(program.id);

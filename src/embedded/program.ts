@@ -2,9 +2,12 @@ import { BpfError } from '../errors.ts';
 import type { ArenaFault } from '../interpreter/environment.ts';
 import { Code } from '../interpreter/machine.ts';
 import type { Instruction } from '../isa/instruction.ts';
+import { notRunAlone } from '../iteration.ts';
 import { FunctionTooLarge } from '../jit/index.ts';
 import type {
   FaultReport,
+  IterateOptions,
+  Iteration,
   LoadedProgram,
   PreparedRun,
   PrepareOptions,
@@ -13,6 +16,7 @@ import type {
   StreamName,
   XlatedProgram,
 } from '../kernel.ts';
+import type { ProgramSpec } from '../object/object.ts';
 import type { AttachType, ProgramType } from '../object/program-types.ts';
 import type { MapInfo } from '../verifier/input.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
@@ -22,7 +26,7 @@ import { Compiled, objectArguments } from './compiled.ts';
 import type { RunningProgram } from './cpus/host.ts';
 import type { ProgramParts, SentFault } from './cpus/messages.ts';
 import type { EmbeddedKernel } from './kernel.ts';
-import { PAGE_SIZE } from './layout.ts';
+import { type KernelOffset, PAGE_SIZE } from './layout.ts';
 import type { EmbeddedMap } from './maps/map.ts';
 import { EmbeddedPreparedRun } from './prepared-run.ts';
 import { RUNNABLE_PROGRAM_TYPES } from './runnable.ts';
@@ -35,6 +39,9 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
   readonly type: ProgramType;
   readonly section: string;
   readonly attachType: AttachType | undefined;
+  /** Of an iterator: over what. */
+  readonly attachTo: string | undefined;
+  readonly sleepable: boolean;
   readonly verified: VerifiedProgram;
   /** The kernel's number for it, by which other CPUs know it, too. */
   readonly id: number;
@@ -46,6 +53,8 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
   readonly #resolve: (insn: Instruction, index: number) => bigint | undefined;
   readonly #compiled: Compiled | undefined;
   #code: Code | undefined;
+  /** In kernel memory: what iterators over programs see; 0: none has asked yet. */
+  record = 0 as KernelOffset;
   readonly streams = new ProgramStreams();
   readonly #prepared = new Set<EmbeddedPreparedRun>();
   /** Runs on other CPUs, those that wait for their turn too. */
@@ -54,7 +63,8 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
 
   constructor(
     kernel: EmbeddedKernel,
-    spec: { name: string; type: ProgramType; section: string; attachType?: AttachType | undefined },
+    spec: Pick<ProgramSpec, 'name' | 'type' | 'section'> &
+      Partial<Pick<ProgramSpec, 'attachType' | 'attachTo' | 'sleepable'>>,
     verified: VerifiedProgram,
     arena: Arena | undefined,
     resolve: (insn: Instruction, index: number) => bigint | undefined,
@@ -66,6 +76,8 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
     this.section = spec.section;
     this.verified = verified;
     this.attachType = spec.attachType;
+    this.attachTo = spec.attachTo;
+    this.sleepable = spec.sleepable ?? false;
     this.arena = arena;
     this.id = kernel.addProgram(this);
     this.owner = spec.type;
@@ -204,9 +216,15 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
     return run;
   }
 
-  /** Throws EBADF when it is closed, EOPNOTSUPP for a type that is not run here. */
+  iterate(options: IterateOptions = {}): Iteration {
+    if (this.#closed) throw new BpfError('EBADF', `program '${this.name}' is closed`);
+    return this.#kernel.iterations.begin(this, options);
+  }
+
+  /** Throws EBADF when it is closed, EFAULT for an iterator, EOPNOTSUPP for a type that is not run here. */
   requireRunnable(): void {
     if (this.#closed) throw new BpfError('EBADF', `program '${this.name}' is closed`);
+    if (this.attachType === 'trace_iter') throw notRunAlone(this.name);
     if (!RUNNABLE_PROGRAM_TYPES.includes(this.type)) {
       const problem = `programs of type ${this.type} are verified here, but not run`;
       throw new BpfError('EOPNOTSUPP', `program '${this.name}': ${problem}; --kernel linux runs them`);

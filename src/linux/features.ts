@@ -29,7 +29,30 @@ export function linuxFeatures(): Features {
     mapTypes: (Object.keys(MAP_TYPES) as MapTypeName[]).filter(hasMapType),
     helpers: helpers(types),
     kfuncs: kfuncs(),
+    iterators: iterators(),
   };
+}
+
+const EPERM = 1;
+
+/** What programs can iterate over: each is a function of the kernel, whose first argument says so. */
+function iterators(): string[] {
+  const btf = kernelBtf();
+  if (btf === undefined) return [];
+  const names: string[] = [];
+  for (let id = 1; id < btf.count; id++) {
+    const target = btf.kindOf(id) === 'func' ? /^bpf_iter_(\w+)$/.exec(btf.nameOf(id))?.[1] : undefined;
+    if (target !== undefined && isIterator(id)) names.push(target);
+  }
+  return names.sort();
+}
+
+function isIterator(id: number): boolean {
+  const attributes = { expected_attach_type: ATTACH_TYPES.trace_iter, attach_btf_id: id };
+  const { fd, result } = loadSnippet('r0 = 0\nexit', 'tracing', attributes);
+  fd?.close();
+  // A machine's policy may forbid what its kernel has.
+  return fd !== undefined || result === -EPERM;
 }
 
 /** What a program type wants besides its number; by default nothing. `target` names the type to verify against. */
@@ -43,7 +66,8 @@ const PROGRAM_NEEDS: Partial<Record<ProgramType, { attachType?: AttachType; targ
     sock_ops: { attachType: 'cgroup_sock_ops' },
     sk_lookup: { attachType: 'sk_lookup' },
     netfilter: { attachType: 'netfilter' },
-    tracing: { attachType: 'trace_raw_tp', target: 'btf_trace_sys_enter' },
+    // Iterators may call what other tracing programs may, and write to a file besides.
+    tracing: { attachType: 'trace_iter', target: 'bpf_iter_bpf_map' },
     lsm: { attachType: 'lsm_mac', target: 'bpf_lsm_file_open' },
     // Of these two nothing can be loaded that simply: that the verifier complains of the id says that they are there.
     ext: { id: 1 },

@@ -139,17 +139,23 @@ export const COMMANDS = {
       target_fd: 4,
       attach_type: 4,
       flags: 4,
-      /** target_btf_id, tcx.relative_fd, netfilter.pf; low half of perf_event.bpf_cookie and iter_info. */
+      /** target_btf_id, tcx.relative_fd, netfilter.pf; low half of perf_event.bpf_cookie. */
       extra0: 4,
-      /** netfilter.hooknum; high half of the same two. */
+      /** netfilter.hooknum; high half of the same. */
       extra1: 4,
-      /** tracing.cookie, tcx.expected_revision; iter_info_len is the low half. */
+      /** tracing.cookie, tcx.expected_revision. */
       extra2: 8,
     },
+  ],
+  /** Likewise, for iterators. */
+  link_create_iter: [
+    28,
+    { prog_fd: 4, target_fd: 4, attach_type: 4, flags: 4, iter_info: 8, iter_info_len: 4 },
   ],
   link_update: [29, { link_fd: 4, new_prog_fd: 4, flags: 4, old_prog_fd: 4 }],
   link_get_fd_by_id: [30, { id: 4, next_id: 4, open_flags: 4 }],
   link_get_next_id: [31, { start_id: 4, next_id: 4, open_flags: 4 }],
+  iter_create: [33, { link_fd: 4, flags: 4 }],
   link_detach: [34, { link_fd: 4 }],
   prog_stream_read_by_fd: [37, { stream_buf: 8, stream_buf_len: 4, stream_id: 4, prog_fd: 4 }],
 } as const satisfies Record<string, readonly [command: number, layout: StructLayout]>;

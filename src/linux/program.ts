@@ -1,7 +1,10 @@
 import type { Btf } from '../btf/index.ts';
 import { BpfError, ERRNO, type ErrnoName, errnoName } from '../errors.ts';
 import { decode, encode, INSN_SIZE } from '../isa/instruction.ts';
+import { notRunAlone } from '../iteration.ts';
 import type {
+  IterateOptions,
+  Iteration,
   LoadedProgram,
   PreparedRun,
   PrepareOptions,
@@ -17,6 +20,7 @@ import { VerifierError } from '../verifier/errors.ts';
 import { attachTarget } from './attach-target.ts';
 import { bpf, cString, infoOf, loadProgram, pin } from './bpf.ts';
 import { type Closable, type Fd, linuxError } from './fd.ts';
+import { LinuxIteration } from './iteration.ts';
 import type { KernelTypes } from './kernel-types.ts';
 import type { Info } from './layouts.ts';
 import { type LiveFrames, runLiveFrames } from './live-frames.ts';
@@ -56,6 +60,7 @@ export class LinuxProgram implements LoadedProgram, Closable {
   readonly #fd: Fd;
   readonly #strings: LoadedBtf['strings'] | undefined;
   #xlated: XlatedProgram | undefined;
+  readonly #iterations = new Set<LinuxIteration>();
 
   readStream(stream: StreamName): string {
     const buffer = new Uint8Array(STREAM_BYTES);
@@ -139,8 +144,15 @@ export class LinuxProgram implements LoadedProgram, Closable {
     return this.#xlated;
   }
 
-  /** BPF_PROG_TEST_RUN. Throws EBADF when closed, ENOTSUPP when Linux cannot run this type without attaching it. */
+  iterate(options: IterateOptions = {}): Iteration {
+    const iteration = new LinuxIteration(this, options, (each) => this.#iterations.delete(each));
+    this.#iterations.add(iteration);
+    return iteration;
+  }
+
+  /** BPF_PROG_TEST_RUN. Throws EBADF when closed, ENOTSUPP when Linux cannot run this type without attaching it, EFAULT for an iterator. */
   run(options?: RunOptions): RunResult {
+    if (this.spec.attachType === 'trace_iter') throw notRunAlone(this.name);
     return testRun(this.#fd.number, this.name, this.type, options);
   }
 
@@ -164,6 +176,7 @@ export class LinuxProgram implements LoadedProgram, Closable {
 
   /** Likewise, for many calls with the same context. */
   prepare(options: PrepareOptions = {}): PreparedRun {
+    if (this.spec.attachType === 'trace_iter') throw notRunAlone(this.name);
     return new LinuxPreparedRun(this.#fd, this.name, this.type, options);
   }
 
@@ -173,6 +186,7 @@ export class LinuxProgram implements LoadedProgram, Closable {
   }
 
   close(): void {
+    for (const iteration of [...this.#iterations]) iteration.close();
     this.#fd.close();
   }
 }

@@ -15,7 +15,7 @@ export function for_each_map_elem(
   const header = kernelPointer(map.header);
   return map.each(
     (key, value) =>
-      cpu.giving(key, map.keySize, () => {
+      cpu.giving([{ start: key, bytes: map.keySize, writes: false }], () => {
         return cpu.invoke(callback, [header, kernelPointer(key), kernelPointer(value), ctx]) === 0n;
       }),
     cpu.id,

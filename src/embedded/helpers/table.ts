@@ -26,6 +26,7 @@ import {
   ringbuf_submit_dynptr,
   user_ringbuf_drain,
 } from './ring-buffers.ts';
+import { SEQ_HELPERS } from './seq-file.ts';
 import { tail_call } from './tail-call.ts';
 import { get_current_task_btf, task_storage_delete, task_storage_get } from './task-storage.ts';
 
@@ -66,6 +67,7 @@ const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
   task_storage_delete,
   redirect_map,
   ...PRINT_HELPERS,
+  ...SEQ_HELPERS,
   ...ENVIRONMENT_HELPERS,
   ...PROBE_HELPERS,
   ...DYNPTR_HELPERS,

@@ -1,8 +1,7 @@
-import type { BtfComposite, BtfMember } from '../../btf/index.ts';
-import { embeddedBtf } from '../btf.ts';
 import type { Cpu } from '../cpu.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
+import { structLayout } from '../struct-layout.ts';
 
 /**
  * The task that a program runs in: a struct task_struct in kernel memory, one for each CPU, of which numbers and name are filled in.
@@ -23,14 +22,7 @@ export function currentTask(cpu: Cpu): KernelOffset {
 
 /** The CPU whose task is there. */
 export function cpuOfTask({ view }: KernelMemory, task: KernelOffset): number {
-  return view.getUint32(task + taskStruct().size, true);
-}
-
-function taskStruct(): BtfComposite {
-  const btf = embeddedBtf();
-  const struct = btf.type(btf.idOf('task_struct', 'struct') as number);
-  if (struct.kind !== 'struct') throw new TypeError('task_struct is a struct');
-  return struct;
+  return view.getUint32(task + structLayout('task_struct').size, true);
 }
 
 const NAME_BYTES = 16;
@@ -43,12 +35,12 @@ export function taskName(): Uint8Array {
 }
 
 function makeTask(cpu: Cpu): KernelOffset {
-  const struct = taskStruct();
+  const struct = structLayout('task_struct');
   const { memory, processId } = cpu.kernel;
   // Behind it the number of its CPU.
   const task = memory.allocate(struct.size + 4);
   memory.view.setUint32(task + struct.size, cpu.id, true);
-  const at = (name: string) => task + fieldOffset(struct.members, name);
+  const at = (name: string) => task + struct.at(name);
   memory.view.setInt32(at('pid'), processId, true);
   memory.view.setInt32(at('tgid'), processId, true);
   memory.view.setUint32(at('on_cpu'), 1, true);
@@ -56,14 +48,6 @@ function makeTask(cpu: Cpu): KernelOffset {
   memory.view.setBigInt64(at('group_leader'), cpu.kernelPointer(task), true);
   memory.bytes.set(taskName(), at('comm'));
   return task;
-}
-
-type Members = readonly BtfMember[];
-
-function fieldOffset(members: Members, name: string): number {
-  const member = members.find((each) => each.name === name);
-  if (member === undefined) throw new TypeError(`task_struct has no ${name}`);
-  return member.bitOffset / 8;
 }
 
 /** Only the process itself has a task here. */

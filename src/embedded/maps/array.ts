@@ -16,7 +16,7 @@ import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
 import { checkFlags, type MapAttributes } from './attributes.ts';
 import type { MapHost } from './host.ts';
-import type { ValueRegion } from './kernel-map.ts';
+import type { ElementCursor, ValueRegion } from './kernel-map.ts';
 import { EmbeddedMap } from './map.ts';
 
 /** BPF_MAP_TYPE_ARRAY: elements of one size behind each other, all there from the start. Data sections are such maps. */
@@ -82,6 +82,10 @@ export class ArrayMap extends EmbeddedMap {
     return eachIndex(this.kernel, this.#indexes, cpu, this.maxEntries, (index, key) =>
       visit(key, this.#element(index)),
     );
+  }
+
+  override cursor(key: KernelOffset): ElementCursor {
+    return new IndexCursor(this.kernel, this.maxEntries, key, (index) => this.#element(index));
   }
 
   override keyOf(value: KernelOffset): KernelOffset {
@@ -150,4 +154,39 @@ export function eachIndex(
     if (!visit(index, key)) return index + 1;
   }
   return entries;
+}
+
+/** The cursor of all arrays. */
+export class IndexCursor implements ElementCursor {
+  readonly key: KernelOffset;
+  readonly #kernel: KernelMemory;
+  readonly #entries: number;
+  readonly #element: (index: number, cpu: number) => KernelOffset;
+  #index = 0;
+
+  constructor(
+    kernel: KernelMemory,
+    entries: number,
+    key: KernelOffset,
+    element: (index: number, cpu: number) => KernelOffset,
+  ) {
+    this.#kernel = kernel;
+    this.#entries = entries;
+    this.key = key;
+    this.#element = element;
+  }
+
+  start(): boolean {
+    this.#kernel.view.setUint32(this.key, this.#index, true);
+    return this.#index < this.#entries;
+  }
+
+  next(): boolean {
+    this.#index++;
+    return this.start();
+  }
+
+  value(cpu: number): KernelOffset {
+    return this.#element(this.#index, cpu);
+  }
 }

@@ -5,10 +5,11 @@ import type { KernelOffset } from '../layout.ts';
 import { lock, unlock } from '../spin-lock.ts';
 import { align8, checkPercpuValue, type MapAttributes, percpuBytes, refusedSetting } from './attributes.ts';
 import { FreeElements } from './free-elements.ts';
+import { HashCursor } from './hash-cursor.ts';
 import { hashOf, sameKey } from './hash-keys.ts';
 import { CONTROL_WORDS, CPU_WORDS, HAND, HASH, NEXT, REFERENCED, STATE, USED, VALUE } from './hash-layout.ts';
 import type { MapHost } from './host.ts';
-import type { ValueRegion } from './kernel-map.ts';
+import type { ElementCursor, ValueRegion } from './kernel-map.ts';
 import { EmbeddedMap, USER_CPU } from './map.ts';
 import { copyBytes } from './value.ts';
 
@@ -279,6 +280,23 @@ export class HashTable extends EmbeddedMap {
       if (!visit((at + this.#keyOffset) as KernelOffset, this.#value(element, cpu))) break;
     }
     return count;
+  }
+
+  override cursor(_key: KernelOffset): ElementCursor {
+    return new HashCursor({
+      buckets: this.#mask + 1,
+      mostInBucket: this.maxEntries,
+      first: (bucket) => this.#words[this.#buckets + bucket],
+      next: (element) => this.#next(element),
+      isEnd: (end, bucket) => end === ~(this.#buckets + bucket),
+      isIn: (element, bucket) => {
+        const at = this.#at(element);
+        const { int32 } = this.kernel;
+        return int32[(at + STATE) >>> 2] === 1 && (int32[(at + HASH) >>> 2] & this.#mask) === bucket;
+      },
+      key: (element) => (this.#at(element) + this.#keyOffset) as KernelOffset,
+      value: (element, cpu) => this.#value(element, cpu),
+    });
   }
 
   /** All keys that are there now: what happens meanwhile changes nothing. */

@@ -21,6 +21,17 @@ export interface ValueRegion {
   stride: number;
 }
 
+/** Where an iterator program stands among a map's elements. It goes on from there however much the map has changed meanwhile. */
+export interface ElementCursor {
+  /** Finds the element at which it stands, at first the first one. @returns whether there is any. */
+  start(): boolean;
+  /** Goes on to the next. @returns whether there is any. */
+  next(): boolean;
+  readonly key: KernelOffset;
+  /** @param cpu whose value, of per-CPU maps. */
+  value(cpu: number): KernelOffset;
+}
+
 /** Pieces of kernel memory that a map can {@link EmbeddedMap.own}, besides its header. */
 const MAX_PIECES = 6;
 
@@ -110,6 +121,11 @@ export abstract class KernelMap {
    */
   each(_visit: (key: KernelOffset, value: KernelOffset) => boolean, _cpu: number): number {
     return -ERRNO.EINVAL;
+  }
+
+  /** For iterator programs. @param key 8 bytes, where an index is shown. @returns undefined for types that have none of that. */
+  cursor(_key: KernelOffset): ElementCursor | undefined {
+    return undefined;
   }
 
   /** The value that has a byte of kernel memory in it, of maps with a {@link region}. */

@@ -8,7 +8,7 @@ import {
   BPF_NOEXIST,
 } from '../../object/map-flags.ts';
 import type { KernelOffset } from '../layout.ts';
-import { eachIndex, nextIndex } from './array.ts';
+import { eachIndex, IndexCursor, nextIndex } from './array.ts';
 import {
   align8,
   checkFlags,
@@ -18,7 +18,7 @@ import {
   refusedSetting,
 } from './attributes.ts';
 import type { MapHost } from './host.ts';
-import type { ValueRegion } from './kernel-map.ts';
+import type { ElementCursor, ValueRegion } from './kernel-map.ts';
 import { EmbeddedMap } from './map.ts';
 import { copyBytes } from './value.ts';
 
@@ -85,6 +85,10 @@ export class PercpuArrayMap extends EmbeddedMap {
     return eachIndex(this.kernel, this.#indexes, cpu, this.maxEntries, (index, key) =>
       visit(key, this.#element(index, cpu)),
     );
+  }
+
+  override cursor(key: KernelOffset): ElementCursor {
+    return new IndexCursor(this.kernel, this.maxEntries, key, (index, cpu) => this.#element(index, cpu));
   }
 
   protected override get batches() {

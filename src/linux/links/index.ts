@@ -1,5 +1,6 @@
 import { BpfError } from '../../errors.ts';
 import { type CgroupTarget, cgroup } from './cgroup.ts';
+import { type IteratorTarget, iterator } from './iterator.ts';
 import { type AttachableProgram, Link, type LinkKind } from './link.ts';
 import { type TcxTarget, tcx } from './tcx.ts';
 import {
@@ -18,6 +19,7 @@ import { type XdpTarget, xdp } from './xdp.ts';
 
 export type AttachTarget =
   | CgroupTarget
+  | IteratorTarget
   | PerfEventTarget
   | RawTracepointTarget
   | TcxTarget
@@ -28,6 +30,7 @@ export type AttachTarget =
 export type { AttachableProgram, LinkInfo, LinkType } from './link.ts';
 export type {
   CgroupTarget,
+  IteratorTarget,
   PerfEventTarget,
   RawTracepointTarget,
   TcxTarget,
@@ -41,6 +44,7 @@ type Kinds = { readonly [Kind in AttachTarget['kind']]: LinkKind<Extract<AttachT
 
 const KINDS: Kinds = {
   cgroup,
+  iter: iterator,
   perf_event: perfEvent,
   raw_tracepoint: rawTracepoint,
   tcx,
