@@ -245,6 +245,12 @@ const EMISSION: readonly Mutant[] = [
       '',
     ],
     ['or the other', 'pushPageState(e, base, Math.min(group.from, 0));', 'code.i32(3);'],
+    ['of two pages one is enough', '(PAGE_PRESENT | PAGE_WRITTEN) * 0x101', 'PAGE_PRESENT | PAGE_WRITTEN'],
+    [
+      'a group begins at its base',
+      'pushPageIndex(e, base, Math.min(group.from, 0));',
+      'pushPageIndex(e, base, 0);',
+    ],
     ['either end is', 'code.op(OP.i32_and);\n    emitIsNot', 'code.op(OP.i32_or);\n    emitIsNot'],
     ['a group ends a byte late', 'Math.max(group.to, 1) - 1)', 'Math.max(group.to, 1) - 2)'],
     ['every group stays in its page', 'return offset + from >= 0 && offset + to <= room;', 'return true;'],

@@ -24,6 +24,9 @@ const NEAR = 256;
 /** Numbers that `check` and the import `fault` know an access's kind by. */
 export const ACCESS_KIND = { load: 0, acquire: 0, store: 1, atomic: 2 } as const;
 
+/** Entries of the page table for a page and the next one, both of which may be written. */
+const BOTH_WRITABLE = (PAGE_PRESENT | PAGE_WRITTEN) * 0x101;
+
 /** How an access is checked: on its own, or not at all since a check for it and others has passed. */
 export type Mode = 'single' | 'checked';
 
@@ -102,7 +105,7 @@ function emitChecked(
     }
   }
   if (lookup !== 'none') {
-    emitLookup(e, access, address, lookup);
+    emitLookup(e, address, lookup);
     leave();
   }
   code.get(address);
@@ -134,16 +137,26 @@ export function emitGroupCheck(e: Emitter, group: Group, out: number): void {
     emitPageBounds(e, base, group.from, group.to);
     code.brIfOut(out);
   } else if (!stays) {
-    // Objects do lie across two pages. To look both up costs no more than to compare; where the ends are, the rest is.
+    // Objects do lie across two pages: where the ends are, the rest is. Mostly the next page is there, too, and one look does.
+    const isUsual = lookup === 'writable' && e.exits.isFast;
+    if (isUsual) {
+      pushPageIndex(e, base, Math.min(group.from, 0));
+      code.memory(MEMORY_OP.i32_load16_u, KERNEL_MEMORY, e.arena.pageTable);
+      code.tee(e.pageState);
+      code.i32(BOTH_WRITABLE);
+      code.op(OP.i32_ne);
+      code.if();
+    }
     pushPageState(e, base, Math.min(group.from, 0));
     pushPageState(e, base, Math.max(group.to, 1) - 1);
     code.op(OP.i32_and);
     emitIsNot(e, lookup);
     code.brIfOut(out);
+    if (isUsual) code.end();
     return;
   }
   if (lookup === 'none') return;
-  emitLookup(e, group.first, base, lookup);
+  emitLookup(e, base, lookup);
   code.brIfOut(out);
 }
 
@@ -172,11 +185,10 @@ function emitPageBounds(e: Emitter, base: number, from: number, to: number): voi
   code.op(OP.i32_gt_u);
 }
 
-/** Pushes whether the page of the address of an access, in a local, is not as the access wants it. */
-function emitLookup(e: Emitter, { at, base }: ArenaAccess, address: number, lookup: Lookup): void {
+/** Pushes whether the page of an address is not as an access wants it. */
+function emitLookup(e: Emitter, address: number, lookup: Lookup): void {
   pushPageState(e, address, 0);
-  // At a constant address V8 compares memory, and loads nothing before.
-  if (e.exits.isFast && e.lowConstant(at, base) === undefined) e.code.tee(e.pageState);
+  if (e.exits.isFast) e.code.tee(e.pageState);
   emitIsNot(e, lookup);
 }
 
@@ -189,7 +201,11 @@ function forgetPageState(e: Emitter): void {
 
 /** Pushes the page table's entry for an address, which is given by a local and a distance from it. */
 function pushPageState(e: Emitter, address: number, distance: number): void {
-  const { code } = e;
+  pushPageIndex(e, address, distance);
+  e.code.memory(MEMORY_OP.i32_load8_u, KERNEL_MEMORY, e.arena.pageTable);
+}
+
+function pushPageIndex({ code }: Emitter, address: number, distance: number): void {
   code.get(address);
   if (distance !== 0) {
     code.i32(distance);
@@ -197,7 +213,6 @@ function pushPageState(e: Emitter, address: number, distance: number): void {
   }
   code.i32(PAGE_SHIFT);
   code.op(OP.i32_shr_u);
-  code.memory(MEMORY_OP.i32_load8_u, KERNEL_MEMORY, e.arena.pageTable);
 }
 
 /** Pushes whether a page table's entry, or what two have in common, is not as an access wants it. */

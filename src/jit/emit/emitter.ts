@@ -189,7 +189,6 @@ export class Emitter {
       this.code.globalGet(USER_HIGH);
       this.code.set(this.#userHigh);
     }
-    this.bringMemory();
     if (this.framePointer === undefined) return;
     this.#stackBase = this.code.local(TYPE.i32);
     this.code.get(this.framePointer);
@@ -199,13 +198,13 @@ export class Emitter {
   }
 
   /**
-   * Loads a byte of kernel memory for nothing: V8 then has that memory's address in a register for what follows, where it
-   * would otherwise load it again in each round of a loop. Wanted before loops, and after calls.
+   * Adds the first byte of kernel memory, which is 0, to the i32 on the stack: V8 then has that memory's address in a register
+   * for what follows, where it would otherwise load it again in each round of a loop. What nobody used it would not load.
    */
   bringMemory(): void {
     this.code.i32(0);
     this.code.memory(MEMORY_OP.i32_load8_u, KERNEL_MEMORY, 0);
-    this.code.op(OP.drop);
+    this.code.op(OP.i32_add);
   }
 
   /** Pushes a register, i64. */

@@ -133,6 +133,7 @@ export function emitLoopStart(e: Emitter): void {
   const { loop } = e.frame;
   if (loop === undefined) return;
   e.code.i32(e.target.loopIterations);
+  e.bringMemory();
   e.code.set(loop.count);
   e.code.zero(TYPE.f64);
   e.code.set(loop.deadline);

@@ -182,7 +182,9 @@ export function emitRefill(e: Emitter, node: RefillNode): void {
     code.set(loop.count);
   }
   code.end();
+  code.get(loop.count);
   e.bringMemory();
+  code.set(loop.count);
 }
 
 /** Asks for more iterations. Pushes whether there are none, i32. */

@@ -146,7 +146,7 @@ export class Versions {
     e.code.i32(number);
     if (looks) {
       e.code.get(e.pageState);
-      e.code.i32(8);
+      e.code.i32(16);
       e.code.op(OP.i32_shr_u);
       e.code.op(OP.i32_add);
     }

@@ -1,0 +1,193 @@
+import { type Instruction, slots, writtenRegister } from '../isa/instruction.ts';
+import { BPF_PSEUDO_CALL, MAX_BPF_REG, opcode } from '../isa/opcodes.ts';
+import type { Graph } from './cfg.ts';
+import { reversePostorder } from './dominators.ts';
+import { derived, type Place } from './groups.ts';
+
+/**
+ * Which bytes around a register surely lie in pages that may be written, since fast code is left where a check fails, and a page
+ * stays once it is there: for kernels with one CPU, and programs that free none. A second check of the same page is then left out.
+ * A forward analysis over the graph of a function; where ways meet, what is known on both counts.
+ */
+
+/** Bytes that a check shows to lie in pages that may be written, counted from a register: from, and one past the last. */
+export interface CheckedBytes {
+  readonly base: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What is known at a point. */
+export interface KnownPages {
+  readonly registers: readonly CheckedBytes[];
+  /** Numbers of pages. */
+  readonly pages: readonly number[];
+}
+
+export interface CheckedPages {
+  /** Slots whose check is known to pass. */
+  readonly passed: ReadonlySet<number>;
+  /** What is known before each may_goto, where another version may begin. */
+  readonly atMayGoto: ReadonlyMap<number, KnownPages>;
+}
+
+const PAGE_SHIFT = 12;
+/** How far from a register bytes are followed; so much less than a page that the pages of both ends are all there are. */
+const FARTHEST = 2048;
+
+/** Bytes from and to by register; nothing is known where they are equal. */
+interface State {
+  readonly bytes: Int32Array;
+  pages: readonly number[];
+}
+
+const FROM = 0;
+const TO = MAX_BPF_REG;
+
+/**
+ * @param checks what the check before a slot shows, for those that have one.
+ * @param constant the low half of a register before a slot, where it is one number.
+ */
+export function checkedPages(
+  graph: Graph,
+  insns: readonly Instruction[],
+  checks: ReadonlyMap<number, CheckedBytes>,
+  constant: (at: number, register: number) => number | undefined,
+): CheckedPages {
+  const passed = new Set<number>();
+  const atMayGoto = new Map<number, KnownPages>();
+  if (checks.size < 2) return { passed, atMayGoto };
+  const before: (State | undefined)[] = graph.map(() => undefined);
+  before[0] = { bytes: new Int32Array(2 * MAX_BPF_REG), pages: [] };
+  const order = reversePostorder(graph.length, 0, (node) => graph[node].next);
+  const walk = (node: number, state: State, keep: boolean): void => {
+    const code = graph[node];
+    if (code.kind !== 'code') return;
+    let roots = 0;
+    const places: Place[] = Array.from({ length: MAX_BPF_REG }, () => ({ root: roots++, offset: 0 }));
+    for (let at = code.start; at < code.end; at += slots(insns[at])) {
+      const insn = insns[at];
+      const kind = opcode(insn.code)?.kind;
+      const check = checks.get(at);
+      if (check !== undefined) {
+        const known = constant(at, check.base);
+        if (keep && isKnown(state, check, known)) passed.add(at);
+        learn(state, places, check, known);
+      }
+      if (keep && kind === 'may_goto') atMayGoto.set(at, knownOf(state));
+      if (kind === 'call') {
+        // What comes back from a function that was put into this one may be another version, which has checked nothing.
+        state.bytes.fill(0);
+        if (insn.src === BPF_PSEUDO_CALL) state.pages = [];
+        for (let register = 0; register < MAX_BPF_REG; register++)
+          places[register] = { root: roots++, offset: 0 };
+        continue;
+      }
+      const written = writtenRegister(insn);
+      if (written === undefined) continue;
+      const place = derived(insn, places);
+      follow(state, written, place && { from: sourceOf(insn), distance: place.offset - places[sourceOf(insn)].offset });
+      places[written] = place ?? { root: roots++, offset: 0 };
+    }
+  };
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (const node of order) {
+      const start = before[node];
+      if (start === undefined) continue;
+      const state = { bytes: start.bytes.slice(), pages: start.pages };
+      walk(node, state, false);
+      for (const to of graph[node].next) {
+        const there = before[to];
+        if (there === undefined) before[to] = { bytes: state.bytes.slice(), pages: state.pages };
+        else if (!meet(there, state)) continue;
+        changed = true;
+      }
+    }
+  }
+  for (const node of order) {
+    const start = before[node];
+    if (start !== undefined) walk(node, { bytes: start.bytes.slice(), pages: start.pages }, true);
+  }
+  return { passed, atMayGoto };
+}
+
+/** Of a move or the addition of a constant. */
+function sourceOf(insn: Instruction): number {
+  const row = opcode(insn.code);
+  return row?.kind === 'alu' && row.op === 'mov' ? insn.src : insn.dst;
+}
+
+/** Gives a register what is known of another one, `distance` bytes before it; or nothing. */
+function follow({ bytes }: State, register: number, source?: { from: number; distance: number }): void {
+  const from = source === undefined ? 0 : bytes[FROM + source.from] - source.distance;
+  const to = source === undefined ? 0 : bytes[TO + source.from] - source.distance;
+  put(bytes, register, from, to);
+}
+
+function put(bytes: Int32Array, register: number, from: number, to: number): void {
+  const isNear = from < to && from >= -FARTHEST && to <= FARTHEST;
+  bytes[FROM + register] = isNear ? from : 0;
+  bytes[TO + register] = isNear ? to : 0;
+}
+
+function pagesOf({ from, to }: CheckedBytes, address: number): number[] {
+  const first = (address + from) >>> PAGE_SHIFT;
+  const last = (address + to - 1) >>> PAGE_SHIFT;
+  return first === last ? [first] : [first, last];
+}
+
+function isKnown({ bytes, pages }: State, check: CheckedBytes, address: number | undefined): boolean {
+  if (address !== undefined) return pagesOf(check, address).every((page) => pages.includes(page));
+  const { base, from, to } = check;
+  return bytes[FROM + base] < bytes[TO + base] && bytes[FROM + base] <= from && to <= bytes[TO + base];
+}
+
+function learn(state: State, places: readonly Place[], check: CheckedBytes, address: number | undefined): void {
+  if (address !== undefined) {
+    const fresh = pagesOf(check, address).filter((page) => !state.pages.includes(page));
+    if (fresh.length > 0) state.pages = [...state.pages, ...fresh];
+    return;
+  }
+  const { root, offset } = places[check.base];
+  for (let register = 0; register < MAX_BPF_REG; register++) {
+    if (places[register].root !== root) continue;
+    const distance = (offset - places[register].offset) | 0;
+    joinBytes(state.bytes, register, check.from + distance, check.to + distance);
+  }
+}
+
+/** Both what is known and what was found, where they touch; else what was found. */
+function joinBytes(bytes: Int32Array, register: number, from: number, to: number): void {
+  const [knownFrom, knownTo] = [bytes[FROM + register], bytes[TO + register]];
+  const touch = knownFrom < knownTo && knownFrom <= to && from <= knownTo;
+  put(bytes, register, touch ? Math.min(from, knownFrom) : from, touch ? Math.max(to, knownTo) : to);
+}
+
+/** Leaves what is known on both ways. @returns whether that is less. */
+function meet(there: State, { bytes, pages }: State): boolean {
+  let isLess = false;
+  for (let register = 0; register < MAX_BPF_REG; register++) {
+    const [from, to] = [there.bytes[FROM + register], there.bytes[TO + register]];
+    if (from === to) continue;
+    const [otherFrom, otherTo] = [bytes[FROM + register], bytes[TO + register]];
+    if (otherFrom < otherTo && otherFrom <= from && to <= otherTo) continue;
+    // The smaller one of two, and no more: a pointer that each round of a loop moves would lose a byte at a time.
+    const isWithin = otherFrom < otherTo && from <= otherFrom && otherTo <= to;
+    put(there.bytes, register, isWithin ? otherFrom : 0, isWithin ? otherTo : 0);
+    isLess = true;
+  }
+  const both = there.pages.filter((page) => pages.includes(page));
+  if (both.length === there.pages.length) return isLess;
+  there.pages = both;
+  return true;
+}
+
+function knownOf({ bytes, pages }: State): KnownPages {
+  const registers: CheckedBytes[] = [];
+  for (let base = 0; base < MAX_BPF_REG; base++) {
+    const [from, to] = [bytes[FROM + base], bytes[TO + base]];
+    if (from < to) registers.push({ base, from, to });
+  }
+  return { registers, pages };
+}
