@@ -5,7 +5,7 @@ import { ArenaMap } from './maps/arena.ts';
 import { TestKernel } from './testdata/harness.ts';
 
 /**
- * What one check says of several accesses, and what atomic operations do where nobody else is: the same on both engines, at all
+ * What one check says of several accesses and of those that follow, and what atomic operations do where nobody else is: the same on both engines, at all
  * places around the border of two pages, of which each is present or not. The arena has margins, as it has where we choose its
  * address.
  */
@@ -72,6 +72,40 @@ describe('one check for several accesses', () => {
       for (const pages of PAGES)
         assert.deepEqual(outcome('jit', asm, pages, AROUND), outcome('interpreter', asm, pages, AROUND));
     });
+});
+
+const AGAIN: Readonly<Record<string, string>> = {
+  'in the same run':
+    '*(u64 *)(r1 + 0) = 7; if r1 == 1 goto a; *(u32 *)(r1 + 4) = 9; a: r0 = *(u64 *)(r1 + 0); exit',
+  'in a loop that begins behind it':
+    '*(u64 *)(r1 + 0) = 7; r3 = 0; l: may_goto o; r3 += 1; *(u64 *)(r1 + 0) = r3; if r3 < 90 goto l; o: r0 = r3; exit',
+  'in a loop in which other stores fail':
+    '*(u64 *)(r1 + 0) = 7; r3 = 0; r4 = r1; l: may_goto o; r3 += 1; *(u64 *)(r1 + 0) = r3; r4 += 8; *(u64 *)(r4 + 0) = r3; if r3 < 90 goto l; o: r0 = r3; exit',
+  'in an inner loop':
+    '*(u32 *)(r1 + 0) = 7; r3 = 0; r0 = 0; l: may_goto o; r3 += 1; r5 = 0; *(u64 *)(r1 + 8) = r3; m: may_goto o; *(u64 *)(r1 + 8) = r5; *(u32 *)(r1 + 0) = r0; r0 += 1; r5 += 1; if r5 < 9 goto m; if r3 < 9 goto l; o: exit',
+  'after a function that loops':
+    'r6 = r1; *(u64 *)(r6 + 0) = 7; call f; *(u64 *)(r6 + 0) = 8; r7 = r0; r1 = r6; call f; *(u64 *)(r6 + 0) = r0; r0 += r7; exit; f: r0 = 0; l: may_goto o; r0 += 1; *(u8 *)(r1 + 3) = r0; if r0 < 70 goto l; o: exit',
+  'at a constant address':
+    'r2 = 0x401000100ff8 ll; r2 = addr_space_cast(r2, 0, 1); r3 = 0x401000101000 ll; r3 = addr_space_cast(r3, 0, 1); *(u64 *)(r2 + 0) = 1; *(u64 *)(r3 + 0) = 2; r0 = 0; l: may_goto o; r0 += 1; *(u64 *)(r2 + 0) = r0; *(u64 *)(r3 + 8) = r0; *(u64 *)(r1 + 0) = r0; if r0 < 80 goto l; o: exit',
+};
+
+describe('a page that was checked is not checked again, and nothing is stored where none is', () => {
+  for (const [where, asm] of Object.entries(AGAIN))
+    it(where, () => {
+      const at = AROUND.filter((_, i) => i % 4 === 0);
+      for (const pages of PAGES)
+        assert.deepEqual(outcome('jit', asm, pages, at), outcome('interpreter', asm, pages, at));
+    });
+});
+
+it('a program that frees pages checks them again', () => {
+  for (const engine of ['interpreter', 'jit'] as const) {
+    using kernel = new TestKernel([ARENA], { engine, checked: false });
+    const asm = `r6 = addr_space_cast(r1, 0, 1); r7 = MAP 0; *(u64 *)(r6 + 0) = 7; r1 = r7; r2 = r6; r3 = 1; call bpf_arena_free_pages;
+      *(u64 *)(r6 + 0) = 8; r0 = *(u64 *)(r6 + 0); exit`;
+    arenaOf(kernel).arena.touch(FIRST as ArenaAddress, 1, true);
+    assert.equal(kernel.run(asm, START).r0, 0n, engine);
+  }
 });
 
 const ATOMICS = [

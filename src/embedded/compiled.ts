@@ -1,11 +1,12 @@
 import { type Instruction, imm64 } from '../isa/instruction.ts';
-import { BPF_PSEUDO_KFUNC_CALL, BPF_PSEUDO_MAP_VALUE } from '../isa/opcodes.ts';
+import { BPF_PSEUDO_KFUNC_CALL, BPF_PSEUDO_MAP_VALUE, opcode } from '../isa/opcodes.ts';
 import { type CallOut, type JitOptions, type Target, type Translation, translate } from '../jit/index.ts';
 import type { MapInfo } from '../verifier/input.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import type { Arena } from './arena.ts';
 import { helperCall, kfuncCall, type ObjectArguments } from './call-outs.ts';
 import type { Cpu } from './cpu.ts';
+import type { Kfunc } from './helpers/kfunc-table.ts';
 import { type CallImport, type Entry, instantiate } from './instance.ts';
 import type { EmbeddedKernel } from './kernel.ts';
 import { KERNEL_HIGH } from './layout.ts';
@@ -95,6 +96,14 @@ export function objectArguments(
   return { record, node: object?.nodeOff ?? 0, handler: facts.exceptionCallback ?? -1, program };
 }
 
+/** The only way in which a program takes pages away. */
+const FREES_PAGES = 'bpf_arena_free_pages';
+
+/** The kfunc that an instruction calls, if it calls one. */
+function kfuncOf(kernel: EmbeddedKernel, { code, src, imm }: Instruction): Kfunc | undefined {
+  return src === BPF_PSEUDO_KFUNC_CALL && opcode(code)?.kind === 'call' ? kernel.kfunc(imm) : undefined;
+}
+
 /** The embedded kernel as the JIT sees it; also for whoever measures translation alone. */
 export function targetOf(
   kernel: EmbeddedKernel,
@@ -107,6 +116,7 @@ export function targetOf(
     arena: arena && {
       pageTable: arena.pages.tableOffset,
       exposed: kernel.cpus === 1 ? arena.pages.exposedOffset : undefined,
+      pagesStay: kernel.cpus === 1 && !insns.some((insn) => kfuncOf(kernel, insn)?.name === FREES_PAGES),
       noUserConv: arena.noUserConv,
       start: arena.pages.start,
       end: arena.pages.start + Math.max(arena.pages.pages, arena.pages.mapped) * 4096,
@@ -119,8 +129,8 @@ export function targetOf(
     isArenaAddress: (at) =>
       insns[at].src === BPF_PSEUDO_MAP_VALUE && kernel.mapById(insns[at].imm) instanceof ArenaMap,
     call(at): CallOut {
-      const { imm, src } = insns[at];
-      const kfunc = src === BPF_PSEUDO_KFUNC_CALL ? kernel.kfunc(imm) : undefined;
+      const { imm } = insns[at];
+      const kfunc = kfuncOf(kernel, insns[at]);
       if (kfunc !== undefined)
         return kfuncCall(kfunc, objectArguments(kernel, id, verified, at), options.intrinsics !== false);
       const info = facts.insns[at]?.map;

@@ -1,14 +1,18 @@
-import { slots } from '../isa/instruction.ts';
+import { type Instruction, slots } from '../isa/instruction.ts';
 import { opcode } from '../isa/opcodes.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import { alignments } from './alignment.ts';
-import { type ArenaAccess, type Group, groupsOf, type Lookup } from './groups.ts';
+import type { Graph } from './cfg.ts';
+import { type CheckedBytes, type CheckedPages, checkedPages } from './checked-pages.ts';
+import { type ArenaAccess, arenaAccess, type Group, groupsOf, type Lookup } from './groups.ts';
 import { lowConstants } from './low-constants.ts';
 import type { FunctionPlan } from './plan.ts';
 import { hasMargins, type JitOptions, type Target } from './target.ts';
 import { narrowArithmetic } from './upper-halves.ts';
 
 /** What is known of registers, by function; computed when first asked for, and the same for all versions of a unit. */
+
+const PAGE_SIZE = 4096;
 
 type Known<Result> = (at: number, register: number) => Result;
 
@@ -21,6 +25,9 @@ export class Analyses {
     careful: new Map<FunctionPlan, Known<number>>(),
   };
   readonly #narrow = new Map<FunctionPlan, ReadonlySet<number>>();
+  /** By the slot where the run begins. */
+  readonly #groups = new Map<number, readonly Group[]>();
+  readonly #pages = new Map<FunctionPlan, CheckedPages>();
   readonly #constants = new Map<FunctionPlan, Known<number | undefined>>();
 
   constructor(program: VerifiedProgram, target: Target, options: JitOptions) {
@@ -88,11 +95,43 @@ export class Analyses {
     return looks ? 'present' : 'none';
   }
 
+  /** The groups between two slots, with no call between them, that fast code checks together: those that save something. */
+  groups(plan: FunctionPlan, start: number, end: number): readonly Group[] {
+    let known = this.#groups.get(start);
+    if (known === undefined) {
+      known = this.#possibleGroups(start, end).filter((group) => this.#isWorthwhile(plan, group));
+      this.#groups.set(start, known);
+    }
+    return known;
+  }
+
+  /** Accesses that need no check on their own are better off alone. */
+  #isWorthwhile(plan: FunctionPlan, group: Group): boolean {
+    const { members } = group;
+    let alone = 0;
+    for (const access of members) {
+      const { at, base, off, size } = access;
+      const bits = this.zeroBits(plan, at, base, true);
+      if (((off | (1 << bits)) & (size - 1)) !== 0) alone += off === 0 ? 1 : 2;
+      if (this.lookupOf([access]) !== 'none') alone += 2;
+    }
+    const bounds = this.staysInPage(plan, group) ? 0 : 2;
+    return alone > (this.lookupOf(members) === 'none' ? bounds : 2 + bounds);
+  }
+
+  /** Whether what fast code knows of a group's base says that all of it lies in the base's page. */
+  staysInPage(plan: FunctionPlan, { first: { at, base }, from, to }: Group): boolean {
+    const known = this.lowConstant(plan, at, base);
+    const offset = known === undefined ? 0 : known & (PAGE_SIZE - 1);
+    const room = known === undefined ? 1 << this.zeroBits(plan, at, base, true) : PAGE_SIZE;
+    return offset + from >= 0 && offset + to <= room;
+  }
+
   /**
-   * The groups between two slots that fast code may check together. Loads that are aligned where the first one is are none:
-   * its check shows that for all of them, also where they lie in two pages.
+   * Groups that may be checked together. Loads that are aligned where the first one is are none: its check shows that for all of
+   * them, also where they lie in two pages.
    */
-  groups(start: number, end: number): Group[] {
+  #possibleGroups(start: number, end: number): Group[] {
     const { insns, facts } = this.#program;
     const { arena } = this.#target;
     if (this.#options.grouping === false || arena === undefined) return [];
@@ -103,6 +142,42 @@ export class Analyses {
     );
   }
 
+  /** What fast code knows of pages, where they stay. */
+  checkedPages(plan: FunctionPlan): CheckedPages {
+    let known = this.#pages.get(plan);
+    if (known === undefined) {
+      const constant = (at: number, register: number) => this.lowConstant(plan, at, register);
+      known = checkedPages(plan.graph, this.#program.insns, this.#pageChecks(plan), constant);
+      this.#pages.set(plan, known);
+    }
+    return known;
+  }
+
+  /** The checks of fast code that pages may be written, and what they show. */
+  #pageChecks(plan: FunctionPlan): Map<number, CheckedBytes> {
+    const found = new Map<number, CheckedBytes>();
+    const { arena } = this.#target;
+    const { ranges, storeChecks } = this.#options;
+    if (!arena?.pagesStay || !hasMargins(arena) || ranges === false || storeChecks === false) return found;
+    const { insns, facts } = this.#program;
+    for (const [start, end] of runsOf(plan.graph, insns)) {
+      const members = new Set<number>();
+      for (const group of this.groups(plan, start, end)) {
+        for (const { at } of group.members) members.add(at);
+        if (this.lookupOf(group.members) !== 'writable') continue;
+        const { first, from, to } = group;
+        found.set(first.at, { base: first.base, from: Math.min(from, 0), to: Math.max(to, 1) });
+      }
+      for (let at = start; at < end; at += slots(insns[at])) {
+        const access = facts.reachesArena(at) && !members.has(at) ? arenaAccess(insns[at], at) : undefined;
+        if (access === undefined || this.lookupOf([access]) !== 'writable') continue;
+        const { base, off, size } = access;
+        found.set(at, { base, from: off, to: off + size });
+      }
+    }
+    return found;
+  }
+
   /** Arena accesses that fast code checks for alignment: those that are in no group, where an address may wrap around. */
   #checkedAlone(plan: FunctionPlan): Set<number> {
     const { insns, facts } = this.#program;
@@ -110,23 +185,30 @@ export class Analyses {
     const { arena } = this.#target;
     if (arena === undefined || this.#options.straddleChecks === false) return found;
     const wraps = hasMargins(arena);
-    const isArena = (at: number) => facts.reachesArena(at);
-    const run = (start: number, end: number) => {
+    for (const [start, end] of runsOf(plan.graph, insns)) {
       const members = new Set<number>();
-      for (const group of this.groups(start, end)) for (const { at } of group.members) members.add(at);
+      for (const group of this.#possibleGroups(start, end))
+        for (const { at } of group.members) members.add(at);
       for (let at = start; at < end; at += slots(insns[at]))
-        if (isArena(at) && !members.has(at) && (wraps || insns[at].off === 0)) found.add(at);
-    };
-    for (const node of plan.graph) {
-      if (node.kind !== 'code') continue;
-      let start = node.start;
-      for (let at = node.start; at < node.end; at += slots(insns[at])) {
-        if (opcode(insns[at].code)?.kind !== 'call') continue;
-        run(start, at);
-        start = at + 1;
-      }
-      run(start, node.end);
+        if (facts.reachesArena(at) && !members.has(at) && (wraps || insns[at].off === 0)) found.add(at);
     }
     return found;
+  }
+}
+
+/** Slots, from and to, of the straight runs of a graph without a call. */
+function* runsOf(
+  graph: Graph,
+  insns: readonly Instruction[],
+): Generator<readonly [from: number, to: number]> {
+  for (const node of graph) {
+    if (node.kind !== 'code') continue;
+    let { start } = node;
+    for (let at = start; at < node.end; at += slots(insns[at])) {
+      if (opcode(insns[at].code)?.kind !== 'call') continue;
+      yield [start, at];
+      start = at + 1;
+    }
+    yield [start, node.end];
   }
 }

@@ -35,6 +35,9 @@ const PAGE_SHIFT = 12;
 /** How far from a register bytes are followed; so much less than a page that the pages of both ends are all there are. */
 const FARTHEST = 2048;
 
+/** r0 to r5 hold nothing after a call that they held before. */
+const CLOBBERED = 6;
+
 /** Bytes from and to by register; nothing is known where they are equal. */
 interface State {
   readonly bytes: Int32Array;
@@ -77,16 +80,22 @@ export function checkedPages(
       if (keep && kind === 'may_goto') atMayGoto.set(at, knownOf(state));
       if (kind === 'call') {
         // What comes back from a function that was put into this one may be another version, which has checked nothing.
-        state.bytes.fill(0);
-        if (insn.src === BPF_PSEUDO_CALL) state.pages = [];
-        for (let register = 0; register < MAX_BPF_REG; register++)
+        const isInlined = insn.src === BPF_PSEUDO_CALL;
+        if (isInlined) state.pages = [];
+        for (let register = 0; register < (isInlined ? MAX_BPF_REG : CLOBBERED); register++) {
+          put(state.bytes, register, 0, 0);
           places[register] = { root: roots++, offset: 0 };
+        }
         continue;
       }
       const written = writtenRegister(insn);
       if (written === undefined) continue;
       const place = derived(insn, places);
-      follow(state, written, place && { from: sourceOf(insn), distance: place.offset - places[sourceOf(insn)].offset });
+      follow(
+        state,
+        written,
+        place && { from: sourceOf(insn), distance: place.offset - places[sourceOf(insn)].offset },
+      );
       places[written] = place ?? { root: roots++, offset: 0 };
     }
   };
@@ -143,7 +152,12 @@ function isKnown({ bytes, pages }: State, check: CheckedBytes, address: number |
   return bytes[FROM + base] < bytes[TO + base] && bytes[FROM + base] <= from && to <= bytes[TO + base];
 }
 
-function learn(state: State, places: readonly Place[], check: CheckedBytes, address: number | undefined): void {
+function learn(
+  state: State,
+  places: readonly Place[],
+  check: CheckedBytes,
+  address: number | undefined,
+): void {
   if (address !== undefined) {
     const fresh = pagesOf(check, address).filter((page) => !state.pages.includes(page));
     if (fresh.length > 0) state.pages = [...state.pages, ...fresh];
@@ -160,8 +174,11 @@ function learn(state: State, places: readonly Place[], check: CheckedBytes, addr
 /** Both what is known and what was found, where they touch; else what was found. */
 function joinBytes(bytes: Int32Array, register: number, from: number, to: number): void {
   const [knownFrom, knownTo] = [bytes[FROM + register], bytes[TO + register]];
+  const first = Math.min(from, knownFrom);
+  const last = Math.max(to, knownTo);
   const touch = knownFrom < knownTo && knownFrom <= to && from <= knownTo;
-  put(bytes, register, touch ? Math.min(from, knownFrom) : from, touch ? Math.max(to, knownTo) : to);
+  const isNear = first >= -FARTHEST && last <= FARTHEST;
+  put(bytes, register, touch && isNear ? first : from, touch && isNear ? last : to);
 }
 
 /** Leaves what is known on both ways. @returns whether that is less. */

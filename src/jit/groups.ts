@@ -60,7 +60,7 @@ export function arenaAccess(insn: Instruction, at: number): ArenaAccess | undefi
 }
 
 /** Where an access lies: a pointer that has a number, and the distance from it. */
-interface Place {
+export interface Place {
   readonly root: number;
   readonly offset: number;
 }
@@ -101,7 +101,7 @@ function hasTwo(start: number, end: number, isArena: (at: number) => boolean): b
 }
 
 /** The place that a register holds after a move or the addition of a constant. */
-function derived(insn: Instruction, places: readonly Place[]): Place | undefined {
+export function derived(insn: Instruction, places: readonly Place[]): Place | undefined {
   const row = opcode(insn.code);
   if (row?.kind !== 'alu' || isLdImm64(insn)) return undefined;
   if (row.op === 'mov' && row.source === 'X' && insn.off <= 1) return places[insn.src];

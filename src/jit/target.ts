@@ -140,6 +140,8 @@ export interface ArenaTarget {
    * where they always may.
    */
   readonly exposed?: number | undefined;
+  /** No page is taken away while the program runs, since it frees none and nobody else is there. */
+  readonly pagesStay?: boolean;
   /** cast_user is a 32-bit move. */
   readonly noUserConv: boolean;
   /** Arena addresses that can ever be present: first, and one past the last. */

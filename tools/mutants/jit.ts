@@ -253,11 +253,13 @@ const EMISSION: readonly Mutant[] = [
     ],
     ['either end is', 'code.op(OP.i32_and);\n    emitIsNot', 'code.op(OP.i32_or);\n    emitIsNot'],
     ['a group ends a byte late', 'Math.max(group.to, 1) - 1)', 'Math.max(group.to, 1) - 2)'],
-    ['every group stays in its page', 'return offset + from >= 0 && offset + to <= room;', 'return true;'],
-    ['a group stays in its page that begins before it', 'offset + from >= 0 && ', ''],
   ),
   ...mutantsOf(
     'analyses.ts',
+    ['every group stays in its page', 'return offset + from >= 0 && offset + to <= room;', 'return true;'],
+    ['a group stays in its page that begins before it', 'offset + from >= 0 && ', ''],
+    ['pages stay also where a program frees some', '!arena?.pagesStay || ', 'arena === undefined || '],
+    ['what a group checks begins behind its base', 'from: Math.min(from, 0)', 'from'],
     ['a load acquired needs no page', "accesses.some(({ kind }) => kind === 'acquire')", 'false'],
     [
       'a group of loads and stores is one of loads',
@@ -267,6 +269,25 @@ const EMISSION: readonly Mutant[] = [
     ['loads are aligned where stores are', "!isAligned || this.lookupOf(members) !== 'none'", '!isAligned'],
     ['loads are aligned where the first one is, all of them', '!learns || !isAligned || ', '!learns || '],
   ),
+  ...mutantsOf(
+    'checked-pages.ts',
+    ['a function that is put in keeps what was checked', 'if (isInlined) state.pages = [];', ''],
+    ['and its registers', 'isInlined ? MAX_BPF_REG : CLOBBERED', 'CLOBBERED'],
+    ['a helper leaves r5 alone', 'const CLOBBERED = 6;', 'const CLOBBERED = 5;'],
+    [
+      'what is between is known',
+      'knownFrom < knownTo && knownFrom <= to && from <= knownTo',
+      'knownFrom < knownTo',
+    ],
+    ['one way is enough', 'isWithin ? otherFrom : 0, isWithin ? otherTo : 0', 'from, to'],
+    ['one of two pages is enough', '.every((page)', '.some((page)'],
+    ['a register that is moved takes nothing along', '- source.distance;\n  const to', ';\n  const to'],
+  ),
+  ...mutantsOf('emit/jump.ts', [
+    'a version takes for granted what nobody checked',
+    'if (pages !== undefined) emitPagesCheck',
+    'if (pages === null) emitPagesCheck',
+  ]),
   ...mutantsOf(
     'emit/plain-atomic.ts',
     [

@@ -1,3 +1,4 @@
+import type { KnownPages } from '../checked-pages.ts';
 import { KERNEL_MEMORY } from '../encode/code.ts';
 import { MEMORY_OP, OP } from '../encode/opcodes.ts';
 import type { ArenaAccess, Group, Lookup } from '../groups.ts';
@@ -27,8 +28,11 @@ export const ACCESS_KIND = { load: 0, acquire: 0, store: 1, atomic: 2 } as const
 /** Entries of the page table for a page and the next one, both of which may be written. */
 const BOTH_WRITABLE = (PAGE_PRESENT | PAGE_WRITTEN) * 0x101;
 
-/** How an access is checked: on its own, or not at all since a check for it and others has passed. */
-export type Mode = 'single' | 'checked';
+/**
+ * How an access is checked: on its own; without its page, which may be written; or not at all, since a check for it and others has
+ * passed.
+ */
+export type Mode = 'single' | 'writable' | 'checked';
 
 /**
  * Emits an access: `fast` emits it with the address on the stack, given the offset that is still to be added; `absent`
@@ -50,7 +54,7 @@ export function emitArenaAccess(
   const check = e.options.straddleChecks !== false;
   const mask = access.size - 1;
   const aligned = ((access.off | (1 << zeroBits)) & mask) === 0;
-  const lookup = e.analyses.lookupOf([access]);
+  const lookup = mode === 'writable' ? 'none' : e.analyses.lookupOf([access]);
   const stays = access.off === 0 || hasMargins(e.arena) || !check;
   if (stays && lookup === 'none' && (aligned || mask === 0 || !check)) {
     pushAddress(e, access);
@@ -131,7 +135,7 @@ export function emitGroupCheck(e: Emitter, group: Group, out: number): void {
   pushAddress(e, { ...group.first, off: 0 });
   code.set(base);
   const lookup = e.analyses.lookupOf(group.members);
-  const stays = staysInPage(e, group);
+  const stays = e.analyses.staysInPage(e.frame.plan, group);
   if (lookup !== 'none') forgetPageState(e);
   if (!stays && (lookup === 'none' || !hasMargins(e.arena))) {
     emitPageBounds(e, base, group.from, group.to);
@@ -158,14 +162,6 @@ export function emitGroupCheck(e: Emitter, group: Group, out: number): void {
   if (lookup === 'none') return;
   emitLookup(e, base, lookup);
   code.brIfOut(out);
-}
-
-/** Whether what is known of a group's base says that all of it lies in the base's page. */
-export function staysInPage(e: Emitter, { first: { at, base }, from, to }: Group): boolean {
-  const known = e.lowConstant(at, base);
-  const offset = known === undefined ? 0 : known & PAGE_MASK;
-  const room = known === undefined ? 1 << e.zeroBits(at, base) : PAGE_SIZE;
-  return offset + from >= 0 && offset + to <= room;
 }
 
 /** Pushes whether some byte from `from` up to `to`, counted from a base, lies in another page than the base. */
@@ -226,6 +222,26 @@ function emitIsNot(e: Emitter, lookup: Lookup): void {
     code.i32(PAGE_PRESENT);
     code.op(OP.i32_and);
     code.op(OP.i32_eqz);
+  }
+}
+
+/** Branches where some page of which fast code knows that it may be written may not. */
+export function emitPagesCheck(e: Emitter, { registers, pages }: KnownPages, leave: () => void): void {
+  const { code } = e;
+  for (const { base, from, to } of registers) {
+    e.getLow(base);
+    code.set(e.scratch);
+    pushPageState(e, e.scratch, from);
+    pushPageState(e, e.scratch, to - 1);
+    code.op(OP.i32_and);
+    emitIsNot(e, 'writable');
+    leave();
+  }
+  for (const page of pages) {
+    code.i32(page);
+    code.memory(MEMORY_OP.i32_load8_u, KERNEL_MEMORY, e.arena.pageTable);
+    emitIsNot(e, 'writable');
+    leave();
   }
 }
 

@@ -2,6 +2,7 @@ import type { Instruction } from '../../isa/instruction.ts';
 import { BPF_REG_10 } from '../../isa/opcodes.ts';
 import type { VerifiedProgram } from '../../verifier/result.ts';
 import type { Analyses } from '../analyses.ts';
+import type { KnownPages } from '../checked-pages.ts';
 import { type Code, KERNEL_MEMORY } from '../encode/code.ts';
 import { USER_HIGH } from '../encode/module.ts';
 import { MEMORY_OP, OP, TYPE } from '../encode/opcodes.ts';
@@ -289,6 +290,13 @@ export class Emitter {
       if (bits > this.analyses.zeroBits(plan, at, register, false)) found.push({ register, bits });
     }
     return found;
+  }
+
+  /** What fast code knows of pages before a may_goto; undefined where it makes no use of it. */
+  knownPagesAt(at: number): KnownPages | undefined {
+    const { plan } = this.frame;
+    const { passed, atMayGoto } = this.analyses.checkedPages(plan);
+    return passed.size === 0 ? undefined : atMayGoto.get(at);
   }
 
   /** Whether arithmetic in 64 bits of the current frame may be done in 32. */

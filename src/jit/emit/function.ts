@@ -7,7 +7,7 @@ import type { Group } from '../groups.ts';
 import { reducible } from '../reducible.ts';
 import { structure } from '../structure.ts';
 import { emitAlu } from './alu.ts';
-import { emitGroupCheck, type Mode, staysInPage } from './arena.ts';
+import { emitGroupCheck, type Mode } from './arena.ts';
 import { emitAtomic } from './atomic.ts';
 import { emitCallOut } from './call.ts';
 import type { Emitter } from './emitter.ts';
@@ -154,41 +154,27 @@ function emitInlineEntry(e: Emitter, { frame, caller }: InlineNode): void {
 
 /** Instructions without calls, in order. Where the code may be left for another version, accesses are checked in groups. */
 function emitRun(e: Emitter, start: number, end: number): void {
-  const groups = e.exits.isFast ? worthwhile(e, e.analyses.groups(start, end)) : [];
+  const { plan, index } = e.frame;
   const modes = new Map<number, Mode>();
   const checks = new Map<number, { group: Group; out: number }>();
-  for (const group of groups) {
-    const out = e.exits.failedCheck(
-      e.frame.index,
-      group.first.at,
-      e.analyses.lookupOf(group.members) !== 'none',
-    );
-    if (out === undefined) continue;
-    for (const { at } of group.members) modes.set(at, 'checked');
-    checks.set(group.first.at, { group, out });
+  if (e.exits.isFast) {
+    const { passed } = e.analyses.checkedPages(plan);
+    for (const group of e.analyses.groups(plan, start, end)) {
+      const { first, members } = group;
+      for (const { at } of members) modes.set(at, 'checked');
+      if (passed.has(first.at)) continue;
+      const out = e.exits.failedCheck(index, first.at, e.analyses.lookupOf(members) !== 'none');
+      if (out !== undefined) checks.set(first.at, { group, out });
+    }
+    if (passed.size > 0)
+      for (let at = start; at < end; at++) if (passed.has(at) && !modes.has(at)) modes.set(at, 'writable');
   }
   for (let at = start; at < end; at += slots(e.insns[at])) {
     e.code.position(at);
     const check = checks.size === 0 ? undefined : checks.get(at);
     if (check !== undefined) emitGroupCheck(e, check.group, check.out);
-    emitInstruction(e, at, (checks.size === 0 ? undefined : modes.get(at)) ?? 'single');
+    emitInstruction(e, at, (modes.size === 0 ? undefined : modes.get(at)) ?? 'single');
   }
-}
-
-/** Groups that save something: accesses that need no check on their own are better off alone. */
-function worthwhile(e: Emitter, groups: Group[]): Group[] {
-  return groups.filter((group) => {
-    const { members } = group;
-    let alone = 0;
-    for (const access of members) {
-      const { at, base, off, size } = access;
-      const bits = e.zeroBits(at, base);
-      if (((off | (1 << bits)) & (size - 1)) !== 0) alone += off === 0 ? 1 : 2;
-      if (e.analyses.lookupOf([access]) !== 'none') alone += 2;
-    }
-    const bounds = staysInPage(e, group) ? 0 : 2;
-    return alone > (e.analyses.lookupOf(members) === 'none' ? bounds : 2 + bounds);
-  });
 }
 
 function emitInstruction(e: Emitter, at: number, mode: Mode): void {

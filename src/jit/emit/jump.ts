@@ -3,6 +3,7 @@ import { type JumpOp, type JumpOpcode, opcode } from '../../isa/opcodes.ts';
 import type { CodeNode, Node, RefillNode } from '../cfg.ts';
 import type { Label } from '../encode/code.ts';
 import { OP, TYPE } from '../encode/opcodes.ts';
+import { emitPagesCheck } from './arena.ts';
 import type { Emitter } from './emitter.ts';
 
 /**
@@ -137,8 +138,8 @@ function emitRefillHere(
 }
 
 /**
- * Goes over to the fast version behind a may_goto, unless a pointer is not aligned of which that version takes it for
- * granted, since it checked it on the way there.
+ * Goes over to the fast version behind a may_goto, unless a pointer is not aligned, or its page may not be written, of which that
+ * version takes it for granted, since it checked it on the way there.
  */
 function emitGoOnBehind(e: Emitter, at: number): void {
   const { code } = e;
@@ -149,6 +150,8 @@ function emitGoOnBehind(e: Emitter, at: number): void {
     code.op(OP.i32_and);
     code.brIf(stay);
   }
+  const pages = e.knownPagesAt(at);
+  if (pages !== undefined) emitPagesCheck(e, pages, () => code.brIf(stay));
   e.exits.goOnBehind?.(e.frame.index, at);
   code.end();
 }
