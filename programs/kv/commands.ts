@@ -79,6 +79,7 @@ export interface Result {
   readonly address: bigint;
 }
 
+const EAGAIN = -11;
 const HEADER = 56;
 const RESULT = 48;
 const WALKED = 40;
@@ -104,10 +105,13 @@ export async function startStore(kernel: Kernel, settings: StoreSettings = {}): 
     program.autoload = programs?.includes(program.name) ?? true;
   object.programs.kv_start.autoload = true;
   const loaded = await object.load(kernel);
-  const retval = loaded.programs.kv_start.run().retval | 0;
-  if (retval === 0) return loaded;
-  loaded.close();
-  throw new Error(`kv_start: ${retval}`);
+  for (;;) {
+    const retval = loaded.programs.kv_start.run().retval | 0;
+    if (retval === 0) return loaded;
+    if (retval === EAGAIN) continue;
+    loaded.close();
+    throw new Error(`kv_start: ${retval}`);
+  }
 }
 
 /** What kv_walk says of an item. */
@@ -220,16 +224,24 @@ export class Port implements Disposable {
     });
   }
 
+  /** Writes as many commands as there is room for, for who runs the batch. */
+  send(commands: readonly Command[]): void {
+    this.#port.command_bytes = this.write(commands).at(-1) ?? 0;
+  }
+
+  /** The results of the last batch. */
+  received(): Result[] {
+    return this.read(this.#port.done);
+  }
+
   /** Runs commands, in as many batches as it takes; those that are busy are sent again. */
   run(commands: readonly Command[]): Result[] {
     const results: Result[] = [];
     while (results.length < commands.length) {
-      const rest = commands.slice(results.length);
-      this.#port.command_bytes = this.write(rest).at(-1) ?? 0;
+      this.send(commands.slice(results.length, results.length + 1000));
       const retval = this.#call.run() | 0;
       if (retval !== 0) throw new Error(`kv_batch: ${retval}`);
-      const batch = this.read(this.#port.done);
-      results.push(...batch.filter(({ status }) => status !== 'busy'));
+      results.push(...this.received().filter(({ status }) => status !== 'busy'));
     }
     return results;
   }

@@ -31,11 +31,14 @@ static __always_inline int kv_open_port(__u32 number)
 	return port->commands && port->results ? 0 : -ENOMEM;
 }
 
-/* Allocates what the settings say. 0; -EINVAL for settings that cannot be, -ENOMEM where the budget does not do, -EBUSY the second time. */
+/*
+ * Allocates what the settings say. 0; -EINVAL for settings that cannot be, -ENOMEM where the budget or the arena does not do, -EBUSY
+ * where it was started before, -EAGAIN where the loop budget has ended: run it again.
+ */
 SEC("syscall")
 int kv_start(struct kv_run *run)
 {
-	__u32 bytes = kv_settings.buffer_bytes ? kv_settings.buffer_bytes : KV_BUFFER_BYTES, i;
+	__u32 bytes = kv_settings.buffer_bytes ? kv_settings.buffer_bytes : KV_BUFFER_BYTES, port;
 	/* As many segments as could be of use, were all items of the smallest size. */
 	__u32 directory = kv_settings.budget_pages / 96 * 4 / PAGE_SIZE + 1;
 	__u64 segment;
@@ -43,25 +46,30 @@ int kv_start(struct kv_run *run)
 	arena_associate(&arena);
 	if (kv.state)
 		return -EBUSY;
-	if (kv_settings.ports < 1 || kv_settings.ports > KV_PORTS || bytes % PAGE_SIZE)
+	if (kv_settings.ports < 1 || kv_settings.ports > KV_PORTS || bytes % PAGE_SIZE || bytes > KV_BUFFER_BYTES)
 		return -EINVAL;
-	kv.budget = kv_settings.budget_pages;
-	kv.buffer_bytes = bytes;
-	kv.pages = (sizeof(kv) + PAGE_SIZE - 1) / PAGE_SIZE;
-	kv.directory = kv_take_pages(directory);
-	segment = kv_take_pages(KV_SEGMENT_PAGES);
-	if (!kv.directory || !segment)
-		return -ENOMEM;
-	kv.upper = segment >> 32 << 32;
-	kv.directory_pages = directory;
-	kv_at(__u32, kv.directory)[0] = segment;
-	kv.segments = 1;
-	kv.segments_max = directory * PAGE_SIZE / 4;
-	kv.epoch = 1 << 8;
-	kv_make_classes();
-	for (i = unknown_zero; i < kv_settings.ports && can_loop; i++)
-		if (kv_open_port(i))
+	if (!kv.segments) {
+		kv.budget = kv_settings.budget_pages;
+		kv.buffer_bytes = bytes;
+		kv.pages = (sizeof(kv) + PAGE_SIZE - 1) / PAGE_SIZE;
+		kv.directory = kv_take_pages(directory);
+		segment = kv_take_pages(KV_SEGMENT_PAGES);
+		if (!kv.directory || !segment)
 			return -ENOMEM;
+		kv.upper = segment >> 32 << 32;
+		kv.directory_pages = directory;
+		kv_at(__u32, kv.directory)[0] = segment;
+		kv.segments_max = directory * PAGE_SIZE / 4;
+		kv.epoch = 1 << 8;
+		kv.segments = 1;
+	}
+	for (port = kv.started; port < kv_settings.ports && can_loop; port++) {
+		if (kv_open_port(port))
+			return -ENOMEM;
+		kv.started++;
+	}
+	if (kv.started < kv_settings.ports || !kv_make_classes())
+		return -EAGAIN;
 	kv.state = kv_state(KV_SEGMENT_BUCKETS);
 	return 0;
 }
@@ -70,11 +78,12 @@ int kv_start(struct kv_run *run)
 static __always_inline __u32 kv_command(__u64 command, __u64 result, __u32 room, __u32 who)
 {
 	struct kv_command __arena *c = kv_at(struct kv_command, command);
-	__u32 op = c->op;
+	__u32 op = c->op, wrote;
 
 	switch (op) {
 	case KV_GET:
-		return kv_get(command, result, room, who);
+		wrote = kv_get(command, result, room, who);
+		return wrote == KV_NOTHING_YET ? kv_get_miss(command, result, who) : wrote;
 	case KV_SET:
 	case KV_ADD:
 	case KV_REPLACE:
@@ -83,10 +92,12 @@ static __always_inline __u32 kv_command(__u64 command, __u64 result, __u32 room,
 	case KV_APPEND:
 	case KV_PREPEND:
 		kv_counts(who)->all.sets++;
-		return kv_concatenate(command, result, who);
+		wrote = kv_concatenate(command, result, who);
+		return wrote == KV_NOTHING_YET ? kv_store(command, result, who, KV_ADD) : wrote;
 	case KV_INCR:
 	case KV_DECR:
-		return kv_arithmetic(command, result, who);
+		wrote = kv_arithmetic(command, result, who);
+		return wrote == KV_NOTHING_YET ? kv_first_number(command, result, who) : wrote;
 	case KV_DELETE:
 		if (c->options & KV_DROP_VALUE)
 			return kv_drop_value(command, result, who);
@@ -146,16 +157,19 @@ int kv_batch(struct kv_run *run)
 		} else {
 			wrote = kv_command(commands + at, results + to, bytes - to, who);
 		}
-		/* The first one has to be answered, or nobody would get on. */
-		if (!wrote && !done) {
-			wrote = kv_answer(results + to, KV_BUSY);
-			kv_counts(who)->all.busy++;
-		}
 		if (!wrote)
 			break;
 		at += size;
 		to += wrote;
 		done++;
+	}
+	/* The first one has to be answered, or nobody would get on. */
+	if (!done && at + sizeof(struct kv_command) <= end) {
+		size = kv_command_bytes(commands);
+		to = kv_answer(results, KV_BUSY);
+		at = size <= end ? size : end;
+		done = 1;
+		kv_counts(who)->all.busy++;
 	}
 	port->done_bytes = at;
 	port->done = done;
@@ -199,13 +213,12 @@ int kv_trim(struct kv_run *run)
 	return 0;
 }
 
-/* Fills kv.statistics. One CPU at a time. */
+/* Fills kv.statistics. One CPU at a time. 0, or -EAGAIN where the loop budget has ended: run it again. */
 SEC("syscall")
 int kv_statistics(struct kv_run *run)
 {
 	arena_associate(&arena);
-	kv_sum();
-	return 0;
+	return kv_sum();
 }
 
 /* Writes what there is to say of items into the port's results: struct kv_run says more. 0; -EINVAL. */

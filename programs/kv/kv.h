@@ -58,7 +58,7 @@ enum kv_status {
 	KV_NOT_A_NUMBER, /* incr, decr of what is no decimal number of 64 bits */
 	KV_TOO_LARGE,
 	KV_NO_MEMORY,
-	KV_BUSY, /* a lock or the loop budget could not be had, and nothing was changed: send it again */
+	KV_BUSY, /* a lock or the loop budget could not be had, and nothing was changed: send it again. Always alone in its batch */
 	KV_BAD_COMMAND, /* an op, a length, an address that cannot be */
 };
 

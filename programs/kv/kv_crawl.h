@@ -7,7 +7,7 @@
 #ifndef KV_CRAWL_H
 #define KV_CRAWL_H
 
-#include "kv_grow.h"
+#include "kv_evict.h"
 
 /* Takes what is gone out of a bucket. */
 __noinline int kv_crawl_bucket(__u32 index, __u32 who, int waits)

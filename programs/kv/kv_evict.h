@@ -8,10 +8,63 @@
 #ifndef KV_EVICT_H
 #define KV_EVICT_H
 
-#include "kv_grow.h"
+#include "kv_slab.h"
 
 /* Used items that the hand passes at most, before it takes one all the same. */
 #define KV_PATIENCE 64
+
+/* Why an item is taken out. */
+enum { KV_EVICTED, KV_RECLAIMED };
+
+static __always_inline void kv_count_reason(__u32 who, __u64 item, int reason)
+{
+	struct kv_counts __arena *counts = kv_counts(who);
+	struct kv_item __arena *it = kv_at(struct kv_item, item);
+	__u32 class = it->place >> 10 & (KV_CLASSES - 1);
+	bool unfetched = !(it->bits & KV_ITEM_FETCHED);
+
+	if (reason == KV_EVICTED) {
+		counts->all.evictions++;
+		counts->all.evicted_unfetched += unfetched;
+		counts->class[class].evictions++;
+		counts->class[class].evicted_unfetched += unfetched;
+		counts->class[class].last_evicted_age = kv.now - it->accessed;
+	} else {
+		counts->all.reclaimed++;
+		counts->all.expired_unfetched += unfetched;
+		counts->all.crawler_reclaimed += who >= KV_PORTS;
+		counts->class[class].reclaimed++;
+	}
+}
+
+/*
+ * Takes the item at that address out of its chain, if it is there. 1: it is the caller's now, who gives it back or uses it anew. 0: it
+ * is in no chain, or the lock was not to be had. `waits` as for kv_find. A gone item counts as reclaimed.
+ */
+__noinline int kv_take_out(__u32 item, __u32 hash, __u32 who, int waits)
+{
+	struct kv_found found;
+	__u64 link, at;
+
+	if (kv_lock(hash, &found, waits))
+		return 0;
+	link = found.bucket + offsetof(struct kv_bucket, first);
+	at = *kv_at(__u32, link);
+	while (at && at != item && can_loop) {
+		link = at + offsetof(struct kv_item, next);
+		at = *kv_at(__u32, link);
+	}
+	if (!at || at != item) {
+		kv_unlock_unchanged(&found);
+		return 0;
+	}
+	*kv_at(__u32, link) = kv_at(struct kv_item, item)->next;
+	kv_at(struct kv_item, item)->bits &= ~KV_ITEM_LINKED;
+	kv_count_item(who, item, -1);
+	kv_count_reason(who, item, kv_is_gone(item) ? KV_RECLAIMED : KV_EVICTED);
+	kv_unlock(&found);
+	return 1;
+}
 
 /* Moves the hand of a locked class on, to an item that may go. 0: none was met on the way. */
 __noinline __u32 kv_advance(__u32 number)
@@ -90,7 +143,7 @@ static __always_inline __u32 kv_evict(__u32 number, __u32 who)
 	struct kv_class __arena *class = &kv.class[number & (KV_CLASSES - 1)];
 	__u32 item = 0, tries;
 
-	for (tries = unknown_zero; tries < 256 && can_loop; tries++) {
+	for (tries = unknown_zero; tries < 16 && can_loop; tries++) {
 		if (!READ_ONCE(class->slabs))
 			return 0;
 		item = kv_try_evict(number, who);
@@ -152,73 +205,102 @@ __noinline __u32 kv_steal(__u32 number, __u32 who)
 }
 
 /*
- * The class that shall give up pages for another one. The one that has evicted least lately, if that is long ago by what others
- * evicted since; `most`: the one that has most pages. KV_CLASSES: none.
+ * The class that shall give up pages for another one: the one that has evicted least lately, if that is long ago by what others evicted
+ * since; with `most` the one that has most pages. KV_CLASSES: none.
  */
 static __always_inline __u32 kv_choose(__u32 number, bool most)
 {
 	__u64 turn = kv.turn, oldest = turn, best = 0;
-	/* One that has nothing may take another's last slab. */
-	__u32 least = most && !kv.class[number & (KV_CLASSES - 1)].slabs ? KV_SLAB_PAGES : 2 * KV_SLAB_PAGES;
-	__u32 i, chosen = KV_CLASSES;
+	__u32 i, pages, active = unknown_zero, chosen = KV_CLASSES;
 
 	for (i = unknown_zero; i < KV_CLASSES && can_loop; i++) {
-		if (i == number || kv.class[i].pages < least)
+		pages = kv.class[i].pages;
+		active += pages != 0;
+		/* Each keeps one slab, unless another one has nothing at all. */
+		if (i == number || (i != KV_LARGE && pages <= (most ? 0 : KV_SLAB_PAGES)))
 			continue;
-		if (most ? kv.class[i].pages > best : kv.class[i].turn + 8 < turn && kv.class[i].turn < oldest) {
-			best = kv.class[i].pages;
+		if (most ? pages > best : pages && kv.class[i].turn < oldest) {
+			best = pages;
 			oldest = kv.class[i].turn;
 			chosen = i;
 		}
 	}
-	return chosen;
+	return most || oldest + 4 * active < turn ? chosen : KV_CLASSES;
 }
 
-/* Pages of another class, or, with `most` and no other one to be had, large items of its own class. Whether anything was freed. */
-__noinline int kv_make_room(__u32 number, __u32 who, int most)
+/* Gives a large item's pages back to the arena. It is the caller's. How many they were, still charged for. */
+static __always_inline __u32 kv_drop_large(__u32 item)
 {
-	__u32 victim = kv_choose(number, most), got;
+	__u32 large = item - sizeof(struct kv_large), pages = kv_at(struct kv_large, large)->pages;
 
-	if (victim == KV_CLASSES)
+	if (kv_lock_class(&kv.class[KV_LARGE])) {
+		kv_free(item);
 		return 0;
+	}
+	kv_unlink_ring(&kv.class[KV_LARGE], large, pages);
+	kv_unlock_class(&kv.class[KV_LARGE]);
+	bpf_arena_free_pages(&arena, kv_at(void, large), pages);
+	return pages;
+}
+
+/* Takes pages from a class: a slab, or a large item. How many went back to the arena; they are still charged for. */
+__noinline __u32 kv_take_from(__u32 victim, __u32 who)
+{
+	__u32 got;
+
 	if (victim == KV_LARGE) {
 		got = kv_evict(KV_LARGE, who);
-		if (got) {
-			kv_free(got);
-			kv_settle(KV_LARGE, 1);
-		}
-	} else {
-		got = kv_steal(victim, who);
-		if (got)
-			kv_give_pages(got, KV_SLAB_PAGES);
+		return got ? kv_drop_large(got) : 0;
 	}
-	return got != 0;
+	got = kv_steal(victim, who);
+	if (!got)
+		return 0;
+	bpf_arena_free_pages(&arena, kv_at(void, got), KV_SLAB_PAGES);
+	return KV_SLAB_PAGES;
 }
 
-/* Makes room until so many pages are charged for. 0; -ENOMEM: there is nothing more to take out; -ETIMEDOUT. */
-static __always_inline int kv_charge_tight(__u32 pages, __u32 who)
+/*
+ * Pages for a class, taken from others until there are enough, or for a large item also from its own. What was taken stays charged for
+ * meanwhile, so that nobody else gets it. 0: they are charged for; -ENOMEM: there is nothing more to take; -ETIMEDOUT.
+ */
+static __always_inline int kv_gather(__u32 number, __u32 who, __u32 pages, bool most)
 {
-	__u32 tries, large;
+	__u32 got, victim, credit = unknown_zero, failed = unknown_zero;
+	int err = -ENOMEM;
 
-	for (tries = unknown_zero; tries < 1024; tries++) {
-		if (kv_charge(pages))
+	while (pages <= kv.budget && failed < 8) {
+		if (credit >= pages || kv_charge(pages - credit)) {
+			if (credit > pages)
+				fetch_add(&kv.pages, -(__u64)(credit - pages));
 			return 0;
-		if (pages > kv.budget)
-			return -ENOMEM;
-		if (!can_loop)
-			return -ETIMEDOUT;
-		/* Of its own first, unless others have done nothing for long. */
-		if (kv_make_room(KV_LARGE, who, 0))
-			continue;
-		large = kv_evict(KV_LARGE, who);
-		if (large) {
-			kv_free(large);
-			kv_settle(KV_LARGE, 1);
-		} else if (!kv_make_room(KV_LARGE, who, 1) && tries > 16) {
-			return -ENOMEM;
 		}
+		if (!can_loop) {
+			err = -ETIMEDOUT;
+			break;
+		}
+		victim = kv_choose(number, false);
+		if (victim == KV_CLASSES && number == KV_LARGE && kv.class[KV_LARGE].pages && failed < 2)
+			victim = KV_LARGE;
+		if (victim == KV_CLASSES && most)
+			victim = kv_choose(number, true);
+		if (victim == KV_CLASSES)
+			break;
+		got = kv_take_from(victim, who);
+		failed += !got;
+		credit += got;
 	}
-	return -ENOMEM;
+	fetch_add(&kv.pages, -(__u64)credit);
+	return err;
+}
+
+/* Pages that are charged for. 0: the arena has no such run of pages; then they are no longer. */
+static __always_inline __u64 kv_charged_pages(__u32 pages)
+{
+	__u64 address = (__u64)bpf_arena_alloc_pages(&arena, NULL, pages, NUMA_NO_NODE, 0);
+
+	if (!address)
+		fetch_add(&kv.pages, -(__u64)pages);
+	return address;
 }
 
 /* A large item. 0 or KV_NOT_NOW: none. */
@@ -230,15 +312,12 @@ __noinline __u32 kv_alloc_large(__u32 bytes, __u32 who)
 	int err;
 
 	kv_settle(KV_LARGE, 0);
-	err = kv_charge_tight(pages, who);
+	err = kv_gather(KV_LARGE, who, pages, true);
 	if (err)
 		return err == -ENOMEM ? 0 : KV_NOT_NOW;
-	large = (__u64)bpf_arena_alloc_pages(&arena, NULL, pages, NUMA_NO_NODE, 0);
-	if (!large) {
-		/* The arena has no such run of pages: nothing that could be taken out would surely help. */
-		fetch_add(&kv.pages, -(__u64)pages);
+	large = kv_charged_pages(pages);
+	if (!large)
 		return 0;
-	}
 	kv_at(struct kv_large, large)->pages = pages;
 	kv_at(struct kv_item, large + sizeof(struct kv_large))->place = KV_LARGE << 10;
 	if (kv_lock_class(class)) {
@@ -250,36 +329,12 @@ __noinline __u32 kv_alloc_large(__u32 bytes, __u32 who)
 	return large + sizeof(struct kv_large);
 }
 
-/* For a class that has no free slot, with the budget used up. */
-__noinline __u32 kv_alloc_tight(__u32 number, __u32 who)
+/* A slot that is free. 0: there is none. KV_NOT_NOW. */
+__noinline __u32 kv_free_slot(__u32 number)
 {
 	struct kv_class __arena *class = &kv.class[number & (KV_CLASSES - 1)];
-	__u32 tries, item, slab;
+	__u32 item, empty = 0;
 
-	for (tries = unknown_zero; tries < 64 && can_loop; tries++) {
-		/* At each slab's worth, and where it has next to nothing to evict. */
-		if (!class->evicted || class->slabs < 2)
-			kv_make_room(number, who, class->slabs < 2);
-		slab = kv_take_pages(KV_SLAB_PAGES);
-		if (slab)
-			return kv_add_slab(number, slab);
-		item = kv_evict(number, who);
-		if (item)
-			return item;
-	}
-	return can_loop ? 0 : KV_NOT_NOW;
-}
-
-/* Memory for an item of so many bytes, its header included. 0: there is none. KV_NOT_NOW: the loop budget has ended. */
-static __always_inline __u32 kv_alloc(__u32 bytes, __u32 who)
-{
-	struct kv_class __arena *class;
-	__u32 number, item, empty = 0, slab;
-
-	if (bytes > KV_SMALL_MAX)
-		return kv_alloc_large(bytes, who);
-	number = kv.class_of[(bytes + 7) / 8 & 2047];
-	class = &kv.class[number & (KV_CLASSES - 1)];
 	if (kv_lock_class(class))
 		return KV_NOT_NOW;
 	if (READ_ONCE(class->freed) || class->backlog)
@@ -288,6 +343,42 @@ static __always_inline __u32 kv_alloc(__u32 bytes, __u32 who)
 	kv_unlock_class(class);
 	if (empty)
 		kv_give_back(number, empty);
+	return item;
+}
+
+/* For a class that has no free slot, with the budget used up. */
+__noinline __u32 kv_alloc_tight(__u32 number, __u32 who)
+{
+	struct kv_class __arena *class = &kv.class[number & (KV_CLASSES - 1)];
+	__u32 tries, item, slab;
+
+	for (tries = unknown_zero; tries < 64; tries++) {
+		if (!can_loop)
+			return KV_NOT_NOW;
+		/* At each slab's worth, and where it has nothing. */
+		if ((!class->evicted || !class->slabs) && !kv_gather(number, who, KV_SLAB_PAGES, !class->slabs)) {
+			slab = kv_charged_pages(KV_SLAB_PAGES);
+			if (slab)
+				return kv_add_slab(number, slab);
+		}
+		item = kv_evict(number, who);
+		if (!item)
+			item = kv_free_slot(number);
+		if (item)
+			return item;
+	}
+	return 0;
+}
+
+/* Memory for an item of so many bytes, its header included. 0: there is none. KV_NOT_NOW: the loop budget has ended. */
+static __always_inline __u32 kv_alloc(__u32 bytes, __u32 who)
+{
+	__u32 number, item, slab;
+
+	if (bytes > KV_SMALL_MAX)
+		return kv_alloc_large(bytes, who);
+	number = kv.class_of[(bytes + 7) / 8 & 2047];
+	item = kv_free_slot(number);
 	if (item)
 		return item;
 	slab = kv_take_pages(KV_SLAB_PAGES);

@@ -74,7 +74,7 @@ static __always_inline bool kv_get_changes(__u64 command, __u64 result, const st
 	return true;
 }
 
-/* room: bytes at the result. */
+/* room: bytes at the result. KV_NOTHING_YET: a miss. */
 __noinline __u32 kv_get(__u64 command, __u64 result, __u32 room, __u32 who)
 {
 	struct kv_command __arena *c = kv_at(struct kv_command, command);
@@ -90,7 +90,7 @@ __noinline __u32 kv_get(__u64 command, __u64 result, __u32 room, __u32 who)
 		if (err == -ETIMEDOUT)
 			return 0;
 		if (err)
-			return kv_get_miss(command, result, who);
+			return KV_NOTHING_YET;
 		if (kv_is_gone(found.item)) {
 			bytes = (kv_at(struct kv_item, found.item)->epoch ^ kv.epoch) >> 8;
 			if (!kv_is_valid(&found))
@@ -99,7 +99,7 @@ __noinline __u32 kv_get(__u64 command, __u64 result, __u32 room, __u32 who)
 				counts->all.get_flushed++;
 			else
 				counts->all.get_expired++;
-			return kv_get_miss(command, result, who);
+			return KV_NOTHING_YET;
 		}
 		kv_describe(result, found.item);
 		place = kv_at(struct kv_item, found.item)->place;

@@ -1,65 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What changes the table besides commands: buckets are added, and items taken out that made room or have expired. Lock order: a
- * bucket's lock is taken last, under kv.growing where a bucket is split.
+ * How the table grows: one bucket is split at a time, under its lock, by whoever finds that there are more than 1.5 items to each. Lock order: a
+ * bucket's lock is taken under kv.growing, which nobody waits for.
  */
 #ifndef KV_GROW_H
 #define KV_GROW_H
 
-#include "kv_slab.h"
+#include "kv_evict.h"
 
-/* Why an item is taken out. */
-enum { KV_EVICTED, KV_RECLAIMED };
-
-static __always_inline void kv_count_reason(__u32 who, __u64 item, int reason)
-{
-	struct kv_counts __arena *counts = kv_counts(who);
-	struct kv_item __arena *it = kv_at(struct kv_item, item);
-	__u32 class = it->place >> 10 & (KV_CLASSES - 1);
-	bool unfetched = !(it->bits & KV_ITEM_FETCHED);
-
-	if (reason == KV_EVICTED) {
-		counts->all.evictions++;
-		counts->all.evicted_unfetched += unfetched;
-		counts->class[class].evictions++;
-		counts->class[class].evicted_unfetched += unfetched;
-		counts->class[class].last_evicted_age = kv.now - it->accessed;
-	} else {
-		counts->all.reclaimed++;
-		counts->all.expired_unfetched += unfetched;
-		counts->all.crawler_reclaimed += who >= KV_PORTS;
-		counts->class[class].reclaimed++;
-	}
-}
-
-/*
- * Takes the item at that address out of its chain, if it is there. 1: it is the caller's now, who gives it back or uses it anew. 0: it
- * is in no chain, or the lock was not to be had. `waits` as for kv_find. A gone item counts as reclaimed.
- */
-__noinline int kv_take_out(__u32 item, __u32 hash, __u32 who, int waits)
-{
-	struct kv_found found;
-	__u64 link, at;
-
-	if (kv_lock(hash, &found, waits))
-		return 0;
-	link = found.bucket + offsetof(struct kv_bucket, first);
-	at = *kv_at(__u32, link);
-	while (at && at != item && can_loop) {
-		link = at + offsetof(struct kv_item, next);
-		at = *kv_at(__u32, link);
-	}
-	if (!at || at != item) {
-		kv_unlock_unchanged(&found);
-		return 0;
-	}
-	*kv_at(__u32, link) = kv_at(struct kv_item, item)->next;
-	kv_at(struct kv_item, item)->bits &= ~KV_ITEM_LINKED;
-	kv_count_item(who, item, -1);
-	kv_count_reason(who, item, kv_is_gone(item) ? KV_RECLAIMED : KV_EVICTED);
-	kv_unlock(&found);
-	return 1;
-}
+/* There is no room for a segment: so crowded, by the bucket, the table takes it from others. */
+#define KV_CROWDED 3
 
 /* Moves what belongs there from a locked bucket into a new one. False where the loop budget ends: then all is as it was. */
 static __always_inline bool kv_move_items(__u64 bucket, __u64 fresh, __u32 bit)
@@ -93,8 +43,8 @@ static __always_inline bool kv_move_items(__u64 bucket, __u64 fresh, __u32 bit)
 	return all;
 }
 
-/* Adds a bucket, which takes over what belongs there of one other. 0, or an errno. */
-__noinline int kv_split(__u32 index)
+/* Adds a bucket, which takes over what belongs there of one other. 0, or an errno. The caller has kv.growing. */
+static __always_inline int kv_split(__u32 index, bool crowded, __u32 who)
 {
 	struct kv_found found;
 	__u32 mask = kv_state(index + 1) >> 32, bit = (mask >> 1) + 1;
@@ -106,6 +56,8 @@ __noinline int kv_split(__u32 index)
 		return -ENOSPC;
 	if (!kv_at(__u32, kv.directory)[segment]) {
 		pages = kv_take_pages(KV_SEGMENT_PAGES);
+		if (!pages && crowded && !kv_gather(KV_CLASSES, who, KV_SEGMENT_PAGES, true))
+			pages = kv_charged_pages(KV_SEGMENT_PAGES);
 		if (!pages)
 			return -ENOMEM;
 		kv_at(__u32, kv.directory)[segment] = pages;
@@ -123,7 +75,7 @@ __noinline int kv_split(__u32 index)
 }
 
 /* Adds buckets while there are more than 1.5 items to each, at most 16. A new item calls it now and then. */
-__noinline int kv_grow(void)
+__noinline int kv_grow(__u32 who)
 {
 	__u64 items = unknown_zero;
 	__u32 i;
@@ -133,7 +85,7 @@ __noinline int kv_grow(void)
 	if (items * 2 <= (__u64)(__u32)kv.state * 3 || READ_ONCE(kv.growing) || cmpxchg(&kv.growing, 0, 1))
 		return 0;
 	for (i = unknown_zero; i < 16 && can_loop; i++)
-		if (items * 2 <= (__u64)(__u32)kv.state * 3 || kv_split(kv.state))
+		if (items * 2 <= (__u64)(__u32)kv.state * 3 || kv_split(kv.state, items > (__u64)(__u32)kv.state * KV_CROWDED, who))
 			break;
 	kv_store_release(&kv.growing, 0);
 	return 0;

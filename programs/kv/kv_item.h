@@ -88,7 +88,7 @@ struct kv_class {
 	__u32 pages; /* taken */
 	__u32 evicted; /* slots, or pages, since `turn` was last set */
 	__u32 passed; /* used items that the hand has passed since it stopped last */
-	__u32 pad;
+	__u32 used; /* slots, or large items */
 	__u64 turn; /* kv.turn when the last slab's worth was evicted */
 	__u64 pad2[7];
 };
@@ -121,8 +121,9 @@ struct kv {
 	__u32 buffer_bytes; /* of each buffer of a port */
 	__u32 directory_pages;
 	__u32 port_pages;
-	__u32 pad;
-	__u64 pad2[3];
+	__u32 started; /* what kv_start has done so far: ports */
+	__u32 classes, classed; /* the last one made, and how many sizes have their class */
+	__u64 pad[2];
 	struct kv_port port[KV_PORTS];
 	struct kv_class class[KV_CLASSES];
 	__u8 class_of[2048]; /* by size / 8 */

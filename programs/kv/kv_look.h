@@ -5,71 +5,60 @@
 
 #include "kv_slab.h"
 
-/* Adds the words of one structure to those of another. */
-__noinline int kv_add_words(__u64 to, __u64 from, __u32 words)
+/* Sets words to the sum of what all count, who are `step` bytes apart. 0 or -EAGAIN. */
+__noinline int kv_sum_words(__u64 to, __u64 from, __u32 words)
 {
-	__u32 i;
+	__u32 i, who;
+	__u64 sum;
 
-	for (i = unknown_zero; i < words && can_loop; i++)
-		kv_at(__u64, to)[i] += kv_at(__u64, from)[i];
+	for (i = unknown_zero; i < words; i++) {
+		sum = unknown_zero;
+		for (who = 0; who < KV_COUNTING; who++)
+			sum += kv_at(__u64, from + who * sizeof(struct kv_counts))[i];
+		kv_at(__u64, to)[i] = sum;
+		if (!can_loop)
+			return -EAGAIN;
+	}
 	return 0;
 }
 
-__noinline int kv_zero_words(__u64 to, __u32 words)
-{
-	__u32 i;
-
-	for (i = unknown_zero; i < words && can_loop; i++)
-		kv_at(__u64, to)[i] = 0;
-	return 0;
-}
-
-static __always_inline void kv_sum_class(__u32 number)
+static __always_inline int kv_sum_class(__u32 number)
 {
 	struct kv_class_counters __arena *to = &kv.statistics.class[number].counters;
 	struct kv_class __arena *class = &kv.class[number];
-	__u64 age = unknown_zero, at, used = unknown_zero;
-	__u32 who, slab, i;
+	__u64 age = unknown_zero;
+	__u32 who;
 
-	for (who = unknown_zero; who < KV_COUNTING && can_loop; who++) {
-		at = (__u64)&kv.counts[who].class[number];
-		kv_add_words((__u64)to, at, sizeof(*to) / 8);
-		if (age < kv_at(struct kv_class_counters, at)->last_evicted_age)
-			age = kv_at(struct kv_class_counters, at)->last_evicted_age;
-	}
+	if (kv_sum_words((__u64)to, (__u64)&kv.counts[0].class[number], sizeof(*to) / 8))
+		return -EAGAIN;
+	for (who = 0; who < KV_COUNTING; who++)
+		if (age < kv.counts[who].class[number].last_evicted_age)
+			age = kv.counts[who].class[number].last_evicted_age;
 	to->last_evicted_age = age;
 	kv.statistics.class[number].size = class->size;
 	kv.statistics.class[number].slots = class->slots;
 	kv.statistics.class[number].slabs = class->slabs;
 	kv.statistics.class[number].pages = class->pages;
-	if (number != KV_LARGE && !kv_lock_class(class)) {
-		slab = class->hand;
-		for (i = unknown_zero; i < class->slabs && can_loop; i++) {
-			used += kv_at(struct kv_slab, slab)->used;
-			slab = kv_at(struct kv_slab, slab)->next;
-		}
-		kv_unlock_class(class);
-	} else {
-		used = class->slabs;
-	}
-	kv.statistics.class[number].used_slots = used;
+	kv.statistics.class[number].used_slots = number == KV_LARGE ? class->slabs : class->used;
+	return 0;
 }
 
-/* Fills kv.statistics. */
-static __always_inline void kv_sum(void)
+/* Fills kv.statistics. 0 or -EAGAIN. */
+static __always_inline int kv_sum(void)
 {
 	__u32 i;
 
-	kv_zero_words((__u64)&kv.statistics, sizeof(kv.statistics) / 8);
-	for (i = unknown_zero; i < KV_COUNTING && can_loop; i++)
-		kv_add_words((__u64)&kv.statistics.all, (__u64)&kv.counts[i].all, sizeof(struct kv_counters) / 8);
-	for (i = unknown_zero; i < KV_CLASSES && can_loop; i++)
-		kv_sum_class(i & (KV_CLASSES - 1));
+	if (kv_sum_words((__u64)&kv.statistics.all, (__u64)&kv.counts[0].all, sizeof(struct kv_counters) / 8))
+		return -EAGAIN;
+	for (i = unknown_zero; i < KV_CLASSES; i++)
+		if (!can_loop || kv_sum_class(i & (KV_CLASSES - 1)))
+			return -EAGAIN;
 	kv.statistics.pages = kv.pages;
 	kv.statistics.budget_pages = kv.budget;
 	kv.statistics.pages_table = kv.segments * KV_SEGMENT_PAGES + kv.directory_pages;
 	kv.statistics.pages_ports = kv.port_pages;
 	kv.statistics.buckets = (__u32)kv.state;
+	return 0;
 }
 
 /* Writes what there is to say of a bucket's items, as many as fit. Bytes written; -EAGAIN: the bucket has changed meanwhile. */

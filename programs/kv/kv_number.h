@@ -87,7 +87,7 @@ static __always_inline void kv_pad_number(__u64 to, __u64 from, __u32 digits, __
 }
 
 /* KV_INCR, KV_DECR with KV_VIVIFY, where there is nothing yet. */
-static __always_inline __u32 kv_first_number(__u64 command, __u64 result, __u32 who)
+__noinline __u32 kv_first_number(__u64 command, __u64 result, __u32 who)
 {
 	struct kv_command __arena *c = kv_at(struct kv_command, command);
 	__u64 digits_at = result + KV_RESULT;
@@ -133,7 +133,7 @@ __noinline __u32 kv_arithmetic(__u64 command, __u64 result, __u32 who)
 			if (!err && !kv_is_valid(&found))
 				continue;
 			if (options & KV_VIVIFY)
-				return kv_first_number(command, result, who);
+				return KV_NOTHING_YET;
 			if (op == KV_INCR)
 				counts->all.incr_misses++;
 			else

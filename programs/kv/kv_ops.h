@@ -10,9 +10,11 @@
 #ifndef KV_OPS_H
 #define KV_OPS_H
 
-#include "kv_evict.h"
+#include "kv_grow.h"
 
 #define KV_RESULT sizeof(struct kv_result)
+/* In place of a number of bytes: there is no such item, and what is to be done then is another function's, since stacks are small. */
+#define KV_NOTHING_YET 1
 
 static __always_inline __u64 kv_command_key(__u64 command)
 {
@@ -203,7 +205,7 @@ __noinline __u32 kv_link(__u32 item, __u64 command, __u64 result, __u32 who, __u
 			kv_count_reason(who, found.item, KV_RECLAIMED);
 		kv_free(found.item);
 	} else if (!(counts->all.stored & 7)) {
-		kv_grow();
+		kv_grow(who);
 	}
 	return KV_RESULT;
 }
@@ -297,14 +299,40 @@ __noinline int kv_copy_behind(__u64 to, __u32 at, __u64 from, __u32 bytes)
 	return 0;
 }
 
+/* A new item for a command's key that has an old one's value and what is at `source`. 0 or KV_NOT_NOW: none. */
+__noinline __u32 kv_join(__u64 command, __u32 old, __u64 source, __u32 bytes, __u32 who)
+{
+	struct kv_command __arena *c = kv_at(struct kv_command, command);
+	__u32 old_bytes = READ_ONCE(kv_at(struct kv_item, old)->value_bytes), item;
+	__u64 value;
+	int err;
+
+	/* It was looked at before, but may be nonsense by now: then this is in vain, but must not write where it has no business. */
+	if (old_bytes > KV_VALUE_MAX || old_bytes + bytes > KV_VALUE_MAX)
+		return KV_NOT_NOW;
+	item = kv_make_item(command, old_bytes + bytes, who);
+	if (item <= KV_NOT_NOW)
+		return item;
+	value = kv_value_of(item, c->key_bytes);
+	kv_at(struct kv_item, item)->flags = kv_at(struct kv_item, old)->flags;
+	kv_at(struct kv_item, item)->expires = kv_at(struct kv_item, old)->expires;
+	if (c->op == KV_APPEND)
+		err = kv_copy(value, kv_value_of(old, c->key_bytes), old_bytes) || kv_copy_behind(value, old_bytes, source, bytes);
+	else
+		err = kv_copy(value, source, bytes) || kv_copy_behind(value, bytes, kv_value_of(old, c->key_bytes), old_bytes);
+	if (!err)
+		return item;
+	kv_free(item);
+	return KV_NOT_NOW;
+}
+
 /* KV_APPEND, KV_PREPEND. */
 __noinline __u32 kv_concatenate(__u64 command, __u64 result, __u32 who)
 {
 	struct kv_command __arena *c = kv_at(struct kv_command, command);
-	__u32 key_bytes = c->key_bytes, value_bytes = c->value_bytes, op = c->op, item, old_bytes, reserved = 0;
-	__u64 key = kv_command_key(command), source = key + kv_padded(key_bytes), value, cas;
-	__u32 hash = kv_hash(key, key_bytes), status;
-	struct kv_item __arena *old;
+	__u32 key_bytes = c->key_bytes, bytes = c->value_bytes, item, reserved = 0, status, total;
+	__u64 key = kv_command_key(command), source = key + kv_padded(key_bytes), cas;
+	__u32 hash = kv_hash(key, key_bytes);
 	struct kv_found found;
 	int err;
 
@@ -313,38 +341,34 @@ __noinline __u32 kv_concatenate(__u64 command, __u64 result, __u32 who)
 		if (!reserved)
 			return kv_answer(result, KV_BAD_COMMAND);
 		source = kv_value_of(reserved, key_bytes);
-		value_bytes = kv_at(struct kv_item, reserved)->value_bytes;
+		bytes = kv_at(struct kv_item, reserved)->value_bytes;
 	}
 	do {
 		err = kv_find(key, key_bytes, hash, &found, true);
 		if (err == -ETIMEDOUT)
 			return 0;
-		old = kv_at(struct kv_item, found.item);
 		status = KV_OK;
-		old_bytes = 0;
+		total = bytes;
 		if (err || kv_is_gone(found.item)) {
-			if (c->options & KV_VIVIFY) {
-				if (err || kv_is_valid(&found))
-					return kv_store(command, result, who, KV_ADD);
-				continue;
-			}
 			status = KV_NOT_STORED;
 		} else {
-			old_bytes = READ_ONCE(old->value_bytes);
-			if (c->options & KV_IF_CAS && c->cas && c->cas != old->cas)
+			total += READ_ONCE(kv_at(struct kv_item, found.item)->value_bytes);
+			if (c->options & KV_IF_CAS && c->cas && c->cas != kv_at(struct kv_item, found.item)->cas)
 				status = KV_EXISTS;
-			else if (old_bytes > KV_VALUE_MAX || value_bytes > KV_VALUE_MAX || old_bytes + value_bytes > KV_VALUE_MAX)
+			else if (bytes > KV_VALUE_MAX || total > KV_VALUE_MAX)
 				status = KV_TOO_LARGE;
 		}
 		if (status != KV_OK) {
 			if (!err && !kv_is_valid(&found))
 				continue;
+			if (status == KV_NOT_STORED && c->options & KV_VIVIFY)
+				return KV_NOTHING_YET;
 			kv_counts(who)->all.too_large += status == KV_TOO_LARGE;
 			if (reserved)
 				kv_free(reserved);
 			return kv_answer(result, status);
 		}
-		item = kv_make_item(command, old_bytes + value_bytes, who);
+		item = kv_join(command, found.item, source, bytes, who);
 		if (item == KV_NOT_NOW)
 			return 0;
 		if (!item) {
@@ -352,28 +376,15 @@ __noinline __u32 kv_concatenate(__u64 command, __u64 result, __u32 who)
 				kv_free(reserved);
 			return kv_cannot_store(command, result, KV_NO_MEMORY, who);
 		}
-		value = kv_value_of(item, key_bytes);
-		if (op == KV_APPEND)
-			err = kv_copy(value, kv_value_of(found.item, key_bytes), old_bytes) ||
-			      kv_copy_behind(value, old_bytes, source, value_bytes);
-		else
-			err = kv_copy(value, source, value_bytes) ||
-			      kv_copy_behind(value, value_bytes, kv_value_of(found.item, key_bytes), old_bytes);
-		if (err) {
-			kv_free(item);
-			return 0;
-		}
 		cas = kv_next_cas(command);
 		kv_at(struct kv_item, item)->cas = cas;
-		kv_at(struct kv_item, item)->flags = old->flags;
-		kv_at(struct kv_item, item)->expires = old->expires;
 		if (kv_exchange(item, found.item, found.bucket, found.sequence, who)) {
 			kv_counts(who)->all.stored++;
 			if (reserved)
 				kv_free(reserved);
 			kv_answer(result, KV_OK);
 			kv_at(struct kv_result, result)->cas = cas;
-			kv_at(struct kv_result, result)->value_bytes = old_bytes + value_bytes;
+			kv_at(struct kv_result, result)->value_bytes = total;
 			return KV_RESULT;
 		}
 	} while (can_loop);

@@ -42,25 +42,36 @@ struct kv_large {
 };
 bpf_type_emit(struct kv_large);
 
-/* The classes' sizes. Largest size for each number of slots, so that little is left over. */
-static __always_inline void kv_make_classes(void)
+/*
+ * The classes' sizes, each the largest for its number of slots, so that little is left over at a slab's end; and which class it is for
+ * each size. False where the loop budget ends: then it goes on from there.
+ */
+static __always_inline bool kv_make_classes(void)
 {
 	const __u32 bytes = KV_SLAB_BYTES - sizeof(struct kv_slab);
-	__u32 class = unknown_zero, size = 64, slots, i = unknown_zero;
+	__u32 at = kv.classed, size, slots = 1;
+	struct kv_class __arena *class;
 
-	while (class < KV_LARGE && can_loop) {
-		slots = bytes / size;
-		if (slots < 4)
-			break;
-		kv.class[class & (KV_CLASSES - 1)].size = bytes / slots / 8 * 8;
-		kv.class[class & (KV_CLASSES - 1)].slots = slots;
-		for (; i <= bytes / slots / 8 && can_loop; i++)
-			kv.class_of[i & 2047] = class;
-		size = bytes / slots / 8 * 8 * 5 / 4;
-		if (slots > 4 && bytes / size < 4)
-			size = bytes / 4 / 8 * 8;
-		class++;
+	while (at <= KV_SMALL_MAX / 8 && can_loop) {
+		class = &kv.class[kv.classes & (KV_CLASSES - 1)];
+		if (at * 8 > class->size) {
+			size = class->size * 5 / 4;
+			slots = bytes / (size < 64 ? 64 : size);
+			/* The next number of slots, where a quarter more is not enough for it; four are the fewest. */
+			if (class->slots && slots >= class->slots)
+				slots = class->slots - 1;
+			if (slots < 4)
+				slots = 4;
+			kv.classes++;
+			class = &kv.class[kv.classes & (KV_CLASSES - 1)];
+			class->slots = slots;
+			class->size = bytes / slots / 8 * 8;
+		}
+		kv.class_of[at & 2047] = kv.classes;
+		at++;
 	}
+	kv.classed = at;
+	return at > KV_SMALL_MAX / 8;
 }
 
 /* Takes so many pages off the budget, if it has them. */
@@ -207,6 +218,7 @@ __noinline __u32 kv_sort_freed(__u32 number, int keep)
 			kv_at(struct kv_item, item)->next = kv_at(struct kv_slab, slab)->free;
 			kv_at(struct kv_slab, slab)->free = item;
 			kv_at(struct kv_slab, slab)->used--;
+			class->used--;
 			if (READ_ONCE(kv_at(struct kv_slab, slab)->leaving)) {
 				item = next;
 				continue;
@@ -268,6 +280,7 @@ static __always_inline __u32 kv_take_slot(__u32 number, struct kv_class __arena 
 		item = slab + sizeof(struct kv_slab) + slot * class->size;
 		kv_at(struct kv_item, item)->place = number << 10 | slot;
 	}
+	class->used++;
 	if (++kv_at(struct kv_slab, slab)->used == class->slots)
 		kv_unlink_room(class, slab);
 	return item;
