@@ -1,3 +1,4 @@
+import { ERRNO } from '../errors.ts';
 import { Violation } from '../interpreter/guard.ts';
 import { invoke } from '../interpreter/interpreter.ts';
 import { FRAME_BYTES, type Machine } from '../interpreter/machine.ts';
@@ -18,6 +19,7 @@ import type { EmbeddedMap } from './maps/map.ts';
  */
 
 const BPF_FUNC_tail_call = 12;
+const BPF_FUNC_loop = 181;
 
 /**
  * Calls helper `id` with r1 to r5. In the checked mode, memory that it reads is looked at before.
@@ -33,6 +35,7 @@ export function callHelper(cpu: Cpu, id: number, machine: Machine): boolean {
     throw new Violation(machine, problem);
   }
   const { args, returns, changesMap, callback }: HelperPrototype = found.row;
+  const at = machine.pc;
   const values: unknown[] = [cpu];
   let map: EmbeddedMap | undefined;
   args.forEach((kind, index) => {
@@ -62,6 +65,8 @@ export function callHelper(cpu: Cpu, id: number, machine: Machine): boolean {
     default:
       machine.wide[0] = BigInt(result as number | bigint);
   }
+  if (id === BPF_FUNC_loop && result === -ERRNO.E2BIG && machine.code.program.facts.loopOf(at) !== undefined)
+    machine.regs[1] = 0;
   return false;
 }
 

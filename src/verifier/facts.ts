@@ -102,6 +102,23 @@ export class Facts {
     fact.map = known === undefined || known.map === map ? map : undefined;
   }
 
+  /** Functions that bpf_loop calls, by the slot of its call; −1 where paths differ in them or bring flags. */
+  readonly #loops = new Map<number, number>();
+
+  noteLoop(insn: number, subprogram: number, withoutFlags: boolean): void {
+    const known = this.#loops.get(insn) ?? subprogram;
+    this.#loops.set(insn, withoutFlags && known === subprogram ? subprogram : -1);
+  }
+
+  /**
+   * The number of the function that a bpf_loop calls, where it is the same on all paths and the flags are 0: Linux writes a loop
+   * in its place then, which gives -E2BIG as 32 bits (optimize_bpf_loop).
+   */
+  loopOf(insn: number): number | undefined {
+    const known = this.#loops.get(insn);
+    return known === -1 ? undefined : known;
+  }
+
   noteContext(end: number): void {
     if (end > this.contextBytes) this.contextBytes = end;
   }

@@ -20,7 +20,8 @@ import type { Emitter } from './emitter.ts';
  * some are done right here.
  */
 
-export function emitCallOut(e: Emitter, call: CallOut): void {
+/** @param at the instruction that calls. */
+export function emitCallOut(e: Emitter, call: CallOut, at: number): void {
   switch (call.kind) {
     case 'constant':
       e.code.i64Big(call.value);
@@ -32,7 +33,7 @@ export function emitCallOut(e: Emitter, call: CallOut): void {
       e.setLow(0);
       return;
     case 'loop':
-      emitLoop(e, call.most);
+      emitLoop(e, call.most, e.program.facts.loopOf(at));
       return;
     case 'copy':
       e.get(call.register);
@@ -140,28 +141,34 @@ function emitArenaPointer(e: Emitter, scratch: number): void {
 const E2BIG = 7;
 const EINVAL = 22;
 
-/** bpf_loop: calls the function until it returns something else than 0, and gives the number of calls. */
-function emitLoop(e: Emitter, most: number): void {
+/**
+ * bpf_loop: calls the function until it returns something else than 0, and gives the number of calls.
+ * @param callee the number of the function, where Linux writes a loop in place of the call: then the flags are 0, and -E2BIG
+ * has 32 bits.
+ */
+function emitLoop(e: Emitter, most: number, callee: number | undefined): void {
   const { code } = e;
   const rounds = code.local(TYPE.i32);
   const done = code.local(TYPE.i32);
   const out = code.block();
-  const refuse = (errno: number) => {
+  const refuse = (result: bigint) => {
     code.if();
-    code.i64(-errno);
+    code.i64Big(result);
     e.set(0);
     code.br(out);
     code.end();
   };
-  e.get(BPF_REG_4);
-  code.i64(0);
-  code.op(OP.i64_ne);
-  refuse(EINVAL);
+  if (callee === undefined) {
+    e.get(BPF_REG_4);
+    code.i64(0);
+    code.op(OP.i64_ne);
+    refuse(BigInt(-EINVAL));
+  }
   e.getLow(BPF_REG_1);
   code.tee(rounds);
   code.i32(most);
   code.op(OP.i32_gt_u);
-  refuse(E2BIG);
+  refuse(BigInt(-E2BIG) & (callee === undefined ? -1n : 0xffffffffn));
   code.i32(0);
   code.set(done);
   const end = code.block();
@@ -170,17 +177,25 @@ function emitLoop(e: Emitter, most: number): void {
   code.get(rounds);
   code.op(OP.i32_ge_u);
   code.brIf(end);
-  code.get(done);
-  code.op(OP.i64_extend_i32_u);
-  e.get(BPF_REG_3);
-  for (let i = 0; i < 3; i++) code.i64(0);
-  e.pushFramePointer(e.frame.depth + 1);
+  // A function that no path enters has no code.
+  const plan = callee !== undefined && e.plans[callee].size > 0 ? e.plans[callee] : undefined;
+  for (let register = 1; register <= 5; register++) {
+    if (plan !== undefined && (plan.args & (1 << register)) === 0) continue;
+    if (register === 1) {
+      code.get(done);
+      code.op(OP.i64_extend_i32_u);
+    } else if (register === 2) e.get(BPF_REG_3);
+    else code.i64(0);
+  }
+  if (plan?.needsFrame !== false) e.pushFramePointer(e.frame.depth + 1);
   code.get(done);
   code.i32(1);
   code.op(OP.i32_add);
   code.set(done);
-  e.getLow(BPF_REG_2);
-  code.callIndirect(e.callees.callbackType(), e.callees.callbackTable());
+  if (plan === undefined) {
+    e.getLow(BPF_REG_2);
+    code.callIndirect(e.callees.callbackType(), e.callees.callbackTable());
+  } else code.call(e.callees.subprogram(plan.number));
   code.op(OP.i64_eqz);
   code.brIf(again);
   code.end();

@@ -228,7 +228,7 @@ function emitConstant(e: Emitter, at: number): void {
 function emitCall(e: Emitter, at: number): void {
   const insn = e.insns[at];
   if (insn.src !== BPF_PSEUDO_CALL) {
-    emitCallOut(e, e.callees.callOut(at));
+    emitCallOut(e, e.callees.callOut(at), at);
     return;
   }
   const callee = e.plans[e.program.calleeOf(at) ?? 0];

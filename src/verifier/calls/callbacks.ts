@@ -101,7 +101,9 @@ export function enterCallback(env: Env, insn: Instruction, shape: CallbackShape,
   const caller = env.frame;
   if (shape === 'loop') {
     // Linux makes a loop of its own of it where the flags are zero on all paths.
-    if (isNull(env.reg(4))) markPrecise(env, 4);
+    const withoutFlags = isNull(env.reg(4));
+    if (withoutFlags) markPrecise(env, 4);
+    env.facts.noteLoop(env.at, meta.subprog, withoutFlags);
     // Its first argument decides whether there is another round.
     markPrecise(env, 1);
     if (caller.callbackDepth >= env.reg(1).scalar.umaxNumber()) {
