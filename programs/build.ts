@@ -172,7 +172,7 @@ function rebuild(): number {
 /** Tests of the verifier say nothing natively; and there are no maps there, and no page tables, nor helpers. */
 const BPF_ONLY: readonly RegExp[] = [
   /^arena_tests$/,
-  /^bench\/(call|helpers|pages)$/,
+  /^bench\/(call|channels|helpers|maps|pages)$/,
   /^contract\//,
   /^kv\//,
 ];
