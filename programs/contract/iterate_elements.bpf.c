@@ -210,3 +210,27 @@ int fills(void *ctx)
 
 	return bpf_map_update_elem(&table, &key, &value, 0);
 }
+
+/* Inserts and deletes, in all buckets, until it is told to stop. */
+volatile __u32 stop;
+volatile __u32 changes;
+
+SEC("syscall")
+int churns(void *ctx)
+{
+	struct key key = { 0, 0, 1 };
+	__u64 value = 1;
+	__u32 random;
+
+	while (!stop && can_loop) {
+		changes++;
+		random = bpf_get_prandom_u32();
+		key.a = random & 63;
+		key.b = (random >> 6) & 7;
+		if (random >> 31)
+			bpf_map_update_elem(&table, &key, &value, 0);
+		else
+			bpf_map_delete_elem(&table, &key);
+	}
+	return 0;
+}

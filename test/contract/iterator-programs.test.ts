@@ -325,6 +325,28 @@ describe('iterators, in the checked mode', () => {
 });
 
 describe('an iteration of the embedded kernel', () => {
+  it('shows what nobody touches once, while another CPU inserts and deletes', async () => {
+    using kernel = embedded({ cpus: 2, mayGoto: { milliseconds: 5000 } });
+    using loaded = await (await open(ELEMENTS)).load(kernel);
+    for (let n = 0; n < 50; n++) loaded.maps.table.update(key(n, 0, 0), u64(n + 1));
+    const churning = loaded.programs.churns.runOn(1);
+    const wanted = Array.from({ length: 50 }, (_, n) => `${n} 0 0: ${n + 1}`).sort();
+    while (loaded.globals.changes === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    const before = loaded.globals.changes;
+    for (let round = 0; round < 100; round++) {
+      const { table: map } = loaded.maps;
+      using iteration = loaded.programs.dump_table.iterate({ map });
+      let text = '';
+      for (let piece = iteration.read(100); piece !== undefined; piece = iteration.read(100))
+        text += new TextDecoder().decode(piece);
+      const lines = text.split('\n').filter((line) => / 0 0: /.test(line));
+      assert.deepEqual(lines.sort(), wanted, `round ${round}`);
+    }
+    assert.notEqual(loaded.globals.changes, before);
+    loaded.globals.stop = 1;
+    assert.equal((await churning).retval, 0);
+  });
+
   it('keeps its map until it is closed', async () => {
     using kernel = embedded();
     using loaded = await (await open(ELEMENTS)).load(kernel);

@@ -2,24 +2,25 @@ import type { KernelOffset } from '../layout.ts';
 import type { ElementCursor } from './kernel-map.ts';
 
 /**
- * Where an iterator stands in a hash map: a bucket, how many of its elements are behind, and the element itself for as long as the
- * program was called just now (Linux: bpf_hash_map_seq_find_next). New elements come first in their bucket, so a program that replaces
- * what it is shown meets nothing twice; who reads on later counts again, and may miss one that moved meanwhile, or meet it again.
+ * Where an iterator stands in a hash map: a bucket, and which of its elements were shown (Linux counts them). It follows the bucket's
+ * list as long as that leads on, and else looks through it again for one that was not shown. So elements that nobody touches are shown
+ * once, however much others write. New ones come first in their bucket: a program that replaces what it is shown does not meet it
+ * again, unless it is read in pieces and the bucket was left in the middle.
  */
 
 /** Buckets and elements by their numbers; an element is more than 0. */
 export interface Buckets {
   readonly buckets: number;
-  /** No bucket has more elements: else others insert faster than this goes on. */
-  readonly mostInBucket: number;
   /** The first element, or what {@link next} gives at the end, or 0. */
   first(bucket: number): number;
   /** The next element, or the end of the list of some bucket. */
   next(element: number): number;
   /** Whether a list's end is that of a bucket. */
   isEnd(end: number, bucket: number): boolean;
-  /** Whether an element is in a bucket. */
-  isIn(element: number, bucket: number): boolean;
+  /** Whether an element belongs to a bucket, or did so last. */
+  isOf(element: number, bucket: number): boolean;
+  /** Whether it is in one; one that is being taken out still leads on. */
+  isThere(element: number): boolean;
   key(element: number): KernelOffset;
   value(element: number, cpu: number): KernelOffset;
 }
@@ -27,12 +28,14 @@ export interface Buckets {
 const END = 0;
 /** The element before was taken out, and has another's place by now. */
 const LOST = -1;
+/** Looks through one bucket while others change it all the time; then it is given up. */
+const MOST_LOOKS = 1_000;
 
 export class HashCursor implements ElementCursor {
   readonly #table: Buckets;
   #bucket = 0;
   /** Elements of the bucket that are behind. */
-  #skip = 0;
+  readonly #seen = new Set<number>();
   #element = 0;
 
   constructor(table: Buckets) {
@@ -48,36 +51,52 @@ export class HashCursor implements ElementCursor {
   }
 
   start(): boolean {
-    const table = this.#table;
-    for (; this.#bucket < table.buckets; this.#bucket++) {
-      let element = Math.max(END, table.first(this.#bucket));
-      for (let count = 0; element > 0 && count < this.#skip; count++) element = this.#after(element);
-      this.#element = element;
-      if (element > 0) return true;
-      this.#skip = 0;
+    for (; this.#bucket < this.#table.buckets; this.#bucket++) {
+      this.#element = this.#look();
+      if (this.#element !== END) return true;
+      if (this.#seen.size > 0) this.#seen.clear();
     }
     return false;
   }
 
   next(): boolean {
-    const element = this.#skip + 1 < this.#table.mostInBucket ? this.#after(this.#element) : END;
-    // The one that is gone was counted.
-    if (element === LOST) return this.start();
+    this.#seen.add(this.#element);
+    const element = this.#after(this.#element);
+    if (element > 0 && !this.#seen.has(element)) {
+      this.#element = element;
+      return true;
+    }
     if (element === END) {
       this.#bucket++;
-      this.#skip = 0;
-      return this.start();
+      this.#seen.clear();
     }
-    this.#skip++;
-    this.#element = element;
-    return true;
+    return this.start();
+  }
+
+  /** The first element of the bucket that was not shown, or {@link END}. */
+  #look(): number {
+    for (let looks = 0; looks < MOST_LOOKS; looks++) {
+      let element = this.#there(this.#table.first(this.#bucket));
+      while (element > 0 && this.#seen.has(element)) element = this.#after(element);
+      if (element !== LOST) return element;
+    }
+    return END;
   }
 
   /** The next in this bucket, {@link END} or {@link LOST}. */
   #after(element: number): number {
+    return this.#there(this.#table.next(element));
+  }
+
+  /** The first element from one on that is there, in this bucket. */
+  #there(from: number): number {
     const table = this.#table;
-    const next = table.next(element);
-    if (next > 0) return table.isIn(next, this.#bucket) ? next : LOST;
-    return table.isEnd(next, this.#bucket) ? END : LOST;
+    let element = from;
+    for (let steps = 0; element > 0 && steps < MOST_LOOKS; steps++) {
+      if (!table.isOf(element, this.#bucket)) return LOST;
+      if (table.isThere(element)) return element;
+      element = table.next(element);
+    }
+    return element <= 0 && table.isEnd(element, this.#bucket) ? END : LOST;
   }
 }

@@ -285,15 +285,13 @@ export class HashTable extends EmbeddedMap {
   override cursor(_key: KernelOffset): ElementCursor {
     return new HashCursor({
       buckets: this.#mask + 1,
-      mostInBucket: this.maxEntries,
       first: (bucket) => this.#words[this.#buckets + bucket],
       next: (element) => this.#next(element),
-      isEnd: (end, bucket) => end === ~(this.#buckets + bucket),
-      isIn: (element, bucket) => {
-        const at = this.#at(element);
-        const { int32 } = this.kernel;
-        return int32[(at + STATE) >>> 2] === 1 && (int32[(at + HASH) >>> 2] & this.#mask) === bucket;
-      },
+      // A bucket that never had any.
+      isEnd: (end, bucket) => end === 0 || end === ~(this.#buckets + bucket),
+      isOf: (element, bucket) =>
+        (this.kernel.int32[(this.#at(element) + HASH) >>> 2] & this.#mask) === bucket,
+      isThere: (element) => this.kernel.int32[(this.#at(element) + STATE) >>> 2] === 1,
       key: (element) => (this.#at(element) + this.#keyOffset) as KernelOffset,
       value: (element, cpu) => this.#value(element, cpu),
     });
