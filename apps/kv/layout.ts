@@ -32,6 +32,7 @@ export const OPTION = {
   QUIET: 1 << 7,
   RESERVED: 1 << 8,
   DROP_VALUE: 1 << 9,
+  TOUCH_FIRST: 1 << 10,
 } as const satisfies Record<string, number>;
 
 /** kv_result.status. */
@@ -76,6 +77,7 @@ export const RESULT = {
   expires: 16,
   accessed: 20,
   item: 24,
+  expires_before: 28,
   cas: 32,
   address: 40,
 } as const satisfies Record<string, number>;

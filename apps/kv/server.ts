@@ -9,7 +9,7 @@ import { Connection } from './connection.ts';
 import type { Counters, Engine } from './protocol/engine.ts';
 import { Output } from './protocol/output.ts';
 import { Tokens } from './protocol/tokens.ts';
-import { renderStatistics } from './statistics.ts';
+import { type Row, renderStatistics } from './statistics.ts';
 import type { Store } from './store.ts';
 import { Datagrams } from './udp.ts';
 
@@ -28,6 +28,12 @@ export interface ServerOptions {
   readonly cpus: number;
   readonly verbosity: number;
   readonly log: (line: string) => void;
+}
+
+/** What answers before the server does, and counts what it answered. */
+export interface Accelerator {
+  statistics(): Row[];
+  close(): void;
 }
 
 const TOO_MANY = 'ERROR Too many open connections\r\n';
@@ -56,6 +62,7 @@ export class Server {
   readonly engine: Engine;
   readonly connections = new Set<Connection>();
   readonly started = clock();
+  readonly accelerators: Accelerator[] = [];
   private readonly listening: NetServer[] = [];
   private datagrams: Datagrams | undefined;
   private timer: NodeJS.Timeout | undefined;

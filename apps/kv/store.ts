@@ -1,17 +1,24 @@
 /**
- * The store: programs/kv in a kernel, with the ports that this process uses. One is for batches of what clients say, the other for
- * what the server wants itself meanwhile. What a port is made of are words of the arena, looked up once; a run makes no objects.
+ * The store: programs/kv in a kernel, and the port that this process uses. What a port is made of are words of the arena, looked up
+ * once; a run makes no objects.
  */
 import { randomInt } from 'node:crypto';
-import { addressOf, embedded, type Kernel, type LoadedObject, open, type PreparedRun } from 'bpf-arena';
+import {
+  addressOf,
+  embedded,
+  type Kernel,
+  type LoadedObject,
+  open,
+  type PreparedRun,
+  toPlain,
+} from 'bpf-arena';
 import { Batch } from './batch.ts';
-import { BUFFER_BYTES, COMMAND, OP, OPTION, PORT, RESULT, RUN_BYTES, STATUS } from './layout.ts';
+import { BUFFER_BYTES, COMMAND, OP, PORT, RESULT, RUN_BYTES, STATUS } from './layout.ts';
 import type { StorePort } from './protocol/engine.ts';
 
 const PAGE = 4096;
 /** Pages of an arena, at most. */
 const ARENA_PAGES = 1 << 20;
-const PORTS = 2;
 /** How often a command is sent again that found a lock taken. */
 const TRIES = 1000;
 
@@ -21,6 +28,74 @@ export interface StoreOptions {
   readonly memory: number;
   /** CPUs of an embedded kernel. */
   readonly cpus?: number;
+}
+
+/** struct kv_counters. */
+const COUNTERS = [
+  'items',
+  'bytes',
+  'stored',
+  'gets',
+  'get_hits',
+  'get_misses',
+  'get_expired',
+  'get_flushed',
+  'sets',
+  'touches',
+  'touch_hits',
+  'touch_misses',
+  'delete_hits',
+  'delete_misses',
+  'incr_hits',
+  'incr_misses',
+  'decr_hits',
+  'decr_misses',
+  'cas_hits',
+  'cas_misses',
+  'cas_badval',
+  'flushes',
+  'too_large',
+  'no_memory',
+  'evictions',
+  'evicted_unfetched',
+  'reclaimed',
+  'expired_unfetched',
+  'crawler_reclaimed',
+  'slabs_moved',
+  'busy',
+] as const;
+type Counter = (typeof COUNTERS)[number];
+/** Those that say how things are, not what has happened. */
+const STATES: ReadonlySet<Counter> = new Set<Counter>(['items', 'bytes']);
+
+/** struct kv_statistics. */
+export interface StoreStatistics {
+  readonly all: Record<Counter, bigint>;
+  readonly pages: bigint;
+  readonly budget_pages: bigint;
+  readonly pages_table: bigint;
+  readonly pages_ports: bigint;
+  readonly buckets: bigint;
+  readonly class: readonly {
+    readonly counters: Readonly<
+      Record<
+        | 'items'
+        | 'bytes'
+        | 'hits'
+        | 'evictions'
+        | 'evicted_unfetched'
+        | 'reclaimed'
+        | 'last_evicted_age'
+        | 'no_memory',
+        bigint
+      >
+    >;
+    readonly size: number;
+    readonly slots: number;
+    readonly slabs: number;
+    readonly pages: number;
+    readonly used_slots: bigint;
+  }[];
 }
 
 /** The object, in a clone and in a package alike. */
@@ -74,17 +149,14 @@ export class Store implements StorePort, Disposable {
   /** Pages that the store may have. */
   readonly budget: number;
   private readonly port: Port;
-  private readonly own: Port;
-  private readonly ownBatch: Batch;
+  private before: Partial<Record<Counter, bigint>> = {};
 
   private constructor(kernel: Kernel, loaded: LoadedObject, budget: number) {
     this.kernel = kernel;
     this.loaded = loaded;
     this.budget = budget;
     this.port = new Port(loaded, 0);
-    this.own = new Port(loaded, 1);
     this.batch = new Batch(this.port.commands);
-    this.ownBatch = new Batch(this.own.commands);
     this.results = this.port.results;
     this.resultWords = this.port.resultWords;
     if (loaded.arena === undefined) throw new Error('the store has an arena');
@@ -100,7 +172,7 @@ export class Store implements StorePort, Disposable {
       const budget = (memory * (1 << 20)) / PAGE;
       Object.assign(object.globals.kv_settings, {
         budget_pages: budget,
-        ports: PORTS,
+        ports: 1,
         buffer_bytes: BUFFER_BYTES,
         seed: randomInt(2 ** 32),
       });
@@ -126,13 +198,12 @@ export class Store implements StorePort, Disposable {
   }
 
   reserve(key: Uint8Array, start: number, end: number, valueBytes: number, flags: number): number {
-    const { ownBatch: batch, own, reserved } = this;
-    batch.clear();
-    const command = batch.add(OP.RESERVE, 0, key, start, end);
+    const { batch, reserved, resultWords: words } = this;
+    const command = this.alone(OP.RESERVE, key, start, end);
     batch.set(command, COMMAND.value_bytes, valueBytes);
     batch.set(command, COMMAND.flags, flags);
-    own.run(batch.used);
-    const words = own.resultWords;
+    this.run(batch);
+    batch.clear();
     reserved.low = words[RESULT.address / 4];
     reserved.high = words[RESULT.address / 4 + 1];
     reserved.offset = (reserved.low - this.arenaLow) >>> 0;
@@ -140,16 +211,35 @@ export class Store implements StorePort, Disposable {
   }
 
   release(key: Uint8Array, start: number, end: number, valueBytes: number, low: number, high: number): void {
-    const { ownBatch: batch } = this;
-    batch.clear();
-    const command = batch.add(OP.RELEASE, OPTION.RESERVED, key, start, end);
+    const { batch } = this;
+    const command = this.alone(OP.RELEASE, key, start, end);
     batch.set(command, COMMAND.value_bytes, valueBytes);
     batch.set64(command, COMMAND.number, low, high);
-    this.own.run(batch.used);
+    this.run(batch);
+    batch.clear();
+  }
+
+  /** A command of the server's own, which is not to be mixed with those of clients. */
+  private alone(op: number, key: Uint8Array, start: number, end: number): number {
+    if (this.batch.used > 0) throw new Error('a batch that is not run yet is in the way');
+    return this.batch.add(op, 0, key, start, end);
+  }
+
+  /** What is in the store, and what has happened in it since {@link resetStatistics}. */
+  statistics(): StoreStatistics {
+    const error = this.loaded.programs.kv_statistics.run({ ctx: new Uint8Array(RUN_BYTES) }).retval | 0;
+    if (error !== 0) throw new Error(`kv_statistics: error ${error}`);
+    const now = toPlain(this.loaded.globals.kv.statistics) as unknown as StoreStatistics;
+    for (const [name, before] of Object.entries(this.before)) now.all[name as Counter] -= before;
+    return now;
   }
 
   /** Counts from now on. */
-  resetStatistics(): void {}
+  resetStatistics(): void {
+    this.before = {};
+    const { all } = this.statistics();
+    for (const name of Object.keys(all) as Counter[]) if (!STATES.has(name)) this.before[name] = all[name];
+  }
 
   /** The lower half of the arena's user address. */
   private get arenaLow(): number {
@@ -162,7 +252,6 @@ export class Store implements StorePort, Disposable {
 
   close(): void {
     this.port.call.close();
-    this.own.call.close();
     this.loaded.close();
     this.kernel.close();
   }

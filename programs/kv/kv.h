@@ -42,11 +42,12 @@ enum kv_option {
 	KV_IF_CAS = 1 << 2, /* only where the item's cas is `cas`, else KV_EXISTS */
 	KV_NEW_CAS = 1 << 3, /* the item's cas becomes new_cas */
 	KV_VIVIFY = 1 << 4, /* on a miss: makes an empty item that expires at vivify_expires; the caller has won it */
-	KV_RECACHE = 1 << 5, /* wins the item where it expires before recache_before */
+	KV_RECACHE = 1 << 5, /* wins the item where it is stale, or expires before recache_before */
 	KV_INVALIDATE = 1 << 6, /* KV_DELETE, and stores whose cas is older than the item's: mark stale */
 	KV_QUIET = 1 << 7, /* KV_GET: neither counts as a use nor as a fetch (meta's no-LRU-bump) */
 	KV_RESERVED = 1 << 8, /* stores: the value is in the memory at `number` (from KV_RESERVE), which is given back or becomes the item */
 	KV_DROP_VALUE = 1 << 9, /* KV_DELETE: keeps the item, with an empty value and flags 0 (meta delete x) */
+	KV_TOUCH_FIRST = 1 << 10, /* KV_RECACHE looks at the time that KV_TOUCH sets, not at the one before */
 };
 
 /* kv_result.status. */
@@ -98,7 +99,7 @@ struct kv_result {
 	__u32 expires; /* after the command; the rest is as it was before it */
 	__u32 accessed; /* when it was last used before */
 	__u32 item; /* kv_item_bits */
-	__u32 pad;
+	__u32 expires_before;
 	__u64 cas;
 	__u64 address; /* KV_RESERVE: of the value's memory, a user address; it goes back with a store or KV_RELEASE */
 };

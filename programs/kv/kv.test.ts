@@ -190,7 +190,7 @@ function declare(make: () => Kernel & Disposable): void {
     ]);
     assert.deepEqual(
       [first.item, first.status, second.item, second.value],
-      [BITS.won, 'ok', BITS.winSent, ''],
+      [BITS.won, 'ok', BITS.winSent | BITS.fetched, ''],
     );
     const { cas } = port.one(set('nine', 'fresh'));
     const recache: Command = { ...get('nine', OPTION.recache), recacheBefore: NOW + 10 };
@@ -198,7 +198,7 @@ function declare(make: () => Kernel & Disposable): void {
     const soon = port.run([recache, recache]);
     assert.deepEqual(
       soon.map(({ item }) => item),
-      [BITS.won, BITS.winSent | BITS.fetched],
+      [BITS.won | BITS.fetched, BITS.winSent | BITS.fetched],
     );
     port.one({
       op: 'delete',

@@ -23,7 +23,7 @@ __noinline __u32 kv_get_miss(__u64 command, __u64 result, __u32 who)
 			return kv_cannot_store(command, result, KV_NO_MEMORY, who);
 		kv_at(struct kv_item, item)->flags = 0;
 		kv_at(struct kv_item, item)->expires = c->vivify_expires;
-		kv_at(struct kv_item, item)->bits = KV_ITEM_WIN_SENT;
+		kv_at(struct kv_item, item)->bits = KV_ITEM_WIN_SENT | (options & KV_QUIET ? 0 : KV_ITEM_FETCHED);
 		if (!kv_link(item, command, result, who, KV_ADD)) {
 			kv_free(item);
 			return 0;
@@ -46,6 +46,17 @@ __noinline __u32 kv_get_miss(__u64 command, __u64 result, __u32 who)
 	return KV_RESULT;
 }
 
+/* Whether the caller is the one who shall store an item anew. */
+static __always_inline bool kv_wins(__u64 command, __u32 bits, __u32 expires)
+{
+	struct kv_command __arena *c = kv_at(struct kv_command, command);
+
+	if (c->options & KV_TOUCH_FIRST)
+		expires = c->expires;
+	return c->options & KV_RECACHE && !(bits & KV_ITEM_WIN_SENT) &&
+	       (bits & KV_ITEM_STALE || (expires && expires < c->recache_before));
+}
+
 /* What a hit changes, under the lock. False: the bucket has changed since it was read. */
 static __always_inline bool kv_get_changes(__u64 command, __u64 result, const struct kv_found *found)
 {
@@ -56,8 +67,7 @@ static __always_inline bool kv_get_changes(__u64 command, __u64 result, const st
 
 	if (!kv_lock_found(found))
 		return false;
-	if (options & KV_RECACHE && !(item->bits & KV_ITEM_WIN_SENT) &&
-	    (item->bits & KV_ITEM_STALE || (item->expires && item->expires < c->recache_before))) {
+	if (kv_wins(command, item->bits, item->expires)) {
 		item->bits |= KV_ITEM_WIN_SENT;
 		to->item |= KV_WON;
 	}
@@ -114,7 +124,7 @@ __noinline __u32 kv_get(__u64 command, __u64 result, __u32 room, __u32 who)
 		kv_at(struct kv_result, result)->carried = carried;
 		if (kv_copy(result + KV_RESULT, kv_value_of(found.item, key_bytes), carried))
 			return 0;
-		if (options & (KV_TOUCH | KV_RECACHE)) {
+		if (options & KV_TOUCH || kv_wins(command, kv_at(struct kv_result, result)->item, kv_at(struct kv_result, result)->expires)) {
 			if (!kv_get_changes(command, result, &found))
 				continue;
 		} else {

@@ -111,6 +111,7 @@ __noinline __u32 kv_first_number(__u64 command, __u64 result, __u32 who)
 	if (kv_at(struct kv_result, result)->status != KV_OK)
 		return 0;
 	kv_at(struct kv_result, result)->carried = digits;
+	kv_at(struct kv_result, result)->item = KV_WON;
 	return KV_RESULT + kv_padded(digits);
 }
 
@@ -144,7 +145,8 @@ __noinline __u32 kv_arithmetic(__u64 command, __u64 result, __u32 who)
 		bytes = READ_ONCE(old->value_bytes);
 		kv_describe(result, found.item);
 		status = KV_OK;
-		if (options & KV_IF_CAS && c->cas && c->cas != old->cas)
+		/* What is empty is no number, whatever its cas. */
+		if (bytes && options & KV_IF_CAS && c->cas && c->cas != old->cas)
 			status = KV_EXISTS;
 		else
 			err = kv_read_number(kv_value_of(found.item, key_bytes), bytes, result);

@@ -31,6 +31,7 @@ static __always_inline __u32 kv_answer(__u64 result, __u32 status)
 	to->carried = 0;
 	to->flags = 0;
 	to->expires = 0;
+	to->expires_before = 0;
 	to->accessed = 0;
 	to->item = 0;
 	to->cas = 0;
@@ -49,6 +50,7 @@ static __always_inline void kv_describe(__u64 result, __u64 item)
 	to->carried = 0;
 	to->flags = from->flags;
 	to->expires = from->expires;
+	to->expires_before = from->expires;
 	to->accessed = from->accessed;
 	to->item = from->bits & (KV_STALE | KV_WIN_SENT | KV_FETCHED);
 	to->cas = from->cas;
@@ -142,7 +144,7 @@ __noinline __u32 kv_link(__u32 item, __u64 command, __u64 result, __u32 who, __u
 	struct kv_counts __arena *counts = kv_counts(who);
 	struct kv_item __arena *new = kv_at(struct kv_item, item);
 	struct kv_item __arena *old;
-	__u32 key_bytes = new->key_bytes, bits = new->bits & KV_ITEM_WIN_SENT, status = KV_OK;
+	__u32 key_bytes = new->key_bytes, bits = new->bits & (KV_ITEM_WIN_SENT | KV_ITEM_FETCHED), status = KV_OK;
 	struct kv_found found;
 	__u64 link, cas;
 	bool there;
@@ -468,6 +470,7 @@ __noinline __u32 kv_change(__u64 command, __u64 result, __u32 who)
 		if (op == KV_TOUCH_ONLY) {
 			item->used = 1;
 			item->accessed = kv.now;
+			item->bits |= KV_ITEM_FETCHED;
 			counts->all.touches++;
 			counts->all.touch_hits++;
 		} else {

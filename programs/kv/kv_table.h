@@ -131,7 +131,7 @@ static __always_inline void kv_mark_used(const struct kv_found *found)
 	struct kv_item __arena *item = kv_at(struct kv_item, found->item);
 	__u32 now = kv.now;
 
-	if (item->used && item->accessed == now)
+	if (item->used && item->accessed == now && item->bits & KV_ITEM_FETCHED)
 		return;
 	if (cmpxchg(&bucket->sequence, found->sequence, found->sequence + 1) != found->sequence)
 		return;

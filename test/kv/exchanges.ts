@@ -57,7 +57,7 @@ export class Reader {
       return name;
     };
     return contract(answer)
-      .replace(/^VERSION .*$/m, 'VERSION <version>')
+      .replace(/^VERSION .*$/gm, 'VERSION <version>')
       .replace(/^(VALUE \S+ \d+ \d+) (\d+)\r$/gm, (_, line, cas) => `${line} ${named(cas)}\r`)
       .replace(
         /^(ME .*?) exp=(-?\d+) la=\d+ cas=(\d+) (fetch=\S+) cls=\d+ size=\d+\r$/gm,

@@ -162,7 +162,7 @@ function hit(engine: Engine, input: Uint8Array, row: number, result: number, ret
   }
   const item = words[word + RESULT.item / 4];
   const created = isCreated(engine, result) && !(item & ITEM.STALE);
-  let expires = words[word + RESULT.expires / 4];
+  let expires = words[word + RESULT.expires_before / 4];
   for (let at = from; nextToken(input, at, stop); at = token.end) {
     const letter = input[token.start];
     switch (letter) {
@@ -170,7 +170,7 @@ function hit(engine: Engine, input: Uint8Array, row: number, result: number, ret
         expires = batch.words[(command + COMMAND.expires) >> 2];
         break;
       case code('N'):
-        if (created && retrieves) expires = words[word + RESULT.expires / 4];
+        if (created) expires = words[word + RESULT.expires / 4];
         break;
       case code('s'):
         if (retrieves) to = writeU32(bytes, flagged(bytes, to, letter), words[word + RESULT.value_bytes / 4]);

@@ -31,6 +31,8 @@ const flags = {
   vivify: false,
   vivifyExpires: 0,
   recache: false,
+  /** T stands before R. */
+  touchFirst: false,
   recacheBefore: 0,
   noUse: false,
   stale: false,
@@ -57,7 +59,7 @@ function readFlags(input: Uint8Array, tokens: Tokens, first: number, now: number
   flags.key = input;
   flags.keyStart = tokens.start[1];
   flags.keyEnd = tokens.end[1];
-  flags.quiet = flags.value = flags.touch = flags.vivify = flags.recache = false;
+  flags.quiet = flags.value = flags.touch = flags.vivify = flags.recache = flags.touchFirst = false;
   flags.noUse = flags.stale = flags.drop = flags.ifCas = flags.newCas = false;
   flags.expires = flags.vivifyExpires = flags.recacheBefore = flags.clientFlags = flags.mode = 0;
   flags.casLow = flags.casHigh = flags.deltaHigh = flags.initialLow = flags.initialHigh = 0;
@@ -88,9 +90,12 @@ function readFlags(input: Uint8Array, tokens: Tokens, first: number, now: number
         flags.touch = true;
         if (readI64(input, start + 1, end)) flags.expires = expiresAt(read.low | 0, now);
         else wrong = LINE.BAD_TOKEN;
+        // What is made and touched at once has the time that is said last.
+        if (flags.vivify) flags.vivifyExpires = flags.expires;
         break;
       case code('R'):
         flags.recache = true;
+        flags.touchFirst = flags.touch;
         if (readI64(input, start + 1, end)) flags.recacheBefore = expiresAt(read.low | 0, now);
         else wrong = LINE.BAD_TOKEN;
         break;
@@ -208,7 +213,9 @@ function get(session: Session, input: Uint8Array, at: number): number {
     (flags.touch ? OPTION.TOUCH : 0) |
     (flags.noUse ? OPTION.QUIET : 0) |
     (flags.vivify ? OPTION.VIVIFY : 0) |
-    (flags.recache ? OPTION.RECACHE : 0) |
+    // Who meets a stale item wins it, asked for or not.
+    OPTION.RECACHE |
+    (flags.touchFirst ? OPTION.TOUCH_FIRST : 0) |
     (flags.newCas ? OPTION.NEW_CAS : 0);
   const command = batch.add(OP.GET, options, flags.key, flags.keyStart, flags.keyEnd);
   if (flags.touch) batch.set(command, COMMAND.expires, flags.expires);
@@ -254,11 +261,13 @@ function set(session: Session, input: Uint8Array, at: number, end: number): numb
   if (longOpaque(input, tokens)) return session.passOver(LINE.LONG_OPAQUE, at, bytes);
   let options = flags.newCas ? OPTION.NEW_CAS : 0;
   const extends_ = op === OP.APPEND || op === OP.PREPEND;
+  const hasCas = flags.casLow !== 0 || flags.casHigh !== 0;
   if (flags.ifCas) {
     if (op === OP.SET || op === OP.REPLACE) {
       op = OP.SET;
-      options |= OPTION.IF_CAS | (flags.stale ? OPTION.INVALIDATE : 0);
-    } else if (extends_ && (flags.casLow !== 0 || flags.casHigh !== 0)) options |= OPTION.IF_CAS;
+      // 0 is no item's cas: it is not older than any either.
+      options |= OPTION.IF_CAS | (flags.stale && hasCas ? OPTION.INVALIDATE : 0);
+    } else if (extends_ && hasCas) options |= OPTION.IF_CAS;
   }
   if (extends_ && flags.vivify) options |= OPTION.VIVIFY;
   const quiet = flags.quiet ? META.QUIET : 0;

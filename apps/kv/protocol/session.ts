@@ -79,12 +79,12 @@ export class Session {
     const { batch, output } = this.engine;
     this.more = false;
     for (;;) {
-      batch.clear();
       this.stop = STOP.EXHAUSTED;
       at = this.parse(input, at, end);
       if (batch.count > 0) at = this.answer(input, at);
-      if (this.action !== undefined) this.act(this.action);
-      if (this.closing || this.stop === STOP.EXHAUSTED) return at;
+      const { action } = this;
+      if (action !== undefined) this.act(action);
+      if (this.closing || (this.stop === STOP.EXHAUSTED && action === undefined)) return at;
       if (output.used >= ANSWERS_HIGH) {
         this.more = true;
         return at;
@@ -113,7 +113,9 @@ export class Session {
     const { batch, store } = this.engine;
     const done = batch.used > 0 ? store.run(batch) : 0;
     const row = renderReplies(this.engine, input, done);
-    if (row === batch.count) return at;
+    const { count } = batch;
+    batch.clear();
+    if (row === count) return at;
     // The rest is read again: nothing of it has happened.
     this.action = undefined;
     this.swallow = 0;
@@ -575,7 +577,6 @@ export class Session {
     engine.tokens.read(text, 0, text.length);
     this.command(text, 0, text.length);
     if (engine.batch.count > 0) this.answer(text, 0);
-    engine.batch.clear();
     return at;
   }
 
