@@ -100,6 +100,7 @@ export async function startStore(kernel: Kernel, settings: StoreSettings = {}): 
   const { budget = 1024, ports = 1, buffer = 1 << 16, programs } = settings;
   const object = await open(new URL('kv.bpf.o', import.meta.url));
   Object.assign(object.globals.kv_settings, { budget_pages: budget, ports, buffer_bytes: buffer, seed: 7 });
+  object.globals.kv_weakly_ordered = process.arch === 'x64' ? 0 : 1;
   object.maps.arena.maxEntries = 2 * budget;
   for (const program of Object.values(object.programs))
     program.autoload = programs?.includes(program.name) ?? true;

@@ -247,12 +247,13 @@ int kv_walk(struct kv_run *run)
 }
 
 #define CLOCK_MONOTONIC 1
-#define KV_TIMER_NS 1000000000ull
-/* Buckets a second that the timer looks at. */
+#define KV_MS_IN_NS 1000000ull
+/* Buckets that the timer looks at each time. */
 #define KV_TIMER_BUCKETS 4096
 
 struct kv_timer {
 	struct bpf_timer timer;
+	__u64 interval; /* ns */
 };
 
 struct {
@@ -265,11 +266,11 @@ struct {
 static int kv_on_timer(void *map, __u32 *key, struct kv_timer *timer)
 {
 	kv_crawl(KV_TIMER_BUCKETS, KV_TIMER, false);
-	bpf_timer_start(&timer->timer, KV_TIMER_NS, 0);
+	bpf_timer_start(&timer->timer, timer->interval, 0);
 	return 0;
 }
 
-/* Has a timer crawl, each second. 0; -EBUSY: it does already. */
+/* Has a timer crawl, each so many milliseconds as the argument says. 0; -EINVAL without; -EBUSY: it does already. */
 SEC("syscall")
 int kv_start_timer(struct kv_run *run)
 {
@@ -278,14 +279,15 @@ int kv_start_timer(struct kv_run *run)
 	int err;
 
 	arena_associate(&arena);
-	if (!timer)
-		return -ENOENT;
+	if (!timer || !run->argument)
+		return -EINVAL;
 	err = bpf_timer_init(&timer->timer, &kv_timers, CLOCK_MONOTONIC);
 	if (!err)
 		err = bpf_timer_set_callback(&timer->timer, kv_on_timer);
-	if (!err)
-		err = bpf_timer_start(&timer->timer, KV_TIMER_NS, 0);
-	return err;
+	if (err)
+		return err;
+	timer->interval = run->argument * KV_MS_IN_NS;
+	return bpf_timer_start(&timer->timer, timer->interval, 0);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

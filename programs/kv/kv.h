@@ -115,6 +115,10 @@ struct kv_settings {
 	__u32 seed; /* of the hash: random, so that nobody can send keys that share a bucket */
 };
 
+/*
+ * Besides, object.globals.kv_weakly_ordered = 1 on machines other than x86-64, whose loads and stores may overtake each other.
+ */
+
 /* One pair of buffers: loaded.globals.kv.port[number], once kv_start has run. */
 struct kv_port {
 	__u64 commands; /* user addresses */
@@ -195,15 +199,16 @@ struct kv_walked {
 struct kv_run {
 	__u32 port;
 	/*
-	 * kv_expire: buckets to look at. kv_walk: the bucket to go on with, 0 at first; afterwards the one to go on with next, or 0 at
-	 * the end. It walks from the first bucket to the last, so that what stays in the table is seen once, or twice where it grows.
+	 * kv_expire: buckets to look at. kv_start_timer: milliseconds between its looks at 4096 buckets. kv_walk: the bucket to go on with, 0
+	 * at first; afterwards the one to go on with next, or 0 at the end. It walks from the first bucket to the last, so that what stays in
+	 * the table is seen once, or twice where it grows.
 	 */
 	__u32 argument;
 };
 
 /*
  * Programs: kv_start once; kv_batch; kv_expire (now and then, so that what has expired gives its memory back), kv_start_timer once (does
- * the same by itself, each second, but gives no pages back); kv_statistics; kv_walk; kv_trim (gives back slabs that are kept empty).
+ * the same by itself, but gives no pages back); kv_statistics; kv_walk; kv_trim (gives back slabs that are kept empty).
  * All take struct kv_run and return 0 or an errno.
  */
 

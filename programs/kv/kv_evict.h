@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Room within the budget. Each class has a clock: its hand goes round the items, takes the mark of those that were used since it last
- * came by, and takes out the first that has none. So a class makes room for itself. A class that has evicted a slab's worth of items
+ * came by, and takes out the first that has none, or that is gone in any case. So a class makes room for itself. A class that has evicted a slab's worth of items
  * takes a slab of one that has not done so for long: of what nobody asks for, whatever its size. So the classes follow what is
  * stored and read, and no memory stays with a size that was wanted once.
  */
@@ -93,7 +93,7 @@ __noinline __u32 kv_advance(__u32 number)
 		}
 		if (!(kv_at(struct kv_item, item)->bits & KV_ITEM_LINKED))
 			continue;
-		if (!kv_at(struct kv_item, item)->used || class->passed >= KV_PATIENCE) {
+		if (!kv_at(struct kv_item, item)->used || class->passed >= KV_PATIENCE || kv_is_gone(item)) {
 			class->passed = 0;
 			return item;
 		}
@@ -208,7 +208,7 @@ __noinline __u32 kv_steal(__u32 number, __u32 who)
  * The class that shall give up pages for another one: the one that has evicted least lately, if that is long ago by what others evicted
  * since; with `most` the one that has most pages. KV_CLASSES: none.
  */
-static __always_inline __u32 kv_choose(__u32 number, bool most)
+__noinline __u32 kv_choose(__u32 number, int most)
 {
 	__u64 turn = kv.turn, oldest = turn, best = 0;
 	__u32 i, pages, active = unknown_zero, chosen = KV_CLASSES;
@@ -244,7 +244,7 @@ static __always_inline __u32 kv_drop_large(__u32 item)
 }
 
 /* Takes pages from a class: a slab, or a large item. How many went back to the arena; they are still charged for. */
-__noinline __u32 kv_take_from(__u32 victim, __u32 who)
+static __always_inline __u32 kv_take_from(__u32 victim, __u32 who)
 {
 	__u32 got;
 
@@ -263,7 +263,7 @@ __noinline __u32 kv_take_from(__u32 victim, __u32 who)
  * Pages for a class, taken from others until there are enough, or for a large item also from its own. What was taken stays charged for
  * meanwhile, so that nobody else gets it. 0: they are charged for; -ENOMEM: there is nothing more to take; -ETIMEDOUT.
  */
-static __always_inline int kv_gather(__u32 number, __u32 who, __u32 pages, bool most)
+__noinline int kv_gather(__u32 number, __u32 who, __u32 pages, int most)
 {
 	__u32 got, victim, credit = unknown_zero, failed = unknown_zero;
 	int err = -ENOMEM;
