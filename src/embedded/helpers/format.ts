@@ -28,8 +28,11 @@ export function argumentsAt(cpu: Cpu, data: KernelOffset, size: number): bigint[
 
 /** A format that ends in a 0, within `size` bytes. @returns it without that, or undefined where there is no 0. */
 export function formatAt(cpu: Cpu, format: KernelOffset, size: number): string | undefined {
-  const text = cpu.kernel.memory.bytes.slice(format, format + size);
-  return size === 0 || text[size - 1] !== 0 ? undefined : latin1(text.subarray(0, text.indexOf(0)));
+  const { bytes } = cpu.kernel.memory;
+  if (size === 0 || bytes[format + size - 1] !== 0) return undefined;
+  // Another CPU may write there meanwhile.
+  const end = Math.min(bytes.indexOf(0, format), format + size - 1);
+  return latin1(bytes.subarray(format, end));
 }
 
 /** The text up to its 0, which the verifier has seen. */
@@ -40,12 +43,13 @@ export function constantText(cpu: Cpu, at: KernelOffset): string {
 
 /** Longer than any text here is never asked for. */
 export function latin1(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes);
+  // Apply takes any list of numbers; a spread would go through an iterator.
+  return String.fromCharCode.apply(undefined, bytes as unknown as number[]);
 }
 
-/** The text as bytes, without a final 0. */
-export function toBytes(text: string): Uint8Array {
-  return Uint8Array.from(text, (char) => char.charCodeAt(0));
+/** Puts a text into memory, without a final 0. */
+export function putText(bytes: Uint8Array, at: number, text: string): void {
+  for (let i = 0; i < text.length; i++) bytes[at + i] = text.charCodeAt(i);
 }
 
 /**

@@ -2,7 +2,7 @@ import { ERRNO } from '../../errors.ts';
 import type { Cpu } from '../cpu.ts';
 import type { KernelOffset } from '../layout.ts';
 import { STREAMS } from '../streams.ts';
-import { argumentsAt, constantText, formatAt, formatted, toBytes } from './format.ts';
+import { argumentsAt, constantText, formatAt, formatted, putText } from './format.ts';
 
 /** Helpers that print: to whoever listens to the kernel's trace, or into memory. The format language is format.ts. */
 
@@ -52,8 +52,8 @@ function snprintf(
   const text = formatted(cpu, constantText(cpu, format), values);
   if (typeof text === 'number') return text;
   if (size > 0) {
-    const cut = toBytes(text.slice(0, size - 1));
-    cpu.kernel.memory.bytes.set(cut, to);
+    const cut = text.slice(0, size - 1);
+    putText(cpu.kernel.memory.bytes, to, cut);
     cpu.kernel.memory.bytes[to + cut.length] = 0;
   }
   return text.length + 1;

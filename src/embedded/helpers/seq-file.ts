@@ -2,7 +2,7 @@ import { ERRNO } from '../../errors.ts';
 import type { Cpu } from '../cpu.ts';
 import type { KernelOffset } from '../layout.ts';
 import { structLayout } from '../struct-layout.ts';
-import { argumentsAt, formatAt, formatted, toBytes } from './format.ts';
+import { argumentsAt, formatAt, formatted, putText } from './format.ts';
 
 /**
  * What iterators write with, into the buffer that a struct seq_file names. What does not fit marks it as overflown, and then nothing
@@ -39,7 +39,7 @@ function seq_printf(
   if (wanted === undefined) return -ERRNO.EINVAL;
   const text = formatted(cpu, wanted, values);
   if (typeof text === 'number') return text;
-  return append(cpu, seq, text.length, (to) => cpu.kernel.memory.bytes.set(toBytes(text), to));
+  return append(cpu, seq, text.length, (to) => putText(cpu.kernel.memory.bytes, to, text));
 }
 
 export const SEQ_HELPERS = { seq_write, seq_printf };
