@@ -25,6 +25,7 @@ import type { ObjectArguments } from './call-outs.ts';
 import { Compiled, objectArguments } from './compiled.ts';
 import type { RunningProgram } from './cpus/host.ts';
 import type { ProgramParts, SentFault } from './cpus/messages.ts';
+import { faultText } from './fault-text.ts';
 import type { EmbeddedKernel } from './kernel.ts';
 import { type KernelOffset, PAGE_SIZE } from './layout.ts';
 import type { EmbeddedMap } from './maps/map.ts';
@@ -144,7 +145,7 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
     if (cpu === 0) return this.run(options);
     const { workers } = this.#kernel;
     workers.at(cpu);
-    return this.#goAway(async () => this.#completed(await workers.run(this, cpu, sendable(options))));
+    return this.#goAway(async () => this.#completed(await workers.run(this, cpu, sendable(options)), cpu));
   }
 
   /** Runs on all CPUs at once, on CPU 0 last. Rejects as {@link runOn}, when all have ended. */
@@ -153,7 +154,7 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
     return this.#goAway(async () => {
       const here = () => this.run(options);
       const results = await this.#kernel.workers.runOnAll(this, sendable(options), here);
-      return results.map((result, cpu) => (cpu === 0 ? result : this.#completed(result)));
+      return results.map((result, cpu) => (cpu === 0 ? result : this.#completed(result, cpu)));
     });
   }
 
@@ -199,9 +200,9 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
   }
 
   /** A result from another CPU: this thread has the sources and sees the arena's pages. */
-  #completed(result: RunResult): RunResult {
+  #completed(result: RunResult, cpu: number): RunResult {
     const faults = (result.faults as SentFault[]).map(({ owner = this.id, ...fault }) =>
-      (this.#kernel.programById(owner) ?? this).explain({ ...fault, program: owner }),
+      (this.#kernel.programById(owner) ?? this).explain({ ...fault, program: owner }, cpu),
     );
     return { ...result, faults };
   }
@@ -239,14 +240,15 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
     return objectArguments(this.#kernel, this.id, this.verified, insn);
   }
 
-  /** A fault in words: where in the source, and what the page was. */
-  explain({ insn, address, size, access, count }: ArenaFault & { count: number }): FaultReport {
+  /** A fault in words: where in the source, and what the page was. The program's stderr is told, too. */
+  explain({ insn, address, size, access, count }: ArenaFault & { count: number }, cpu = 0): FaultReport {
     const source = this.verified.sourceAt(insn);
     const first = this.#pageAt(address);
-    return {
+    const { name, start, end } = this.verified.subprogramOf(insn);
+    const report: FaultReport = {
       program: this.name,
       insn,
-      function: this.verified.subprogramOf(insn).name,
+      function: name,
       ...(source && { source: { file: source.file, line: source.line, text: source.text.trim() } }),
       address,
       size,
@@ -255,6 +257,11 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
       page: first === 'present' ? this.#pageAt(address + size - 1) : first,
       count,
     };
+    const { processId: pid } = this.#kernel;
+    const userVmStart = this.arena?.userVmStart ?? 0n;
+    const place = { cpu, pid, userVmStart, at: insn - start, length: end - start };
+    this.streams.write('stderr', faultText(report, place));
+    return report;
   }
 
   close(): void {

@@ -21,8 +21,11 @@ interface Process {
 }
 const host = (globalThis as { process?: Process }).process;
 
-/** The user in the low half, the group in the upper one; 0 is root, also where there are no users. */
-const user = (BigInt(host?.getgid?.() ?? 0) << 32n) | BigInt(host?.getuid?.() ?? 0);
+/** Who the process belongs to; 0 is root, also where there are no users. */
+export const userIds = () => ({ uid: host?.getuid?.() ?? 0, gid: host?.getgid?.() ?? 0 });
+
+/** The user in the low half, the group in the upper one. */
+const user = (BigInt(userIds().gid) << 32n) | BigInt(userIds().uid);
 
 export const ENVIRONMENT_HELPERS = {
   ktime_get_ns: monotonic,
