@@ -5,8 +5,9 @@ import { alignments } from './alignment.ts';
 import type { Graph } from './cfg.ts';
 import { type CheckedBytes, type CheckedPages, checkedPages } from './checked-pages.ts';
 import { type ArenaAccess, arenaAccess, type Group, groupsOf, type Lookup } from './groups.ts';
-import { lowConstants } from './low-constants.ts';
+import { lowConstants, type SlotAccess } from './low-constants.ts';
 import type { FunctionPlan } from './plan.ts';
+import { ownStackAccess } from './stack-slots.ts';
 import { hasMargins, type JitOptions, type Target } from './target.ts';
 import { narrowArithmetic } from './upper-halves.ts';
 
@@ -67,7 +68,16 @@ export class Analyses {
     if (this.#options.ranges === false) return undefined;
     let known = this.#constants.get(plan);
     if (known === undefined) {
-      known = lowConstants(plan.graph, this.#program.insns, (insn) => this.#target.constant(insn));
+      const { insns, facts } = this.#program;
+      const numbers = new Map([...plan.cells.keys()].map((offset, number) => [offset, number]));
+      const slotAt = (insn: number): SlotAccess | undefined => {
+        const own = ownStackAccess(insns, facts, insn);
+        const number = own === undefined || own.size < 4 ? undefined : numbers.get(own.offset);
+        return own && number !== undefined ? { number, writes: own.writes } : undefined;
+      };
+      const stack = numbers.size === 0 ? undefined : slotAt;
+      const constant = (insn: number) => this.#target.constant(insn);
+      known = lowConstants(plan.graph, insns, constant, numbers.size, stack);
       this.#constants.set(plan, known);
     }
     return known(at, register);

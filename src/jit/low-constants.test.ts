@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { assembleInstructions } from '../isa/assembler.ts';
 import { imm64 } from '../isa/instruction.ts';
+import { opcode } from '../isa/opcodes.ts';
 import { controlFlow } from './cfg.ts';
 import { lowConstants } from './low-constants.ts';
 
@@ -42,4 +43,32 @@ const CASES: readonly (readonly [rule: string, asm: string, low: number | undefi
 
 describe('low halves that are one number', () => {
   for (const [rule, asm, low] of CASES) it(rule, () => assert.equal(lowOf6(asm), low));
+});
+
+const THROUGH_SLOTS: readonly (readonly [rule: string, asm: string, low: number | undefined])[] = [
+  ['what is stored in one comes back', 'r7 = 64; *(u64 *)(r10 - 8) = r7; r7 = 0; r6 = *(u64 *)(r10 - 8)', 64],
+  ['so does a constant', '*(u32 *)(r10 - 8) = -5; r6 = *(u32 *)(r10 - 8)', -5],
+  ['not from another one', 'r7 = 64; *(u64 *)(r10 - 8) = r7; r6 = *(u64 *)(r10 - 16)', undefined],
+  ['over calls', '*(u64 *)(r10 - 8) = 7; call 5; r6 = *(u64 *)(r10 - 8)', 7],
+  [
+    'unless it differs by the way',
+    '*(u64 *)(r10 - 8) = 7; if r1 == 0 goto a; *(u64 *)(r10 - 8) = 8; a: r6 = *(u64 *)(r10 - 8)',
+    undefined,
+  ],
+];
+
+describe('stack slots hold low halves that are one number', () => {
+  for (const [rule, asm, low] of THROUGH_SLOTS)
+    it(rule, () => {
+      const insns = assembleInstructions(`${asm}; *(u8 *)(r6 + 0) = 0; exit`);
+      const graph = controlFlow(insns, new Uint8Array(insns.length).fill(1), 0, insns.length);
+      const stack = (at: number) => {
+        const { code, dst, src, off } = insns[at];
+        const kind = opcode(code)?.kind;
+        const isSlot = (kind === 'load' && src === 10) || (kind === 'store' && dst === 10);
+        return isSlot ? { number: off / -8 - 1, writes: kind === 'store' } : undefined;
+      };
+      const known = lowConstants(graph, insns, (at) => imm64(insns, at), 2, stack);
+      assert.equal(known(insns.length - 2, 6), low);
+    });
 });

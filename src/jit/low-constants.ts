@@ -5,23 +5,34 @@ import { reversePostorder } from './dominators.ts';
 
 /**
  * Registers whose low half is the same number on every way to an instruction: addresses of arena globals, mostly. An access
- * through one has a known address and page; a cast of one is a number. A forward analysis; where different numbers meet,
- * nothing is known.
+ * through one has a known address and page; a cast of one is a number. Stack slots that are locals hold such numbers, too. A forward
+ * analysis; where different numbers meet, nothing is known.
  */
 
-/** The low half of each register, signed; undefined where it varies. Unreached so far: no state at all. */
+/** A stack slot that an instruction reads or writes, by number. */
+export interface SlotAccess {
+  readonly number: number;
+  readonly writes: boolean;
+}
+
+/** The low half of each register and slot, signed; undefined where it varies. Unreached so far: no state at all. */
 type State = (number | undefined)[];
 
-/** @returns for a slot and a register, its low half before that instruction; kept for accesses and casts. */
+/**
+ * @param stack the stack slot of 4 and more bytes, of `slotCount`, that an instruction reaches and nothing else does.
+ * @returns for an instruction and a register, its low half before that; kept for accesses and casts.
+ */
 export function lowConstants(
   graph: Graph,
   insns: readonly Instruction[],
   constant: (insn: number) => bigint,
+  slotCount = 0,
+  stack: (at: number) => SlotAccess | undefined = () => undefined,
 ): (at: number, register: number) => number | undefined {
   const before: (State | undefined)[] = new Array(graph.length);
   const known = new Map<number, State>();
   if (graph.length === 0) return () => undefined;
-  before[0] = new Array<undefined>(MAX_BPF_REG).fill(undefined);
+  before[0] = new Array<undefined>(MAX_BPF_REG + slotCount).fill(undefined);
   const order = reversePostorder(graph.length, 0, (node) => graph[node].next);
   const walk = (node: number, keep: boolean): State => {
     const state = (before[node] as State).slice();
@@ -30,7 +41,9 @@ export function lowConstants(
     for (let at = code.start; at < code.end; at += slots(insns[at])) {
       if (keep && isAsked(insns[at]) && state.some((each) => each !== undefined))
         known.set(at, state.slice());
-      step(state, insns[at], at, constant);
+      const slot = stack(at);
+      if (slot === undefined) step(state, insns[at], at, constant);
+      else throughSlot(state, insns[at], slot);
     }
     return state;
   };
@@ -54,9 +67,9 @@ function meet(before: (State | undefined)[], node: number, arriving: State): boo
     return true;
   }
   let changed = false;
-  for (let register = 0; register < MAX_BPF_REG; register++) {
-    if (old[register] === undefined || old[register] === arriving[register]) continue;
-    old[register] = undefined;
+  for (let place = 0; place < old.length; place++) {
+    if (old[place] === undefined || old[place] === arriving[place]) continue;
+    old[place] = undefined;
     changed = true;
   }
   return changed;
@@ -66,6 +79,16 @@ function isAsked({ code, off }: Instruction): boolean {
   const row = opcode(code);
   if (row?.kind === 'alu') return row.op === 'mov' && row.source === 'X' && off === BPF_ADDR_SPACE_CAST;
   return row?.kind === 'load' || row?.kind === 'store' || row?.kind === 'atomic';
+}
+
+function throughSlot(
+  state: State,
+  { code, dst, src, imm }: Instruction,
+  { number, writes }: SlotAccess,
+): void {
+  const row = opcode(code);
+  if (!writes) state[dst] = state[MAX_BPF_REG + number];
+  else if (row?.kind === 'store') state[MAX_BPF_REG + number] = row.source === 'X' ? state[src] : imm;
 }
 
 function step(state: State, insn: Instruction, at: number, constant: (insn: number) => bigint): void {

@@ -162,7 +162,7 @@ const ANALYSES: readonly Mutant[] = [
   ),
   ...mutantsOf(
     'analyses.ts',
-    ['accesses of groups are checked for alignment', 'isArena(at) && !members.has(at) &&', 'isArena(at) &&'],
+    ['accesses of groups are checked for alignment', '!members.has(at) && (wraps', '(wraps'],
     ['so are those near the end of a page', '(wraps || insns[at].off === 0)', '(true)'],
     [
       'careful code knows what fast code does',
@@ -240,19 +240,22 @@ const EMISSION: readonly Mutant[] = [
       '((1 << zeroBits) & mask)',
     ],
     [
-      'one end of a group is enough',
-      'pushPageState(e, base, Math.max(group.to, 1) - 1);\n    code.op(OP.i32_and);',
-      '',
+      'the first page of a group is enough',
+      'pushPageState(e, base, last);\n  code.op(OP.i32_and);\n  emitIsNot(e, lookup);\n  code.brIfOut(out);\n  code.end();',
+      'emitIsNot(e, lookup);\n  code.brIfOut(out);\n  code.end();',
     ],
-    ['or the other', 'pushPageState(e, base, Math.min(group.from, 0));', 'code.i32(3);'],
+    [
+      'the last one is',
+      'code.get(e.pageState);\n  pushPageState(e, base, last);\n  code.op(OP.i32_and);',
+      'pushPageState(e, base, last);',
+    ],
+    ['a group ends a byte late', 'const last = Math.max(to, 1) - 1;', 'const last = Math.max(to, 1) - 2;'],
     ['of two pages one is enough', '(PAGE_PRESENT | PAGE_WRITTEN) * 0x101', 'PAGE_PRESENT | PAGE_WRITTEN'],
     [
       'a group begins at its base',
-      'pushPageIndex(e, base, Math.min(group.from, 0));',
+      'pushPageIndex(e, base, Math.min(from, 0));',
       'pushPageIndex(e, base, 0);',
     ],
-    ['either end is', 'code.op(OP.i32_and);\n    emitIsNot', 'code.op(OP.i32_or);\n    emitIsNot'],
-    ['a group ends a byte late', 'Math.max(group.to, 1) - 1)', 'Math.max(group.to, 1) - 2)'],
   ),
   ...mutantsOf(
     'analyses.ts',

@@ -128,40 +128,59 @@ function emitLeavesWindow(e: Emitter, { base, off, size }: ArenaAccess): void {
   }
 }
 
-/** Leaves by the block number `out` where not all accesses of a group may go ahead. */
-export function emitGroupCheck(e: Emitter, group: Group, out: number): void {
+/** Leaves for the careful version where not all accesses of a group may go ahead. */
+export function emitGroupCheck(e: Emitter, group: Group): void {
   const { code } = e;
-  const base = e.scratch;
-  pushAddress(e, { ...group.first, off: 0 });
-  code.set(base);
-  const lookup = e.analyses.lookupOf(group.members);
+  const { first, members, from, to } = group;
+  const lookup = e.analyses.lookupOf(members);
   const stays = e.analyses.staysInPage(e.frame.plan, group);
-  if (lookup !== 'none') forgetPageState(e);
-  if (!stays && (lookup === 'none' || !hasMargins(e.arena))) {
-    emitPageBounds(e, base, group.from, group.to);
-    code.brIfOut(out);
-  } else if (!stays) {
-    // Objects do lie across two pages: where the ends are, the rest is. Mostly the next page is there, too, and one look does.
-    const isUsual = lookup === 'writable' && e.exits.isFast;
-    if (isUsual) {
-      pushPageIndex(e, base, Math.min(group.from, 0));
-      code.memory(MEMORY_OP.i32_load16_u, KERNEL_MEMORY, e.arena.pageTable);
-      code.tee(e.pageState);
-      code.i32(BOTH_WRITABLE);
-      code.op(OP.i32_ne);
-      code.if();
-    }
-    pushPageState(e, base, Math.min(group.from, 0));
-    pushPageState(e, base, Math.max(group.to, 1) - 1);
-    code.op(OP.i32_and);
-    emitIsNot(e, lookup);
-    code.brIfOut(out);
-    if (isUsual) code.end();
+  const isPair = !stays && lookup !== 'none' && hasMargins(e.arena);
+  const out = e.exits.failedCheck(e.frame.index, first.at, lookup !== 'none' && !isPair);
+  if (out === undefined) throw new TypeError('a version that nothing leads away from checks no groups');
+  const base = e.scratch;
+  pushAddress(e, { ...first, off: 0 });
+  code.set(base);
+  if (isPair) {
+    emitPairLookup(e, base, group, lookup, out);
     return;
+  }
+  if (lookup !== 'none') forgetPageState(e);
+  if (!stays) {
+    emitPageBounds(e, base, from, to);
+    code.brIfOut(out);
   }
   if (lookup === 'none') return;
   emitLookup(e, base, lookup);
   code.brIfOut(out);
+}
+
+/**
+ * Leaves where a page of a group, which may lie in two, is not as its accesses want it: where the ends are, the rest is. Mostly the
+ * next page may be written, too, and one look at both entries does.
+ */
+function emitPairLookup(e: Emitter, base: number, { from, to }: Group, lookup: Lookup, out: number): void {
+  const { code } = e;
+  const last = Math.max(to, 1) - 1;
+  if (lookup !== 'writable') {
+    pushPageState(e, base, Math.min(from, 0));
+    pushPageState(e, base, last);
+    code.op(OP.i32_and);
+    emitIsNot(e, lookup);
+    code.brIfOut(out);
+    return;
+  }
+  pushPageIndex(e, base, Math.min(from, 0));
+  code.memory(MEMORY_OP.i32_load16_u, KERNEL_MEMORY, e.arena.pageTable);
+  code.tee(e.pageState);
+  code.i32(BOTH_WRITABLE);
+  code.op(OP.i32_ne);
+  code.if();
+  code.get(e.pageState);
+  pushPageState(e, base, last);
+  code.op(OP.i32_and);
+  emitIsNot(e, lookup);
+  code.brIfOut(out);
+  code.end();
 }
 
 /** Pushes whether some byte from `from` up to `to`, counted from a base, lies in another page than the base. */

@@ -72,7 +72,7 @@ const ARENA_ACCESSES: readonly Case[] = [
   {
     rule: 'several accesses through a pointer have one check',
     asm: `${POINTER} *(u32 *)(r6 + 0) = 1; *(u32 *)(r6 + 4) = 2; r0 = *(u64 *)(r6 + 8); exit`,
-    code: 'pages?; page?; page?; leave; i64.store32 $arena; i64.store32 $arena offset=4; i64.load $arena offset=8; return_call $function_0.careful',
+    code: 'pages?; page?; leave; i64.store32 $arena; i64.store32 $arena offset=4; i64.load $arena offset=8; return_call $function_0.careful',
   },
   {
     rule: 'which looks one page up where nothing of them can lie in another',

@@ -154,17 +154,15 @@ function emitInlineEntry(e: Emitter, { frame, caller }: InlineNode): void {
 
 /** Instructions without calls, in order. Where the code may be left for another version, accesses are checked in groups. */
 function emitRun(e: Emitter, start: number, end: number): void {
-  const { plan, index } = e.frame;
+  const { plan } = e.frame;
   const modes = new Map<number, Mode>();
-  const checks = new Map<number, { group: Group; out: number }>();
+  const checks = new Map<number, Group>();
   if (e.exits.isFast) {
     const { passed } = e.analyses.checkedPages(plan);
     for (const group of e.analyses.groups(plan, start, end)) {
       const { first, members } = group;
       for (const { at } of members) modes.set(at, 'checked');
-      if (passed.has(first.at)) continue;
-      const out = e.exits.failedCheck(index, first.at, e.analyses.lookupOf(members) !== 'none');
-      if (out !== undefined) checks.set(first.at, { group, out });
+      if (!passed.has(first.at)) checks.set(first.at, group);
     }
     if (passed.size > 0)
       for (let at = start; at < end; at++) if (passed.has(at) && !modes.has(at)) modes.set(at, 'writable');
@@ -172,7 +170,7 @@ function emitRun(e: Emitter, start: number, end: number): void {
   for (let at = start; at < end; at += slots(e.insns[at])) {
     e.code.position(at);
     const check = checks.size === 0 ? undefined : checks.get(at);
-    if (check !== undefined) emitGroupCheck(e, check.group, check.out);
+    if (check !== undefined) emitGroupCheck(e, check);
     emitInstruction(e, at, (modes.size === 0 ? undefined : modes.get(at)) ?? 'single');
   }
 }
