@@ -102,9 +102,14 @@ function emitChecked(
     pushAddress(e, access);
     code.set(address);
     if (mask !== 0 && !aligned) {
-      code.get(address);
-      code.i32(mask);
-      code.op(OP.i32_and);
+      if (e.exits.isFast) {
+        code.get(address);
+        code.i32(mask);
+        code.op(OP.i32_and);
+      } else {
+        // Careful code does not learn that a pointer is aligned, and is where programs are whose data is not.
+        emitPageBounds(e, address, 0, access.size);
+      }
       leave();
     }
   }
