@@ -97,8 +97,19 @@ export const PORT_BYTES = 40;
 /** struct kv_run. */
 export const RUN_BYTES = 8;
 
+/** Bytes. */
+export const PAGE = 4096;
 export const KEY_MAX = 250;
 export const BUFFER_BYTES = 2 << 20;
 
 /** Commands and results start at multiples of this. */
 export const align8 = (bytes: number): number => (bytes + 7) & ~7;
+
+/** Of the places that a snapshot has to know: bytes of a bucket, pages of a slab and of a table's segment, the class of large items. */
+export const BUCKET_BYTES = 16;
+export const SLAB_PAGES = 16;
+export const SEGMENT_BUCKETS = 4096;
+export const SEGMENT_PAGES = (SEGMENT_BUCKETS * BUCKET_BYTES) / PAGE;
+export const LARGE_CLASS = 31;
+/** Words of what precedes a slab or a large item: the next one of its ring, and a large item's pages. */
+export const RING = { next: 0, pages: 2 } as const satisfies Record<string, number>;

@@ -2,6 +2,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { VERSION } from './protocol/lines.ts';
 import { Server } from './server.ts';
+import { readSnapshot } from './snapshot.ts';
 import { Store } from './store.ts';
 
 interface Flags {
@@ -14,6 +15,8 @@ interface Flags {
   cpus: number;
   maxConnections: number;
   verbose?: boolean;
+  snapshot?: string;
+  snapshotEvery?: number;
 }
 
 /** A whole number between bounds. */
@@ -44,12 +47,18 @@ const program = new Command('arena-kv')
   )
   .option('--cpus <number>', 'CPUs of the embedded kernel', whole(1, 16), 1)
   .option('-c, --max-connections <number>', 'clients at once', whole(1, 1_000_000), 1024)
+  .option('--snapshot <file>', 'keep what is stored there over a restart')
+  .option('--snapshot-every <seconds>', 'also write it so often, not only at the end', whole(1, 86_400))
   .option('-v, --verbose', 'say what happens')
   .exitOverride()
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'arena-kv: ')) });
 
 async function serve(flags: Flags): Promise<void> {
-  const store = await Store.open(flags);
+  const restored =
+    flags.snapshot === undefined ? undefined : readSnapshot(flags.snapshot, Store.identity(flags));
+  if (typeof restored === 'string')
+    log(`${flags.snapshot} is not taken, and the store starts empty: ${restored}`);
+  const store = await Store.open(typeof restored === 'object' ? { ...flags, restored } : flags);
   const server = new Server(store, { ...flags, verbosity: flags.verbose ? 1 : 0, log });
   try {
     await server.start();
@@ -62,13 +71,23 @@ async function serve(flags: Flags): Promise<void> {
   log(
     `${flags.memory} MiB on the ${flags.kernel} kernel, ${where}${server.udpPort ? `, UDP ${server.udpPort}` : ''}`,
   );
+  if (typeof restored === 'object')
+    log(`${store.statistics().all.items} items, as of ${new Date(restored.time * 1000).toISOString()}`);
+  let stopping = false;
   const stop = async () => {
-    await server.stop();
+    if (stopping) return;
+    stopping = true;
+    try {
+      await server.stop();
+    } catch (error) {
+      log(`no snapshot: ${(error as Error).message}`);
+      process.exitCode = 1;
+    }
     store.close();
-    process.exit(0);
+    process.exit();
   };
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
 }
 
 try {

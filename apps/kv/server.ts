@@ -6,11 +6,14 @@ import { createSocket } from 'node:dgram';
 import { rmSync, statSync } from 'node:fs';
 import { connect, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { Connection } from './connection.ts';
+import { takeImage } from './image.ts';
+import { PAGE } from './layout.ts';
 import type { Counters, Engine } from './protocol/engine.ts';
 import { Output } from './protocol/output.ts';
 import { Tokens } from './protocol/tokens.ts';
+import { writeSnapshot } from './snapshot.ts';
 import { type Row, renderStatistics } from './statistics.ts';
-import type { Store } from './store.ts';
+import { Store } from './store.ts';
 import { Datagrams } from './udp.ts';
 
 export interface ServerOptions {
@@ -28,6 +31,9 @@ export interface ServerOptions {
   readonly cpus: number;
   readonly verbosity: number;
   readonly log: (line: string) => void;
+  /** Where snapshots go, and how many seconds lie between them; 0: one when the server stops. */
+  readonly snapshot?: string;
+  readonly snapshotEvery?: number;
 }
 
 /** What answers before the server does, and counts what it answered. */
@@ -39,6 +45,9 @@ export interface Accelerator {
 const TOO_MANY = 'ERROR Too many open connections\r\n';
 /** Of all clients' answers that nobody takes: what is kept, at most, before the one that has waited longest is let go. */
 const PENDING_MAX = 64 << 20;
+
+/** In so many seconds, what has expired in all of the table is found. */
+const EXPIRE_SECONDS = 60;
 
 /** Seconds since 1970. */
 const clock = (): number => Math.floor(Date.now() / 1000);
@@ -66,6 +75,11 @@ export class Server {
   private readonly listening: NetServer[] = [];
   private datagrams: Datagrams | undefined;
   private timer: NodeJS.Timeout | undefined;
+  private ticks = 0;
+  private running = false;
+  private saving: Promise<void> | undefined;
+  /** Of the last snapshot: how long clients waited for it, in milliseconds, its pages, and when it was, in seconds since 1970. */
+  readonly saved = { pause: 0, pages: 0, time: 0 };
 
   constructor(store: Store, options: ServerOptions) {
     this.store = store;
@@ -87,16 +101,13 @@ export class Server {
   /** Opens the sockets. Throws what the system says of them: EADDRINUSE, EACCES. */
   async start(): Promise<void> {
     const { port, udpPort = 0, socket, listen } = this.options;
-    this.timer = setInterval(() => this.tick(), 1000);
     if (socket !== undefined) {
       await removeStale(socket);
       await this.listen({ path: socket });
-    } else if (port !== 0) {
-      const { port: got } = await this.listen({ port: port ?? 0, host: listen });
-      if (udpPort !== 0) await this.listenUdp(udpPort);
-      return void got;
-    }
+    } else if (port !== 0) await this.listen({ port: port ?? 0, host: listen });
     if (udpPort !== 0) await this.listenUdp(udpPort);
+    this.timer = setInterval(() => this.tick(), 1000);
+    this.running = true;
   }
 
   /** The TCP port that is open; 0 for none. */
@@ -110,7 +121,7 @@ export class Server {
     return this.datagrams?.socket.address().port ?? 0;
   }
 
-  private async listen(where: { path: string } | { port: number; host?: string }): Promise<{ port: number }> {
+  private async listen(where: { path: string } | { port: number; host?: string }): Promise<void> {
     const server = createServer({ noDelay: true }, (socket) => this.accept(socket));
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -122,7 +133,6 @@ export class Server {
     // The system is out of descriptors: those who are in stay.
     server.on('error', (error) => this.options.log(`a client could not come in: ${error.message}`));
     this.listening.push(server);
-    return { port: this.port };
   }
 
   private async listenUdp(port: number): Promise<void> {
@@ -164,7 +174,12 @@ export class Server {
     const { engine } = this;
     engine.now = clock();
     this.store.setTime(engine.now);
+    this.store.expire(1 / EXPIRE_SECONDS);
     this.letGo();
+    const { snapshotEvery = 0 } = this.options;
+    if (snapshotEvery > 0 && ++this.ticks % snapshotEvery === 0) {
+      this.save().catch((error) => this.options.log(`no snapshot: ${error.message}`));
+    }
   }
 
   /** Disconnects who takes no answers, when answers that nobody takes are too many. */
@@ -181,13 +196,35 @@ export class Server {
     slowest.socket.destroy();
   }
 
+  /**
+   * Writes a snapshot. Clients wait while the store's pages are copied, not while they are written. What comes while one is being
+   * written waits for that. Throws what the file system says.
+   */
+  async save(): Promise<void> {
+    const { snapshot } = this.options;
+    if (snapshot === undefined) return;
+    await this.saving?.catch(() => undefined);
+    const { store, saved } = this;
+    const begin = performance.now();
+    const image = takeImage(store.loaded);
+    saved.pause = performance.now() - begin;
+    saved.pages = image.bytes.length / PAGE;
+    this.saving = writeSnapshot(snapshot, image, Store.identity(this.options), store.seed);
+    try {
+      await this.saving;
+      saved.time = clock();
+    } finally {
+      this.saving = undefined;
+    }
+  }
+
   private resetStatistics(): void {
     const { currentConnections } = this.engine.counters;
     Object.assign(this.engine.counters, noCounts(), { currentConnections });
     this.store.resetStatistics();
   }
 
-  /** Lets nobody in any more, sends what is answered, and closes. The store stays. */
+  /** Lets nobody in any more, sends what is answered, writes a snapshot where one is wanted, and closes. The store stays. */
   async stop(): Promise<void> {
     clearInterval(this.timer);
     const closed = this.listening.map((server) => new Promise((resolve) => server.close(resolve)));
@@ -201,6 +238,9 @@ export class Server {
       socket.once('finish', () => socket.destroy());
     }
     await Promise.all(closed);
+    for (const accelerator of this.accelerators) accelerator.close();
+    if (this.running) await this.save();
+    this.running = false;
   }
 }
 

@@ -97,7 +97,17 @@ function general(server: Server): Row[] {
     ['memory_used', statistics.pages * PAGE],
     ['kernel', options.kernel],
     ['cpus', options.cpus],
+    ...snapshotRows(server),
     ...server.accelerators.flatMap((accelerator) => accelerator.statistics()),
+  ];
+}
+
+function snapshotRows({ options, saved }: Server): Row[] {
+  if (options.snapshot === undefined) return [];
+  return [
+    ['snapshot_time', saved.time],
+    ['snapshot_pages', saved.pages],
+    ['snapshot_pause_us', Math.round(saved.pause * 1000)],
   ];
 }
 

@@ -3,8 +3,10 @@
  * once; a run makes no objects.
  */
 import { randomInt } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import {
   addressOf,
+  ERRNO,
   embedded,
   type Kernel,
   type LoadedObject,
@@ -13,10 +15,11 @@ import {
   toPlain,
 } from 'bpf-arena';
 import { Batch } from './batch.ts';
-import { BUFFER_BYTES, COMMAND, OP, PORT, RESULT, RUN_BYTES, STATUS } from './layout.ts';
+import { putImage } from './image.ts';
+import { BUFFER_BYTES, COMMAND, OP, PAGE, PORT, RESULT, RUN_BYTES, STATUS } from './layout.ts';
 import type { StorePort } from './protocol/engine.ts';
+import { hashOf, type Identity, type Restored } from './snapshot.ts';
 
-const PAGE = 4096;
 /** Pages of an arena, at most. */
 const ARENA_PAGES = 1 << 20;
 /** How often a command is sent again that found a lock taken. */
@@ -28,6 +31,8 @@ export interface StoreOptions {
   readonly memory: number;
   /** CPUs of an embedded kernel. */
   readonly cpus?: number;
+  /** What the store shall be made of; without it, it is empty. */
+  readonly restored?: Restored;
 }
 
 /** struct kv_counters. */
@@ -98,6 +103,9 @@ export interface StoreStatistics {
   }[];
 }
 
+/** Where the arena is in user space on Linux. */
+const LINUX_ARENA = 1n << 44n;
+
 /** The object, in a clone and in a package alike. */
 const OBJECT = new URL('programs/kv/kv.bpf.o', import.meta.resolve('bpf-arena/package.json'));
 
@@ -138,6 +146,16 @@ class Port {
   }
 }
 
+/** Runs kv_start, as often as it asks for. */
+function start(loaded: LoadedObject, memory: number): void {
+  for (;;) {
+    const error = loaded.programs.kv_start.run({ ctx: new Uint8Array(RUN_BYTES) }).retval | 0;
+    if (error === 0) return;
+    if (error !== -ERRNO.EAGAIN)
+      throw new Error(`kv_start: error ${error}: ${memory} MiB do not hold a store`);
+  }
+}
+
 export class Store implements StorePort, Disposable {
   readonly kernel: Kernel;
   readonly loaded: LoadedObject;
@@ -146,12 +164,14 @@ export class Store implements StorePort, Disposable {
   readonly resultWords: Uint32Array;
   readonly memory: Uint8Array;
   readonly reserved = { low: 0, high: 0, offset: 0 };
+  readonly seed: number;
   /** Pages that the store may have. */
   readonly budget: number;
   private readonly port: Port;
   private before: Partial<Record<Counter, bigint>> = {};
 
-  private constructor(kernel: Kernel, loaded: LoadedObject, budget: number) {
+  private constructor(kernel: Kernel, loaded: LoadedObject, budget: number, seed: number) {
+    this.seed = seed;
     this.kernel = kernel;
     this.loaded = loaded;
     this.budget = budget;
@@ -164,24 +184,27 @@ export class Store implements StorePort, Disposable {
   }
 
   /** Loads and starts a store. Throws what loading throws: EPERM without the right to load programs. */
-  static async open({ kernel: name, memory, cpus = 1 }: StoreOptions): Promise<Store> {
+  static async open({ kernel: name, memory, cpus = 1, restored }: StoreOptions): Promise<Store> {
     const kernel: Kernel =
       name === 'embedded' ? embedded({ cpus }) : (await import('bpf-arena/linux')).linux();
     try {
       const object = await open(OBJECT);
+      const seed = restored?.seed ?? randomInt(2 ** 32);
       const budget = (memory * (1 << 20)) / PAGE;
       Object.assign(object.globals.kv_settings, {
         budget_pages: budget,
         ports: 1,
         buffer_bytes: BUFFER_BYTES,
-        seed: randomInt(2 ** 32),
+        seed,
       });
       object.maps.arena.maxEntries = Math.min(2 * budget, ARENA_PAGES);
+      // An address of which the lower half is known: a store that is restored has to have the same.
+      if (name === 'linux') object.maps.arena.mapExtra = LINUX_ARENA;
       const loaded = await object.load(kernel);
+      if (restored !== undefined) putImage(loaded, restored.image);
       loaded.globals.kv.now = Math.floor(Date.now() / 1000);
-      const error = loaded.programs.kv_start.run().retval | 0;
-      if (error !== 0) throw new Error(`kv_start: error ${error}: ${memory} MiB do not hold a store`);
-      return new Store(kernel, loaded, budget);
+      if (restored === undefined) start(loaded, memory);
+      return new Store(kernel, loaded, budget, seed);
     } catch (error) {
       kernel.close();
       throw error;
@@ -239,6 +262,21 @@ export class Store implements StorePort, Disposable {
     this.before = {};
     const { all } = this.statistics();
     for (const name of Object.keys(all) as Counter[]) if (!STATES.has(name)) this.before[name] = all[name];
+  }
+
+  /** What a snapshot has to be of to be taken for this store's. */
+  static identity({ kernel, memory }: StoreOptions): Identity {
+    const low = kernel === 'linux' ? Number(BigInt.asUintN(32, LINUX_ARENA)) : 0;
+    return { object: hashOf(readFileSync(OBJECT)), kernel, memory, low };
+  }
+
+  /** Goes on with a part of the table, so that what has expired gives its memory back. @param share of all buckets, 0 to 1. */
+  expire(share: number): void {
+    const { programs, globals } = this.loaded;
+    const buckets = Number(BigInt.asUintN(32, globals.kv.state));
+    const ctx = new Uint8Array(RUN_BYTES);
+    new Uint32Array(ctx.buffer)[1] = Math.max(4096, Math.ceil(buckets * share));
+    programs.kv_expire.run({ ctx });
   }
 
   /** The lower half of the arena's user address. */

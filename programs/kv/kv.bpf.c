@@ -246,6 +246,19 @@ int kv_walk(struct kv_run *run)
 	return 0;
 }
 
+/*
+ * Takes pages where a store had them that is being restored: from the arena address in `port` on, as many as `argument` says. kv_start
+ * is not run then: user space writes the pages, and `kv` itself. 0, -ENOMEM where one is taken.
+ */
+SEC("syscall")
+int kv_claim(struct kv_run *run)
+{
+	__u64 address = run->port;
+
+	arena_associate(&arena);
+	return bpf_arena_alloc_pages(&arena, (void __arena *)address, run->argument, NUMA_NO_NODE, 0) ? 0 : -ENOMEM;
+}
+
 #define CLOCK_MONOTONIC 1
 #define KV_MS_IN_NS 1000000ull
 /* Buckets that the timer looks at each time. */

@@ -114,6 +114,16 @@ export class Talk implements Disposable {
     return { send, receive: answer, ...(this.#closed ? { closed: true } : {}) };
   }
 
+  /** Sends, and gives what is answered, as it is, when `complete` says that it is all there. */
+  async raw(send: string, complete: (text: string) => boolean): Promise<{ receive: string }> {
+    this.#socket.write(Buffer.from(send, 'latin1'));
+    const until = Date.now() + PATIENCE;
+    while (!this.#closed && Date.now() < until && !complete(this.#heard)) await this.#wait(PATIENCE);
+    const receive = this.#heard;
+    this.#heard = '';
+    return { receive };
+  }
+
   /** @returns whether nothing came. */
   #wait(milliseconds: number): Promise<boolean> {
     return new Promise((resolve) => {

@@ -3,6 +3,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Server, type ServerOptions } from '../../apps/kv/server.ts';
+import type { Restored } from '../../apps/kv/snapshot.ts';
 import { Store } from '../../apps/kv/store.ts';
 
 /** Servers for tests: in this process, on a port or socket of their own. */
@@ -12,7 +13,10 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-export async function startServer(options: Partial<ServerOptions> = {}): Promise<Running> {
+export async function startServer(
+  options: Partial<ServerOptions> = {},
+  restored?: Restored,
+): Promise<Running> {
   const settings: ServerOptions = {
     listen: '127.0.0.1',
     maxConnections: 100,
@@ -23,7 +27,7 @@ export async function startServer(options: Partial<ServerOptions> = {}): Promise
     log: () => undefined,
     ...options,
   };
-  const store = await Store.open(settings);
+  const store = await Store.open({ ...settings, restored });
   const server = new Server(store, settings);
   await server.start();
   return {
