@@ -29,6 +29,7 @@ const CHANGED: readonly (readonly [RegExp, string])[] = [
   // Linux prints where its map is in memory, and type ids of its own BTF.
   [/(\(18\) r\d = )0x[0-9a-f]+/, '$1…'],
   [/(\(85\) call \w+#)\d+/, '$1…'],
+  [/ has btf_id \d+ /, ' has btf_id … '],
   // Numbers of loops: here a helper that calls back is one, too.
   [/^ *\d* +(\d+: [.\d]{10} )/, '$1'],
   // Addresses have other lengths, so the columns behind them differ.

@@ -10,7 +10,12 @@ import { argumentsAt, formatAt, formatted, putText } from './format.ts';
  */
 
 /** Adds bytes. @returns 0 or −EOVERFLOW. */
-function append({ kernel }: Cpu, seq: KernelOffset, size: number, write: (to: number) => void): number {
+export function append(
+  { kernel }: Cpu,
+  seq: KernelOffset,
+  size: number,
+  write: (to: number) => void,
+): number {
   const { view } = kernel.memory;
   const layout = structLayout('seq_file');
   const word = (field: string) => view.getUint32(seq + layout.at(field), true);

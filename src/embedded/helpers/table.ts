@@ -29,6 +29,7 @@ import {
 import { SEQ_HELPERS } from './seq-file.ts';
 import { tail_call } from './tail-call.ts';
 import { get_current_task_btf, task_storage_delete, task_storage_get } from './task-storage.ts';
+import { TYPED_TEXT_HELPERS } from './typed-text.ts';
 
 /** What each helper does, by its name in the prototypes' table. Helpers without a function are judged, but not run. */
 
@@ -68,6 +69,7 @@ const FUNCTIONS: { [Name in HelperName]?: HelperFunction<Row<Name>> } = {
   redirect_map,
   ...PRINT_HELPERS,
   ...SEQ_HELPERS,
+  ...TYPED_TEXT_HELPERS,
   ...ENVIRONMENT_HELPERS,
   ...PROBE_HELPERS,
   ...DYNPTR_HELPERS,
