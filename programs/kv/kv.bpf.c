@@ -75,14 +75,14 @@ int kv_start(struct kv_run *run)
 }
 
 /* One command, of which is known that it lies in the buffer as a whole. Bytes of results; 0: not now. */
-static __always_inline __u32 kv_command(__u64 command, __u64 result, __u32 room, __u32 who)
+static __always_inline __u32 kv_command(__u64 command, __u64 result, __u32 room, __u32 who, __u32 hash)
 {
 	struct kv_command __arena *c = kv_at(struct kv_command, command);
 	__u32 op = c->op, wrote;
 
 	switch (op) {
 	case KV_GET:
-		wrote = kv_get(command, result, room, who);
+		wrote = kv_get(command, result, room, who, hash);
 		return wrote == KV_NOTHING_YET ? kv_get_miss(command, result, who) : wrote;
 	case KV_SET:
 	case KV_ADD:
@@ -132,12 +132,45 @@ static __always_inline __u32 kv_command_bytes(__u64 command)
 	return sizeof(*c) + kv_padded(key_bytes) + kv_padded(value_bytes);
 }
 
+/*
+ * Hashes the keys of the next commands, and then looks at what they will look at, each kind of thing for all of them before the next. These
+ * loads do not wait for each other, so the machine has them all under way at once: of a large table little is in its caches. How
+ * many commands.
+ */
+__noinline __u32 kv_look_ahead(__u64 commands, __u32 bytes, __u32 who)
+{
+	struct kv_ahead __arena *ahead = &kv.ahead[who & (KV_PORTS - 1)];
+	__u64 state = READ_ONCE(kv.state), found = unknown_zero, item;
+	__u32 at = unknown_zero, count = unknown_zero, i, size;
+
+	while (count < KV_AHEAD && at + sizeof(struct kv_command) <= bytes && can_loop) {
+		size = kv_command_bytes(commands + at);
+		if (!size)
+			break;
+		ahead->hash[count & (KV_AHEAD - 1)] =
+			kv_hash(kv_command_key(commands + at), kv_at(struct kv_command, commands + at)->key_bytes);
+		at += size;
+		count++;
+	}
+	for (i = unknown_zero; i < count && can_loop; i++)
+		ahead->item[i & (KV_AHEAD - 1)] =
+			kv_at(struct kv_bucket, kv_bucket_of(state, ahead->hash[i & (KV_AHEAD - 1)]))->first;
+	for (i = unknown_zero; i < count && can_loop; i++) {
+		item = ahead->item[i & (KV_AHEAD - 1)];
+		if (item)
+			found += *kv_at(__u64, item) + *kv_at(__u64, item + 64) + *kv_at(__u64, item + 128);
+	}
+	ahead->found = found;
+	return count;
+}
+
 /* Runs the commands of a port. 0; -EINVAL for a port that there is not. */
 SEC("syscall")
 int kv_batch(struct kv_run *run)
 {
 	__u32 who = run->port, bytes = kv.buffer_bytes;
-	__u32 at = unknown_zero, to = unknown_zero, done = unknown_zero, end, size, wrote;
+	__u32 at = unknown_zero, to = unknown_zero, done = unknown_zero, end, size, wrote, hash;
+	__u32 ahead = unknown_zero, hashed = unknown_zero;
 	struct kv_port __arena *port = &kv.port[who & (KV_PORTS - 1)];
 	__u64 commands = port->commands, results = port->results;
 
@@ -149,13 +182,21 @@ int kv_batch(struct kv_run *run)
 	if (end > bytes)
 		end = bytes;
 	while (at + sizeof(struct kv_command) <= end && to + KV_RESULT + KV_NUMBER_BYTES <= bytes && can_loop) {
+		if (ahead >= hashed) {
+			hashed = kv_look_ahead(commands + at, end - at, who);
+			ahead = 0;
+			/* Not one: it has no budget, or there is no such command. */
+			if (!hashed)
+				break;
+		}
+		hash = kv.ahead[who & (KV_PORTS - 1)].hash[ahead & (KV_AHEAD - 1)];
+		ahead++;
 		size = kv_command_bytes(commands + at);
 		if (!size || at + size > end) {
-			/* Where the next one begins is not known either. */
 			wrote = kv_answer(results + to, KV_BAD_COMMAND);
 			size = end - at;
 		} else {
-			wrote = kv_command(commands + at, results + to, bytes - to, who);
+			wrote = kv_command(commands + at, results + to, bytes - to, who, hash);
 		}
 		if (!wrote)
 			break;
@@ -166,10 +207,11 @@ int kv_batch(struct kv_run *run)
 	/* The first one has to be answered, or nobody would get on. */
 	if (!done && at + sizeof(struct kv_command) <= end) {
 		size = kv_command_bytes(commands);
-		to = kv_answer(results, KV_BUSY);
-		at = size <= end ? size : end;
+		to = kv_answer(results, size ? KV_BUSY : KV_BAD_COMMAND);
+		/* Of a bad one it is not known where the next begins. */
+		at = size && size <= end ? size : end;
 		done = 1;
-		kv_counts(who)->all.busy++;
+		kv_counts(who)->all.busy += size != 0;
 	}
 	port->done_bytes = at;
 	port->done = done;

@@ -84,14 +84,13 @@ static __always_inline bool kv_get_changes(__u64 command, __u64 result, const st
 	return true;
 }
 
-/* room: bytes at the result. KV_NOTHING_YET: a miss. */
-__noinline __u32 kv_get(__u64 command, __u64 result, __u32 room, __u32 who)
+/* room: bytes at the result. hash: of the key. KV_NOTHING_YET: a miss. */
+__noinline __u32 kv_get(__u64 command, __u64 result, __u32 room, __u32 who, __u32 hash)
 {
 	struct kv_command __arena *c = kv_at(struct kv_command, command);
 	struct kv_counts __arena *counts = kv_counts(who);
 	__u32 key_bytes = c->key_bytes, options = c->options, bytes, carried, place;
 	__u64 key = kv_command_key(command);
-	__u32 hash = kv_hash(key, key_bytes);
 	struct kv_found found;
 	int err;
 

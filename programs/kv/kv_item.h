@@ -103,6 +103,17 @@ struct kv_counts {
 	struct kv_class_counters class[KV_CLASSES];
 };
 
+/* Commands of a batch whose memory is fetched ahead. */
+#define KV_AHEAD 16
+
+/* What kv_look_ahead notes of them, and what it found, so that nobody thinks it useless. */
+struct kv_ahead {
+	__u32 hash[KV_AHEAD];
+	__u32 item[KV_AHEAD];
+	__u64 found;
+	__u64 pad[7];
+};
+
 /* The store. Times in seconds since 1970. */
 struct kv {
 	__u32 now; /* user space keeps it up to date */
@@ -127,6 +138,7 @@ struct kv {
 	struct kv_port port[KV_PORTS];
 	struct kv_class class[KV_CLASSES];
 	__u8 class_of[2048]; /* by size / 8 */
+	struct kv_ahead ahead[KV_PORTS];
 	struct kv_counts counts[KV_COUNTING];
 	struct kv_statistics statistics;
 };

@@ -333,7 +333,7 @@ __noinline __u32 kv_concatenate(__u64 command, __u64 result, __u32 who)
 {
 	struct kv_command __arena *c = kv_at(struct kv_command, command);
 	__u32 key_bytes = c->key_bytes, bytes = c->value_bytes, item, reserved = 0, status, total;
-	__u64 key = kv_command_key(command), source = key + kv_padded(key_bytes), cas;
+	__u64 key = kv_command_key(command), source = key + kv_padded(key_bytes);
 	__u32 hash = kv_hash(key, key_bytes);
 	struct kv_found found;
 	int err;
@@ -378,15 +378,13 @@ __noinline __u32 kv_concatenate(__u64 command, __u64 result, __u32 who)
 				kv_free(reserved);
 			return kv_cannot_store(command, result, KV_NO_MEMORY, who);
 		}
-		cas = kv_next_cas(command);
-		kv_at(struct kv_item, item)->cas = cas;
+		kv_at(struct kv_item, item)->cas = kv_next_cas(command);
+		/* While the item is ours: once it is in its chain it may go at any time. */
+		kv_describe(result, item);
 		if (kv_exchange(item, found.item, found.bucket, found.sequence, who)) {
 			kv_counts(who)->all.stored++;
 			if (reserved)
 				kv_free(reserved);
-			kv_answer(result, KV_OK);
-			kv_at(struct kv_result, result)->cas = cas;
-			kv_at(struct kv_result, result)->value_bytes = total;
 			return KV_RESULT;
 		}
 	} while (can_loop);
@@ -541,15 +539,15 @@ __noinline __u32 kv_drop_value(__u64 command, __u64 result, __u32 who)
 	return 0;
 }
 
-/* KV_FLUSH. Also takes the flush that waited, when its time has come: with `at` 0. */
+/* KV_FLUSH. One that waits is forgotten by the next. */
 static __always_inline void kv_flush(__u32 at)
 {
-	if (at > kv.now)
-		kv.flush_at = at;
-	else
+	kv.flush_at = at > kv.now ? at : 0;
+	if (at <= kv.now)
 		fetch_add(&kv.epoch, 1 << 8);
 }
 
+/* Has a flush that waited take place, when its time has come. */
 static __always_inline void kv_flush_when_due(void)
 {
 	__u32 at = READ_ONCE(kv.flush_at);

@@ -74,12 +74,18 @@ static __always_inline bool kv_make_classes(void)
 	return at > KV_SMALL_MAX / 8;
 }
 
-/* Takes so many pages off the budget, if it has them. */
+/* Takes so many pages off the budget, if it has them: never more, not for a moment. */
 static __always_inline bool kv_charge(__u32 pages)
 {
-	if (fetch_add(&kv.pages, pages) + pages <= kv.budget)
-		return true;
-	fetch_add(&kv.pages, -(__u64)pages);
+	__u64 taken;
+
+	do {
+		taken = READ_ONCE(kv.pages);
+		if (taken + pages > kv.budget)
+			return false;
+		if (cmpxchg(&kv.pages, taken, taken + pages) == taken)
+			return true;
+	} while (can_loop);
 	return false;
 }
 

@@ -97,7 +97,10 @@ function predict(command: Command, item: Item | undefined): Prediction {
 function agrees(result: Result, { status, value, item, newCas }: Prediction, isGet: boolean): boolean {
   if (result.status !== status) return false;
   if (value !== undefined && result.value !== value) return false;
-  if (newCas && result.valueBytes !== (value ?? item?.value)?.length) return false;
+  if (newCas) {
+    const bytes = (value ?? item?.value)?.length;
+    return result.valueBytes === bytes && result.flags === item?.flags && result.expires === item.expires;
+  }
   return (
     !isGet ||
     item === undefined ||
