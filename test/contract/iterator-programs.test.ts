@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { BpfError, embedded, type Kernel, type LoadedObject, open } from '../../src/index.ts';
 import type { IterateOptions, LoadedProgram } from '../../src/kernel.ts';
-import { type ContractKernel, onBothKernels, outcome } from './kernels.ts';
+import { type AttachableProgram, attach, linux } from '../../src/linux/index.ts';
+import { type ContractKernel, onBothKernels, onLinux, outcome } from './kernels.ts';
 
 /**
  * Iterator programs, read by user space: programs/contract/iterate_objects.bpf.c over the kernel's own objects, iterate_elements.bpf.c
@@ -385,5 +386,19 @@ describe('an iteration of the embedded kernel', () => {
       iteration.read(1);
     }
     assert.equal(kernel.memory.allocated, before);
+  });
+});
+
+onLinux('a link of an iterator', () => {
+  it('can be made without reading', async () => {
+    using kernel = linux();
+    using loaded = await loadObjects(kernel);
+    const program = (name: string) => loaded.programs[name] as unknown as AttachableProgram;
+    using link = attach(program('dump_maps'), { kind: 'iter' });
+    assert.equal(link.info.type, 'iter');
+    assert.equal(
+      outcome(() => attach(program('is_none'), { kind: 'iter' })),
+      'EINVAL',
+    );
   });
 });
