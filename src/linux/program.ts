@@ -216,15 +216,18 @@ function debugInfo({ functions, lines }: LinkedProgram, { fd, strings }: LoadedB
   };
 }
 
-/** Lines that the verifier writes after everything else. */
-const STATISTICS = /^(processed \d+ insns|verification time|stack depth|mark_precise|\s*$)/;
+/** Lines that the verifier writes after everything else, or to show what it has just said. */
+const STATISTICS = /^(processed \d+ insns|verification time|stack depth|mark_precise|(cur|old) state:|\s*$)/;
+/** Said in the middle of a line that shows an instruction. */
+const TOO_LARGE = /BPF program is too large\..*/;
 
 /** The error for a refused program: its last line says why, the last instruction before it says where. */
 function rejection(linked: LinkedProgram, result: number, log: string): VerifierError | BpfError {
   const name = errnoName(result);
   const code: ErrnoName = name in ERRNO ? (name as ErrnoName) : 'EINVAL';
   const lines = log.split('\n').filter((line) => !STATISTICS.test(line));
-  const problem = lines.at(-1) ?? `Linux refuses it with ${name}, and says no more`;
+  const last = lines.at(-1) ?? `Linux refuses it with ${name}, and says no more`;
+  const problem = TOO_LARGE.exec(last)?.[0] ?? last;
   const at = lines.findLast((line) => /^\d+: \(/.test(line));
   const program = { name: linked.name, sourceAt: sourceLookup(linked) };
   return new VerifierError(

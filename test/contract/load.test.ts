@@ -90,6 +90,18 @@ onBothKernels('a loaded object', (kernel) => {
     assert.deepEqual([loaded.globals.seen, loaded.globals.shared], [11n, 11n]);
   });
 
+  it('the problem of a program that goes around for ever is that, not what the verifier shows of it', async () => {
+    const text =
+      '.license "GPL"\n.section syscall\n.func main : s32 (void *ctx)\nr0 = 0\nagain: if r0 == 0 goto again\nexit';
+    using opened = kernel.open();
+    await assert.rejects(
+      open(assembleObject(text)).then((object) => object.load(opened)),
+      {
+        problem: 'infinite loop detected at insn 1',
+      },
+    );
+  });
+
   it('arena globals of several pages begin with their bytes, wherever those lie', async () => {
     const text = `.map arena, type=arena, max_entries=16, map_flags=0x400, map_extra=0x200000000000
 .section .addr_space.1
