@@ -4,6 +4,7 @@ import { VERSION } from './protocol/lines.ts';
 import { Server } from './server.ts';
 import { readSnapshot } from './snapshot.ts';
 import { Store } from './store.ts';
+import { top } from './top.ts';
 
 interface Flags {
   port: number;
@@ -50,6 +51,7 @@ const program = new Command('arena-kv')
   .option('--snapshot <file>', 'keep what is stored there over a restart')
   .option('--snapshot-every <seconds>', 'also write it so often, not only at the end', whole(1, 86_400))
   .option('-v, --verbose', 'say what happens')
+  .enablePositionalOptions()
   .exitOverride()
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'arena-kv: ')) });
 
@@ -90,9 +92,12 @@ async function serve(flags: Flags): Promise<void> {
   process.on('SIGTERM', stop);
 }
 
+program.action(() => serve(program.opts<Flags>()));
+program.addCommand(top());
+for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
+
 try {
-  program.parse();
-  await serve(program.opts<Flags>());
+  await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
   else {

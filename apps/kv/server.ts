@@ -6,6 +6,7 @@ import { createSocket } from 'node:dgram';
 import { rmSync, statSync } from 'node:fs';
 import { connect, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { Connection } from './connection.ts';
+import { HotKeys } from './hot-keys.ts';
 import { takeImage } from './image.ts';
 import { PAGE } from './layout.ts';
 import type { Counters, Engine } from './protocol/engine.ts';
@@ -90,6 +91,7 @@ export class Server {
       output: new Output(),
       tokens: new Tokens(),
       counters: noCounts(),
+      hotKeys: new HotKeys(),
       now: clock(),
       verbosity: options.verbosity,
       reservable: options.memory << 18,

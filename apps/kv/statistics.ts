@@ -17,6 +17,8 @@ const TABLES: Readonly<Record<string, (server: Server) => Row[]>> = {
   // A histogram would have to be counted at every change: memcached does that only where it was asked for.
   sizes: () => [['sizes_status', 'disabled']],
   conns: connections,
+  // Ours: what arena-kv top shows.
+  hotkeys: ({ engine }) => engine.hotKeys.top(20).map(({ key, share }): Row => [key, share.toFixed(4)]),
 };
 
 /** @param what the subcommand. @returns lines with their END, or undefined for a subcommand that is none. */

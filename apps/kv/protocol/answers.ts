@@ -42,6 +42,7 @@ export function renderReplies(engine: Engine, input: Uint8Array, done: number): 
         if (status !== STATUS.OK) break;
         const start = batch.start[row];
         const end = batch.end[row];
+        engine.hotKeys.note(input, start, end);
         output.room(VALUE_LINE + end - start + carried);
         const { bytes } = output;
         let to = output.used;

@@ -1,5 +1,6 @@
 /** What sessions share: the store, the batch that goes to it next, the answers of the one that is being served, and counters. */
 import type { Batch } from '../batch.ts';
+import type { HotKeys } from '../hot-keys.ts';
 import type { Output } from './output.ts';
 import type { Tokens } from './tokens.ts';
 
@@ -44,6 +45,7 @@ export interface Engine {
   readonly output: Output;
   readonly tokens: Tokens;
   readonly counters: Counters;
+  readonly hotKeys: HotKeys;
   /** Seconds since 1970. */
   now: number;
   verbosity: number;
