@@ -5,9 +5,10 @@
  * sockets. The source runs as a test run with live frames: each repetition is a packet that the interface sends.
  */
 #include "bpf_arena.h"
+#include "bpf_helper_defs.h"
 #include "kv_packet.h"
 
-/* The frames that kv_inject sends, in turn. All are as long as those that the test run was given. */
+/* The frames that kv_inject sends, in turn. All are of one length. */
 #define FRAMES 65536
 #define FRAME_BYTES 128
 #define FRAME_PAGES (FRAMES / (PAGE_SIZE / FRAME_BYTES))
@@ -89,16 +90,24 @@ int kv_sink(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
-/* Sends the next frame. */
+/*
+ * Sends the next frame. The test run's packet is one byte longer than that: frames come back from whoever had them last with the length
+ * that they had there, and only where the program changes it is it set anew.
+ */
 SEC("xdp")
 int kv_inject(struct xdp_md *ctx)
 {
-	__u8 *data = (__u8 *)(long)ctx->data;
-	const __u8 *end = (__u8 *)(long)ctx->data_end;
+	__u8 *data;
+	const __u8 *end;
 	struct rig_frame __arena *frame = &frames[counters.next++ % FRAMES];
-	__u64 *words = (__u64 *)data;
+	__u64 *words;
 	__u32 i, done;
 
+	if (bpf_xdp_adjust_tail(ctx, -1))
+		return XDP_ABORTED;
+	data = (__u8 *)(long)ctx->data;
+	end = (__u8 *)(long)ctx->data_end;
+	words = (__u64 *)data;
 	for (i = 0; i < FRAME_BYTES / 8; i++) {
 		if ((__u8 *)&words[i + 1] > end)
 			break;

@@ -17,8 +17,8 @@ const XDP_MD_WORDS = 6;
 
 export interface LiveFrames {
   /**
-   * The packet of each run. Frames are used again: one that the program has changed comes back as it left it, but for its length
-   * and place.
+   * The packet of each run. Frames are used again: each comes back with the bytes that the program, or whoever received it, has left
+   * there; and with the length that a receiver gave it, unless the program changes the packet's length itself.
    */
   readonly data: Uint8Array;
   /** Runs. Default 1. */

@@ -42,7 +42,7 @@ onLinuxWithNetwork('live frames', () => {
     const arena = loaded.arena as LinuxArena;
     const start = Number(addressOf(frames) - arena.userVmStart);
     for (let i = 0; i < PACKETS; i++) arena.bytes.set(data, start + FRAME_BYTES * i);
-    const ns = programs.kv_inject.runLive({ data, repeat: PACKETS, ...far });
+    const ns = programs.kv_inject.runLive({ data: packet(data.length + 1), repeat: PACKETS, ...far });
     assert.ok(ns > 0);
     while (counters.packets < PACKETS) await delay(1);
     assert.equal(counters.next, PACKETS);
