@@ -1,0 +1,165 @@
+/**
+ * The accelerator: the store's XDP program, which answers UDP requests for keys that are there, and where it runs. On Linux it is
+ * attached to an interface, and the server hears only of what it lets pass. On the embedded kernel, which has no interfaces, each
+ * datagram of the server's socket is put into a frame and shown to it first; a packet that it sends back is the answer.
+ */
+import { readFileSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
+import type { LoadedProgram } from 'bpf-arena';
+
+import type { Store } from './store.ts';
+
+/** A line of `stats`. */
+type Row = readonly [name: string, value: string | number | bigint];
+
+/** The program, which is loaded only where it is wanted. */
+export const XDP_PROGRAM = 'kv_xdp_answer';
+const XDP_TX = 3;
+/** Ethernet, IPv4 without options, UDP. */
+const HEADER_BYTES = 42;
+const PAGE = 4096;
+
+/** enum kv_xdp_count, as `stats` has it. */
+const COUNTS = [
+  'xdp_hits',
+  'xdp_passed_other',
+  'xdp_passed_headers',
+  'xdp_passed_request',
+  'xdp_passed_miss',
+  'xdp_passed_busy',
+  'xdp_passed_large',
+  'xdp_passed_room',
+  'xdp_keys',
+  'xdp_bytes',
+] as const;
+
+export interface AcceleratorOptions {
+  readonly kernel: 'embedded' | 'linux';
+  /** On Linux: the interface it is attached to. */
+  readonly interface: string;
+  /** The server's UDP port. */
+  readonly port: number;
+  /** The address that the server listens at; undefined: all. */
+  readonly listen?: string | undefined;
+  /** Of an embedded kernel. */
+  readonly cpus: number;
+}
+
+export class Accelerator {
+  /** Where it runs, in words: `interface 'eth0' (xdp, native)`. */
+  readonly where: string;
+  readonly #store: Store;
+  readonly #detach: () => void;
+  readonly #frame = emptyFrame();
+  readonly #program: LoadedProgram;
+
+  private constructor(store: Store, where: string, detach: () => void) {
+    this.#store = store;
+    this.#program = store.loaded.programs[XDP_PROGRAM];
+    this.where = where;
+    this.#detach = detach;
+  }
+
+  /** Starts it for a store that was opened with `xdp`. Throws what attaching throws: ENODEV, EPERM, EBUSY. */
+  static async start(store: Store, options: AcceleratorOptions): Promise<Accelerator> {
+    const { kernel, port, listen } = options;
+    const { programs, globals } = store.loaded;
+    const cpus = kernel === 'linux' ? possibleCpus() : options.cpus;
+    const error =
+      programs.kv_xdp_start.run({ ctx: new Uint8Array(Uint32Array.of(0, cpus).buffer) }).retval | 0;
+    if (error !== 0) throw new Error(`kv_xdp_start: error ${error}`);
+    const settings = globals.kv_xdp;
+    settings.ipv4 = kernel === 'linux' ? addressWord(listen) : 0;
+    settings.port = ((port & 0xff) << 8) | (port >> 8);
+    if (kernel === 'embedded') return new Accelerator(store, 'the UDP socket', () => undefined);
+    const link = await attached(programs[XDP_PROGRAM], options.interface);
+    return new Accelerator(store, link.where, () => link.close());
+  }
+
+  /**
+   * Shows the program a datagram, with memcached's header. @returns the answer, or undefined where that is the server's matter.
+   */
+  answer(datagram: Uint8Array, from: { readonly port: number }): Uint8Array | undefined {
+    const data = this.#frame.subarray(0, HEADER_BYTES + datagram.length);
+    if (data.length < HEADER_BYTES + datagram.length) return undefined;
+    data.set(datagram, HEADER_BYTES);
+    finishHeaders(data, from.port, this.#store.loaded.globals.kv_xdp.port);
+    const { retval, dataOut } = this.#program.run({ data });
+    return retval === XDP_TX ? dataOut?.subarray(HEADER_BYTES) : undefined;
+  }
+
+  /** What was answered and what has passed, on all CPUs. */
+  statistics(): Row[] {
+    const { arena, globals } = this.#store.loaded;
+    const { cpu, cpus } = globals.kv_xdp;
+    if (arena === undefined) return [];
+    const view = new DataView(arena.bytes.buffer, arena.bytes.byteOffset + Number(cpu - arena.userVmStart));
+    return COUNTS.map((name, i) => {
+      let sum = 0n;
+      for (let number = 0; number < cpus; number++) sum += view.getBigUint64(PAGE * number + 8 * i, true);
+      return [name, sum];
+    });
+  }
+
+  /** Keys that it has found for clients: hits that the store has not counted. */
+  get keys(): bigint {
+    const [, keys] = this.statistics()[COUNTS.indexOf('xdp_keys')];
+    return BigInt(keys);
+  }
+
+  /** Detaches it. The link goes with the process, too, however that ends. */
+  close(): void {
+    this.#detach();
+  }
+}
+
+/** Attaches the program where the driver runs it, else in the network stack. */
+async function attached(program: LoadedProgram, name: string): Promise<{ where: string; close(): void }> {
+  const { attach, LinuxProgram } = await import('bpf-arena/linux');
+  if (!(program instanceof LinuxProgram)) throw new Error('the program is not in the Linux kernel');
+  try {
+    return attach(program, { kind: 'xdp', mode: 'native', interface: name });
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code !== 'EOPNOTSUPP' && code !== 'ERANGE' && code !== 'EINVAL') throw error;
+    return attach(program, { kind: 'xdp', mode: 'generic', interface: name });
+  }
+}
+
+/** CPUs that there may be: programs know theirs by number. */
+function possibleCpus(): number {
+  const ranges = readFileSync('/sys/devices/system/cpu/possible', 'ascii').trim();
+  return Number(ranges.split(/[,-]/).at(-1)) + 1;
+}
+
+/** An IPv4 address as the word that a packet has; 0 for all others, which are any address. */
+function addressWord(address: string | undefined): number {
+  if (address === undefined || !isIPv4(address)) return 0;
+  return new DataView(Uint8Array.from(address.split('.'), Number).buffer).getUint32(0, true);
+}
+
+/** Room for a frame from 192.0.2.1 to 192.0.2.2 (TEST-NET-1), with what is the same in all of them. */
+function emptyFrame(): Uint8Array {
+  const frame = new Uint8Array(HEADER_BYTES + 1400);
+  frame.set([2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x08, 0x00]);
+  frame.set([0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2], 14);
+  return frame;
+}
+
+/** Puts lengths, ports and IP's checksum into a frame; UDP over IPv4 may go without. @param to in network order, as a number */
+function finishHeaders(frame: Uint8Array, from: number, to: number): void {
+  const put = (at: number, value: number) => {
+    frame[at] = value >> 8;
+    frame[at + 1] = value;
+  };
+  put(16, frame.length - 14);
+  put(24, 0);
+  let sum = 0;
+  for (let at = 14; at < 34; at += 2) sum += (frame[at] << 8) | frame[at + 1];
+  put(24, ~((sum & 0xffff) + (sum >>> 16)));
+  put(34, from);
+  frame[36] = to;
+  frame[37] = to >> 8;
+  put(38, frame.length - 34);
+  put(40, 0);
+}
