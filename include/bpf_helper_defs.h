@@ -95,8 +95,12 @@ static void *(*const bpf_dynptr_data)(const struct bpf_dynptr *ptr, __u32 offset
 static long (*const bpf_for_each_map_elem)(void *map, void *callback_fn, void *callback_ctx, __u64 flags) = (void *)164;
 static long (*const bpf_tail_call)(void *ctx, void *prog_array_map, __u32 index) = (void *)12;
 
-/* Packets of XDP programs. Makes one longer or shorter by so many bytes, of which new ones are zero: 0 or -EINVAL. Pointers into it end. */
+/*
+ * Packets of XDP programs. Moves the first byte, and the end, by so many bytes: 0, or -EINVAL where there is no room. New bytes at the
+ * end are zero. Pointers into the packet end.
+ */
 struct xdp_md;
+static long (*const bpf_xdp_adjust_head)(struct xdp_md *ctx, int bytes) = (void *)44;
 static long (*const bpf_xdp_adjust_tail)(struct xdp_md *ctx, int bytes) = (void *)65;
 
 /* Pointers to objects in map values. */

@@ -14,6 +14,7 @@ interface Flags {
   memory: number;
   kernel: 'embedded' | 'linux';
   cpus: number;
+  xdp?: string;
   maxConnections: number;
   verbose?: boolean;
   snapshot?: string;
@@ -47,6 +48,7 @@ const program = new Command('arena-kv')
       .default('embedded'),
   )
   .option('--cpus <number>', 'CPUs of the embedded kernel', whole(1, 16), 1)
+  .option('--xdp <interface>', 'have XDP answer UDP requests; on the embedded kernel at the socket')
   .option('-c, --max-connections <number>', 'clients at once', whole(1, 1_000_000), 1024)
   .option('--snapshot <file>', 'keep what is stored there over a restart')
   .option('--snapshot-every <seconds>', 'also write it so often, not only at the end', whole(1, 86_400))
@@ -64,6 +66,7 @@ async function serve(flags: Flags): Promise<void> {
   const server = new Server(store, { ...flags, verbosity: flags.verbose ? 1 : 0, log });
   try {
     await server.start();
+    if (flags.xdp !== undefined) await server.accelerate(flags.xdp);
   } catch (error) {
     await server.stop();
     store.close();

@@ -16,6 +16,7 @@ import { writeSnapshot } from './snapshot.ts';
 import { type Row, renderStatistics } from './statistics.ts';
 import { Store } from './store.ts';
 import { Datagrams } from './udp.ts';
+import { Accelerator } from './xdp.ts';
 
 export interface ServerOptions {
   /** 0: none; undefined: any that is free. */
@@ -152,6 +153,20 @@ export class Server {
     this.datagrams = new Datagrams(socket, this.engine);
   }
 
+  /**
+   * Has the store's XDP program answer UDP requests; the store was opened with `xdp`. Throws what attaching throws.
+   * @param where the interface; on the embedded kernel, which has none, the program sees what comes to the socket
+   */
+  async accelerate(where: string): Promise<void> {
+    const { datagrams, udpPort: port } = this;
+    const { kernel, cpus, listen } = this.options;
+    if (datagrams === undefined) throw new Error('XDP answers UDP requests: there must be a UDP port');
+    const accelerator = await Accelerator.start(this.store, { kernel, interface: where, port, listen, cpus });
+    this.accelerators.push(accelerator);
+    if (kernel === 'embedded') datagrams.accelerator = accelerator;
+    this.options.log(`UDP requests are answered by XDP: ${accelerator.where}`);
+  }
+
   private accept(socket: Socket): void {
     const { counters } = this.engine;
     if (this.connections.size >= this.options.maxConnections) {
@@ -229,6 +244,7 @@ export class Server {
   /** Lets nobody in any more, sends what is answered, writes a snapshot where one is wanted, and closes. The store stays. */
   async stop(): Promise<void> {
     clearInterval(this.timer);
+    for (const accelerator of this.accelerators.splice(0)) accelerator.close();
     const closed = this.listening.map((server) => new Promise((resolve) => server.close(resolve)));
     const { datagrams } = this;
     if (datagrams !== undefined)

@@ -19,6 +19,7 @@ import { putImage } from './image.ts';
 import { BUFFER_BYTES, COMMAND, OP, PAGE, PORT, RESULT, RUN_BYTES, STATUS } from './layout.ts';
 import type { StorePort } from './protocol/engine.ts';
 import { hashOf, type Identity, type Restored } from './snapshot.ts';
+import { XDP_PROGRAM } from './xdp.ts';
 
 /** Pages of an arena, at most. */
 const ARENA_PAGES = 1 << 20;
@@ -33,6 +34,8 @@ export interface StoreOptions {
   readonly cpus?: number;
   /** What the store shall be made of; without it, it is empty. */
   readonly restored?: Restored;
+  /** Loads the XDP program, too (xdp.ts), which the verifier takes its time for. */
+  readonly xdp?: string | undefined;
 }
 
 /** struct kv_counters. */
@@ -184,7 +187,7 @@ export class Store implements StorePort, Disposable {
   }
 
   /** Loads and starts a store. Throws what loading throws: EPERM without the right to load programs. */
-  static async open({ kernel: name, memory, cpus = 1, restored }: StoreOptions): Promise<Store> {
+  static async open({ kernel: name, memory, cpus = 1, restored, xdp }: StoreOptions): Promise<Store> {
     const kernel: Kernel =
       name === 'embedded' ? embedded({ cpus }) : (await import('bpf-arena/linux')).linux();
     try {
@@ -197,6 +200,7 @@ export class Store implements StorePort, Disposable {
         buffer_bytes: BUFFER_BYTES,
         seed,
       });
+      object.programs[XDP_PROGRAM].autoload = xdp !== undefined;
       object.maps.arena.maxEntries = Math.min(2 * budget, ARENA_PAGES);
       // An address of which the lower half is known: a store that is restored has to have the same.
       if (name === 'linux') object.maps.arena.mapExtra = LINUX_ARENA;

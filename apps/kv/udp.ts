@@ -5,6 +5,7 @@
 import type { RemoteInfo, Socket } from 'node:dgram';
 import type { Engine } from './protocol/engine.ts';
 import { Session } from './protocol/session.ts';
+import type { Accelerator } from './xdp.ts';
 
 export const FRAME_BYTES = 8;
 /** Bytes of a datagram with its frame, at most: memcached's. */
@@ -16,6 +17,8 @@ export class Datagrams {
   readonly socket: Socket;
   private readonly engine: Engine;
   private sending = 0;
+  /** Sees each datagram first, where the kernel does not. */
+  accelerator: Accelerator | undefined;
 
   constructor(socket: Socket, engine: Engine) {
     this.socket = socket;
@@ -27,6 +30,11 @@ export class Datagrams {
     const { engine } = this;
     engine.counters.bytesRead += message.length;
     if (message.length <= FRAME_BYTES || message.readUInt16BE(4) !== 1) return;
+    const known = this.accelerator?.answer(message, from.port);
+    if (known !== undefined) {
+      this.transmit([known], from);
+      return;
+    }
     const session = new Session(engine);
     let at = FRAME_BYTES;
     const answers: Buffer[] = [];
@@ -51,12 +59,18 @@ export class Datagrams {
       frame.writeUInt16BE(request, 0);
       frame.writeUInt16BE(number, 2);
       frame.writeUInt16BE(count, 4);
-      const part = answer.subarray(number * each, (number + 1) * each);
-      this.sending += part.length;
-      this.engine.counters.bytesWritten += FRAME_BYTES + part.length;
-      this.socket.send([frame, part], from.port, from.address, () => {
-        this.sending -= part.length;
-      });
+      this.transmit([frame, answer.subarray(number * each, (number + 1) * each)], from);
     }
+  }
+
+  /** Sends a datagram, in pieces. */
+  private transmit(pieces: readonly Uint8Array[], from: RemoteInfo): void {
+    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    if (this.sending + bytes > SENDING_MAX) return;
+    this.sending += bytes;
+    this.engine.counters.bytesWritten += bytes;
+    this.socket.send(pieces, from.port, from.address, () => {
+      this.sending -= bytes;
+    });
   }
 }

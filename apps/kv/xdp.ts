@@ -52,9 +52,12 @@ export class Accelerator {
   readonly #detach: () => void;
   readonly #frame = emptyFrame();
   readonly #program: LoadedProgram;
+  /** As a packet has it. */
+  readonly #port: number;
 
   private constructor(store: Store, where: string, detach: () => void) {
     this.#store = store;
+    this.#port = store.loaded.globals.kv_xdp.port;
     this.#program = store.loaded.programs[XDP_PROGRAM];
     this.where = where;
     this.#detach = detach;
@@ -77,13 +80,14 @@ export class Accelerator {
   }
 
   /**
-   * Shows the program a datagram, with memcached's header. @returns the answer, or undefined where that is the server's matter.
+   * Shows the program a datagram, with memcached's header. @returns the answer, with one, or undefined where that is the server's
+   * matter.
    */
-  answer(datagram: Uint8Array, from: { readonly port: number }): Uint8Array | undefined {
+  answer(datagram: Uint8Array, fromPort: number): Uint8Array | undefined {
     const data = this.#frame.subarray(0, HEADER_BYTES + datagram.length);
     if (data.length < HEADER_BYTES + datagram.length) return undefined;
     data.set(datagram, HEADER_BYTES);
-    finishHeaders(data, from.port, this.#store.loaded.globals.kv_xdp.port);
+    finishHeaders(data, fromPort, this.#port);
     const { retval, dataOut } = this.#program.run({ data });
     return retval === XDP_TX ? dataOut?.subarray(HEADER_BYTES) : undefined;
   }

@@ -2,23 +2,25 @@ import { once } from 'node:events';
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { syscall } from '../../src/linux/ffi.ts';
 import { answerBytes, DATAGRAM_HEADER_BYTES, isAnswer, Keys, requestOf } from './load.ts';
-import { Datagrams, UdpClient } from './sockets.ts';
+import { Datagrams, type Server, TcpClient, UdpClient } from './sockets.ts';
 
 /**
- * The generator of UDP load, in a thread of its own: keeps a window of GETs in flight and counts the answers. All requests are made
- * beforehand; each answer's length is looked at, and of each batch one answer byte for byte.
+ * The generator of load, in a thread of its own. By UDP it keeps a window of GETs in flight and counts the answers; each answer's
+ * length is looked at, and of each batch one byte for byte. By TCP it sends batches of GETs on some connections in turn, and takes
+ * the answers. All requests are made beforehand.
  */
 
 export interface GeneratorOptions {
+  readonly protocol: 'udp' | 'tcp';
   readonly netns: string;
-  readonly server: { readonly address: string; readonly port: number };
+  readonly server: Server;
   /** The CPU it runs on. */
   readonly cpu: number;
-  /** Requests in flight at most; what a server's socket has room for. */
+  /** UDP: requests in flight at most, for which a server's socket has room. TCP: connections times batch. */
   readonly window: number;
   /** Requests a system call. */
   readonly batch: number;
-  /** Whether answers must be those of a store, or the requests themselves. */
+  /** Whether answers are the requests themselves, and not a store's. */
   readonly echoes: boolean;
   readonly items: number;
   readonly seed: number;
@@ -62,24 +64,19 @@ export class Generator {
   }
 }
 
-function work(options: GeneratorOptions, port: NonNullable<typeof parentPort>): void {
-  const { window, batch, echoes, items, seed } = options;
-  const mask = new Uint8Array(128);
-  mask[options.cpu >>> 3] = 1 << (options.cpu & 7);
-  syscall('sched_setaffinity', 0, mask.length, mask);
+/** Loads a server for that many seconds. */
+type Run = (seconds: number) => GeneratorResult;
+
+function udp({ window, batch, echoes, items, seed, netns, server }: GeneratorOptions): Run {
   const keys = new Keys(items, seed);
   const bytes = requestOf(0).length;
   const requests = new Datagrams(PREPARED, bytes, (_, room) => room.set(requestOf(keys.next())));
   const answers = new Datagrams(window, ROOM);
-  const client = new UdpClient(options.netns, options.server);
+  const client = new UdpClient(netns, server);
   const expected = echoes ? bytes : answerBytes();
   let next = 0;
-
-  port.on('message', (seconds: number) => {
-    let inFlight = 0;
-    let answered = 0;
-    let lost = 0;
-    let wrong = 0;
+  return (seconds) => {
+    let [inFlight, answered, lost, wrong] = [0, 0, 0, 0];
     const start = performance.now();
     const end = start + 1000 * seconds;
     let now = start;
@@ -102,13 +99,48 @@ function work(options: GeneratorOptions, port: NonNullable<typeof parentPort>): 
     }
     // What is still on its way belongs to no run.
     while (client.receive(answers, true) > 0);
-    port.postMessage({
-      seconds: (now - start) / 1000,
-      answers: answered,
-      lost,
-      wrong,
-    } satisfies GeneratorResult);
-  });
+    return { seconds: (now - start) / 1000, answers: answered, lost, wrong };
+  };
+}
+
+function tcp({ window, batch, items, seed, netns, server }: GeneratorOptions): Run {
+  const keys = new Keys(items, seed);
+  const clients = Array.from({ length: window / batch }, () => new TcpClient(netns, server));
+  const oneAnswer = answerBytes() - DATAGRAM_HEADER_BYTES;
+  const requests = Array.from({ length: PREPARED / batch }, () =>
+    Buffer.concat(
+      Array.from({ length: batch }, () => requestOf(keys.next()).subarray(DATAGRAM_HEADER_BYTES)),
+    ),
+  );
+  const answers = new Uint8Array(batch * oneAnswer);
+  let next = 0;
+  return (seconds) => {
+    let [answered, wrong] = [0, 0];
+    const start = performance.now();
+    const end = start + 1000 * seconds;
+    let now = start;
+    while (now < end) {
+      for (const client of clients) {
+        client.send(requests[next]);
+        next = (next + 1) % requests.length;
+      }
+      for (const client of clients) {
+        client.receive(answers);
+        if (!isAnswer(answers.subarray(0, oneAnswer)) || !isAnswer(answers.subarray(-oneAnswer))) wrong++;
+        answered += batch;
+      }
+      now = performance.now();
+    }
+    return { seconds: (now - start) / 1000, answers: answered, lost: 0, wrong };
+  };
+}
+
+function work(options: GeneratorOptions, port: NonNullable<typeof parentPort>): void {
+  const mask = new Uint8Array(128);
+  mask[options.cpu >>> 3] = 1 << (options.cpu & 7);
+  syscall('sched_setaffinity', 0, mask.length, mask);
+  const run = options.protocol === 'udp' ? udp(options) : tcp(options);
+  port.on('message', (seconds: number) => port.postMessage(run(seconds)));
   port.postMessage('ready');
 }
 

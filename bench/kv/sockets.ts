@@ -3,12 +3,13 @@ import { addressOf, syscall } from '../../src/linux/ffi.ts';
 import { inNetworkNamespace } from '../../src/linux/interfaces.ts';
 
 /**
- * A UDP socket that sends and receives many datagrams with one system call (sendmmsg, recvmmsg), so that a generator written in
- * JavaScript is as fast as one in C: what is sent lies in memory beforehand, headers included, and sending is a call with the
- * place of the first and a count.
+ * Sockets that block, by system calls. A UDP socket sends and receives many datagrams with one (sendmmsg, recvmmsg), so that a
+ * generator written in JavaScript is as fast as one in C: what is sent lies in memory beforehand, headers included, and sending is
+ * a call with the place of the first and a count.
  */
 
 const AF_INET = 2;
+const SOCK_STREAM_CLOEXEC = 0x80001;
 const SOCK_DGRAM_CLOEXEC = 0x80002;
 const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
@@ -59,25 +60,39 @@ export class Datagrams {
   }
 }
 
+/** Where a server listens. */
+export interface Server {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** A socket in a namespace, connected. @param timeout of receiving, milliseconds. Throws what connecting throws: ECONNREFUSED. */
+function connected(netns: string | undefined, type: number, server: Server, timeout: number): number {
+  const fd = inNetworkNamespace(netns, () => check('socket', syscall('socket', AF_INET, type, 0)));
+  const address = new DataView(new ArrayBuffer(16));
+  address.setUint16(0, AF_INET, true);
+  address.setUint16(2, server.port);
+  server.address.split('.').forEach((byte, i) => {
+    address.setUint8(4 + i, Number(byte));
+  });
+  const size = new Int32Array([1 << 20]);
+  for (const option of [SO_SNDBUF, SO_RCVBUF]) syscall('setsockopt', fd, SOL_SOCKET, option, size, 4);
+  const wait = new BigInt64Array([BigInt(Math.floor(timeout / 1000)), BigInt((timeout % 1000) * 1000)]);
+  check('setsockopt', syscall('setsockopt', fd, SOL_SOCKET, SO_RCVTIMEO, wait, 16));
+  const result = syscall('connect', fd, address, 16);
+  if (result < 0) {
+    syscall('close', fd);
+    throw linuxError(result, `connecting to ${server.address}:${server.port}`);
+  }
+  return fd;
+}
+
 export class UdpClient {
   readonly #fd: number;
 
   /** Connected to a server. @param timeout of receiving, milliseconds */
-  constructor(netns: string | undefined, server: { address: string; port: number }, timeout = 20) {
-    this.#fd = inNetworkNamespace(netns, () =>
-      check('socket', syscall('socket', AF_INET, SOCK_DGRAM_CLOEXEC, 0)),
-    );
-    const address = new DataView(new ArrayBuffer(16));
-    address.setUint16(0, AF_INET, true);
-    address.setUint16(2, server.port);
-    server.address.split('.').forEach((byte, i) => {
-      address.setUint8(4 + i, Number(byte));
-    });
-    const size = new Int32Array([1 << 20]);
-    for (const option of [SO_SNDBUF, SO_RCVBUF]) syscall('setsockopt', this.#fd, SOL_SOCKET, option, size, 4);
-    const wait = new BigInt64Array([0n, BigInt(timeout * 1000)]);
-    check('setsockopt', syscall('setsockopt', this.#fd, SOL_SOCKET, SO_RCVTIMEO, wait, 16));
-    check('connect', syscall('connect', this.#fd, address, 16));
+  constructor(netns: string | undefined, server: Server, timeout = 20) {
+    this.#fd = connected(netns, SOCK_DGRAM_CLOEXEC, server, timeout);
   }
 
   /** @returns how many were sent. */
@@ -96,6 +111,39 @@ export class UdpClient {
 
   close(): void {
     syscall('close', this.#fd);
+  }
+}
+
+export class TcpClient implements Disposable {
+  readonly #fd: number;
+
+  /** Connects. Throws ECONNREFUSED where nobody listens. */
+  constructor(netns: string | undefined, server: Server, timeout = 5000) {
+    this.#fd = connected(netns, SOCK_STREAM_CLOEXEC, server, timeout);
+  }
+
+  /** Sends all of it. */
+  send(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; )
+      at += check('write', syscall('write', this.#fd, bytes.subarray(at), bytes.length - at));
+  }
+
+  /** Waits until the room is full. Throws when the server closes, or sends nothing for too long. */
+  receive(room: Uint8Array): void {
+    for (let at = 0; at < room.length; ) {
+      const count = check('read', syscall('read', this.#fd, room.subarray(at), room.length - at));
+      if (count === 0)
+        throw new Error(`the server closed the connection after ${at} of ${room.length} bytes`);
+      at += count;
+    }
+  }
+
+  close(): void {
+    syscall('close', this.#fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 }
 

@@ -45,7 +45,7 @@ bpf_type_emit(struct kv_xdp_cpu);
 
 struct kv_xdp {
 	__u16 port; /* network order; 0: nothing is answered */
-	__u16 pad;
+	__u16 front; /* not 0: packets grow at their front, without trying the end first */
 	__u32 ipv4; /* network order: the only address that is answered for; 0: any */
 	__u64 ipv6[2]; /* likewise */
 	__u64 cpu; /* user address of as many struct kv_xdp_cpu as there are CPUs */
@@ -345,6 +345,114 @@ static __always_inline void kv_turn_round(struct xdp_md *ctx, const struct kv_re
 	kv_u16(udp + 6) = sum ? sum : 0xffff;
 }
 
+/* A request in 32 bits, and back: global functions take numbers. */
+static __always_inline __u32 kv_where(const struct kv_request *request)
+{
+	return request->ip | request->udp << 8 | request->keys << 16 | request->version << 24;
+}
+
+static __always_inline struct kv_request kv_request_at(__u32 where)
+{
+	struct kv_request request = { where & 31, where >> 8 & 127, where >> 16 & 127, 0, 0, where >> 24 };
+
+	return request;
+}
+
+/*
+ * Moves the headers, and memcached's behind them, `head` bytes to the front: the packet has grown there.
+ */
+static __always_inline void kv_move_headers(struct xdp_md *ctx, __u32 head)
+{
+	__u8 *to = (__u8 *)(long)ctx->data;
+	const __u8 *end = (__u8 *)(long)ctx->data_end, *from = kv_place(to, head);
+	__u32 i;
+
+	for (i = 0; i < (KV_MOST_HEADERS + 8 + 7) / 8; i++) {
+		if (from + 8 > end || to + 8 > end)
+			break;
+		kv_u64(to) = kv_u64(from);
+		from += 8;
+		to += 8;
+	}
+}
+
+/* Bytes that a packet grows at its front at most: what there is on every interface, less what the kernel keeps there. */
+#define KV_XDP_HEAD 192
+
+/*
+ * Makes the packet the answer that is in cpu->answer, so many bytes behind memcached's header, to so many keys. It grows at its end,
+ * where packets from interfaces have room; where it cannot, as on veth, at its front. KV_XDP_HIT, or KV_XDP_ROOM, and nothing was
+ * changed.
+ */
+__noinline int kv_put_answer(struct xdp_md *ctx, __u32 where, __u32 frame_end, __u32 bytes, __u32 found)
+{
+	struct kv_request request = kv_request_at(where);
+	struct kv_xdp_cpu __arena *cpu = kv_xdp_cpu();
+	const __u8 *end, *stop;
+	__u64 __arena *from;
+	__u8 *data, *p;
+	int grow, head;
+	__u32 i;
+
+	bytes = kv_opaque(bytes);
+	if (!cpu || bytes < 8 || bytes > KV_XDP_PAYLOAD - 8 || request.keys < KV_ETHERNET_BYTES + 40)
+		return KV_XDP_ROOM;
+	grow = request.keys - 4 + bytes - frame_end;
+	if ((kv_xdp.front && grow > 0) || bpf_xdp_adjust_tail(ctx, grow)) {
+		head = grow < KV_XDP_HEAD ? grow : KV_XDP_HEAD;
+		if (head <= 0 || bpf_xdp_adjust_head(ctx, -head))
+			return KV_XDP_ROOM;
+		if (grow > head && bpf_xdp_adjust_tail(ctx, grow - head)) {
+			bpf_xdp_adjust_head(ctx, head);
+			return KV_XDP_ROOM;
+		}
+		kv_move_headers(ctx, head);
+	}
+	data = (__u8 *)(long)ctx->data;
+	end = (__u8 *)(long)ctx->data_end;
+	p = data + (request.keys - 4);
+	stop = kv_place(data, request.keys - 4 + bytes);
+	from = cpu->answer;
+	for (i = 0; i < KV_XDP_PAYLOAD / 8; i++) {
+		if (p + 8 > stop || p + 8 > end)
+			break;
+		kv_u64(p) = *from++;
+		p += 8;
+	}
+	p = kv_place(data, request.keys - 4 + bytes - 8);
+	if (p + 8 <= end)
+		kv_u64(p) = *kv_at(__u64, (__u64)cpu->answer + bytes - 8);
+	bytes += 16;
+	kv_turn_round(ctx, &request, bytes);
+	cpu->count[KV_XDP_KEYS] += found;
+	cpu->count[KV_XDP_BYTES] += request.udp + bytes;
+	return KV_XDP_HIT;
+}
+
+/* Puts the answer for one key together in cpu->answer; the key is in cpu->key. False where the loop budget ends. */
+static __always_inline bool kv_build_one(struct kv_xdp_cpu __arena *cpu, __u32 key_bytes, __u64 text, __u32 digits, __u64 value,
+					 __u32 value_bytes)
+{
+	__u64 to = (__u64)cpu->answer, key = (__u64)cpu->key;
+	__u32 i;
+
+	*kv_at(__u64, to) = kv_text4('V', 'A', 'L', 'U') | (__u64)kv_text2('E', ' ') << 32;
+	to += 6;
+	for (i = 0; i < (KV_KEY_MAX + 7) / 8; i++) {
+		if (8 * i >= key_bytes)
+			break;
+		*kv_at(__u64, to + 8 * i) = *kv_at(__u64, key + 8 * i);
+	}
+	to += key_bytes;
+	*kv_at(__u64, to) = text;
+	to += 5 + digits;
+	if (kv_copy(to, value, value_bytes))
+		return false;
+	to += value_bytes;
+	*kv_at(__u64, to) = kv_text4('\r', '\n', 'E', 'N') | (__u64)kv_text4('D', '\r', '\n', 0) << 32;
+	return true;
+}
+
 /*
  * Answers a request for one key, whose flags are a digit and whose value's length has three at most. -EAGAIN where it is something
  * else, and a matter for kv_answer_many().
@@ -397,8 +505,13 @@ static __always_inline int kv_answer_one(struct xdp_md *ctx, const struct kv_req
 	if (bytes > 8 + KV_XDP_PAYLOAD)
 		return KV_XDP_LARGE;
 	grow = value + value_bytes + KV_TRAILER - last;
-	if (bpf_xdp_adjust_tail(ctx, grow))
-		return KV_XDP_ROOM;
+	if (kv_xdp.front || bpf_xdp_adjust_tail(ctx, grow)) {
+		if (!kv_build_one(cpu, key_bytes, text, digits, kv_value_of(found.item, key_bytes), value_bytes) ||
+		    !kv_is_valid(&found))
+			return KV_XDP_BUSY;
+		kv_mark_used(&found);
+		return kv_put_answer(ctx, kv_where(request), request->frame_end, bytes - 16, 1);
+	}
 	data = (__u8 *)(long)ctx->data;
 	end = (__u8 *)(long)ctx->data_end;
 	p = kv_place(data, at);

@@ -121,13 +121,11 @@ static __noinline __u64 kv_add_answer(__u64 cpu_address, __u64 at, __u64 end, __
  */
 __noinline int kv_answer_many(struct xdp_md *ctx, __u32 where, __u32 request_end, __u32 frame_end)
 {
-	__u8 *data = (__u8 *)(long)ctx->data, *p;
-	const __u8 *end = (__u8 *)(long)ctx->data_end, *stop;
-	struct kv_request request = { where & 31, where >> 8 & 127, where >> 16 & 127, request_end, frame_end, where >> 24 };
+	const __u8 *data = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end;
+	struct kv_request request = kv_request_at(where);
 	struct kv_xdp_cpu __arena *cpu = kv_xdp_cpu();
-	__u32 bytes = kv_opaque(request_end - request.keys), i, count = 0;
+	__u32 bytes = kv_opaque(request_end - request.keys), count = 0;
 	__u64 at, to, stop_at, next;
-	__u64 __arena *from;
 
 	if (!cpu || bytes < 2 || bytes > KV_XDP_PAYLOAD || request.keys < KV_ETHERNET_BYTES + 40)
 		return KV_XDP_REQUEST;
@@ -155,30 +153,7 @@ __noinline int kv_answer_many(struct xdp_md *ctx, __u32 where, __u32 request_end
 
 all:
 	kv_word(to) = kv_text4('E', 'N', 'D', '\r') | (__u64)'\n' << 32;
-	bytes = kv_opaque(to + 5 - (__u64)cpu->answer);
-	if (bytes < 8 || bytes > KV_XDP_PAYLOAD - 8)
-		return KV_XDP_LARGE;
-	if (bpf_xdp_adjust_tail(ctx, (int)(request.keys - 4 + bytes - frame_end)))
-		return KV_XDP_ROOM;
-	data = (__u8 *)(long)ctx->data;
-	end = (__u8 *)(long)ctx->data_end;
-	p = data + (request.keys - 4);
-	stop = kv_place(data, request.keys - 4 + bytes);
-	from = cpu->answer;
-	for (i = 0; i < KV_XDP_PAYLOAD / 8; i++) {
-		if (p + 8 > stop || p + 8 > end)
-			break;
-		kv_u64(p) = *from++;
-		p += 8;
-	}
-	p = kv_place(data, request.keys - 4 + bytes - 8);
-	if (p + 8 <= end)
-		kv_u64(p) = kv_word((__u64)cpu->answer + bytes - 8);
-	bytes += 16;
-	kv_turn_round(ctx, &request, bytes);
-	cpu->count[KV_XDP_KEYS] += count;
-	cpu->count[KV_XDP_BYTES] += request.udp + bytes;
-	return KV_XDP_HIT;
+	return kv_put_answer(ctx, where, frame_end, to + 5 - (__u64)cpu->answer, count);
 }
 
 #ifdef __bpf__
@@ -197,24 +172,30 @@ int kv_xdp_answer(struct xdp_md *ctx)
 	if (why == KV_XDP_HIT) {
 		why = kv_answer_one(ctx, &request, cpu);
 		if (why == -EAGAIN)
-			why = kv_answer_many(ctx, request.ip | request.udp << 8 | request.keys << 16 | request.version << 24,
-					     request.end, request.frame_end);
+			why = kv_answer_many(ctx, kv_where(&request), request.end, request.frame_end);
 	}
 	cpu->count[why & 15]++;
 	return why == KV_XDP_HIT ? XDP_TX : XDP_PASS;
 }
 
-/* Makes what each CPU needs; run->argument is their number. 0, -EINVAL, -ENOMEM. Before it has run, all packets pass. */
+/*
+ * Makes what each CPU needs; run->argument is their number. 0, -EINVAL, -ENOMEM. Before it has run, all packets pass. A store that comes
+ * from a snapshot has it already.
+ */
 SEC("syscall")
 int kv_xdp_start(struct kv_run *run)
 {
 	__u32 cpus = run->argument;
 
 	arena_associate(&arena);
-	if (cpus < 1 || cpus > 4096 || kv_xdp.cpu)
+	if (cpus < 1 || cpus > 4096)
 		return -EINVAL;
-	kv_xdp.cpus = cpus;
+	if (kv_xdp.cpu && cpus <= kv_xdp.cpus)
+		return 0;
+	if (kv_xdp.cpu)
+		kv_give_pages(kv_xdp.cpu, kv_xdp.cpus);
 	kv_xdp.cpu = kv_take_pages(cpus);
+	kv_xdp.cpus = cpus;
 	return kv_xdp.cpu ? 0 : -ENOMEM;
 }
 

@@ -15,14 +15,15 @@ export function problemWith(frame: Uint8Array, { retval, packet }: Verdict): str
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
-/** Runs a frame in all stores; what is wrong in one of them, or undefined. @returns also whether it was answered */
+/** Runs a frame in all stores; what is wrong in one of them, or undefined. @param front as for `run`. @returns also whether it was answered */
 export function tryFrame(
   stores: readonly (readonly [string, AcceleratedStore])[],
   frame: Uint8Array,
+  front: boolean,
 ): { answered: boolean; problem: string | undefined } {
   let answered = false;
   for (const [name, store] of stores) {
-    const verdict = store.run(frame);
+    const verdict = store.run(frame, front);
     answered = verdict.retval === XDP_TX;
     const problem = problemWith(frame, verdict);
     if (problem !== undefined) {

@@ -74,6 +74,7 @@ export class AcceleratedStore implements Disposable {
   readonly loaded: LoadedObject;
   readonly port: Port;
   readonly #run: (frame: Uint8Array) => Verdict;
+  #front = false;
 
   private constructor(loaded: LoadedObject) {
     this.loaded = loaded;
@@ -113,8 +114,10 @@ export class AcceleratedStore implements Disposable {
     return store;
   }
 
-  /** Has the accelerator see a frame. */
-  run(frame: Uint8Array): Verdict {
+  /** Has the accelerator see a frame. @param front whether an answer grows at the packet's front, not at its end */
+  run(frame: Uint8Array, front = false): Verdict {
+    if (front !== this.#front) this.loaded.globals.kv_xdp.front = front ? 1 : 0;
+    this.#front = front;
     return this.#run(frame);
   }
 
