@@ -13,7 +13,7 @@ import type { Counters, Engine } from './protocol/engine.ts';
 import { Output } from './protocol/output.ts';
 import { Tokens } from './protocol/tokens.ts';
 import { writeSnapshot } from './snapshot.ts';
-import { type Row, renderStatistics } from './statistics.ts';
+import { renderStatistics } from './statistics.ts';
 import { Store } from './store.ts';
 import { Datagrams } from './udp.ts';
 import { Accelerator } from './xdp.ts';
@@ -31,17 +31,13 @@ export interface ServerOptions {
   readonly memory: number;
   readonly kernel: 'embedded' | 'linux';
   readonly cpus: number;
+  /** As the store was opened: what {@link Server.accelerate} is for. */
+  readonly xdp?: string | undefined;
   readonly verbosity: number;
   readonly log: (line: string) => void;
   /** Where snapshots go, and how many seconds lie between them; 0: one when the server stops. */
   readonly snapshot?: string;
   readonly snapshotEvery?: number;
-}
-
-/** What answers before the server does, and counts what it answered. */
-export interface Accelerator {
-  statistics(): Row[];
-  close(): void;
 }
 
 const TOO_MANY = 'ERROR Too many open connections\r\n';
@@ -256,7 +252,6 @@ export class Server {
       socket.once('finish', () => socket.destroy());
     }
     await Promise.all(closed);
-    for (const accelerator of this.accelerators) accelerator.close();
     if (this.running) await this.save();
     this.running = false;
   }

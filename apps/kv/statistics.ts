@@ -60,6 +60,9 @@ const STORE_COUNTERS = {
   slabs_moved: 'slabs_moved',
 } as const satisfies Record<string, keyof StoreStatistics['all']>;
 
+/** Those that keys count in which the XDP program finds. */
+const FOUND: readonly string[] = ['cmd_get', 'get_hits'];
+
 const PAGE = 4096n;
 
 function general(server: Server): Row[] {
@@ -68,8 +71,10 @@ function general(server: Server): Row[] {
   const statistics = store.statistics();
   const { userCPUTime, systemCPUTime } = process.resourceUsage();
   const seconds = (microseconds: number) => (microseconds / 1e6).toFixed(6);
+  const found = server.accelerators.reduce((sum, { keys }) => sum + keys, 0n);
   const counted = Object.entries(STORE_COUNTERS).map(
-    ([name, counter]): Row => [name, statistics.all[counter]],
+    // What XDP has found, the store has not counted.
+    ([name, counter]): Row => [name, statistics.all[counter] + (FOUND.includes(name) ? found : 0n)],
   );
   return [
     ['pid', process.pid],

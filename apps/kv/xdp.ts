@@ -6,11 +6,8 @@
 import { readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import type { LoadedProgram } from 'bpf-arena';
-
+import type { Row } from './statistics.ts';
 import type { Store } from './store.ts';
-
-/** A line of `stats`. */
-type Row = readonly [name: string, value: string | number | bigint];
 
 /** The program, which is loaded only where it is wanted. */
 export const XDP_PROGRAM = 'kv_xdp_answer';
@@ -67,6 +64,8 @@ export class Accelerator {
   static async start(store: Store, options: AcceleratorOptions): Promise<Accelerator> {
     const { kernel, port, listen } = options;
     const { programs, globals } = store.loaded;
+    if (programs[XDP_PROGRAM] === undefined)
+      throw new Error('the store was not opened with xdp: it has no XDP program');
     const cpus = kernel === 'linux' ? possibleCpus() : options.cpus;
     const error =
       programs.kv_xdp_start.run({ ctx: new Uint8Array(Uint32Array.of(0, cpus).buffer) }).retval | 0;

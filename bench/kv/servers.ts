@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { End } from '../../tools/network.ts';
@@ -85,6 +86,13 @@ export class ServerProcess implements Disposable {
       if (performance.now() > end) throw new Error(`a server does not say ${what}, but: ${this.said}`);
       await delay(20);
     }
+  }
+
+  /** Sends it a signal, and waits until it has ended. */
+  async end(signal: NodeJS.Signals): Promise<void> {
+    const ended = once(this.#child, 'exit');
+    this.#child.kill(signal);
+    await ended;
   }
 
   /** Throws what it said when it has ended. */

@@ -138,6 +138,17 @@ export class TcpClient implements Disposable {
     }
   }
 
+  /** What comes until the server closes, as text of one byte a character. */
+  receiveAll(): string {
+    const room = new Uint8Array(4096);
+    let text = '';
+    for (;;) {
+      const count = check('read', syscall('read', this.#fd, room, room.length));
+      if (count === 0) return text;
+      text += Buffer.from(room.buffer, 0, count).toString('latin1');
+    }
+  }
+
   close(): void {
     syscall('close', this.#fd);
   }

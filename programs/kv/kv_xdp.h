@@ -175,8 +175,7 @@ static __always_inline bool kv_is_host4(__u32 address)
 static __always_inline enum kv_xdp_count kv_parse(struct xdp_md *ctx, struct kv_request *request)
 {
 	const __u8 *data = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end;
-	/* To the verifier it may be odd: so what loops find out of pointers that are counted from here is forgotten behind them. */
-	__u32 at = KV_ETHERNET_BYTES + (unknown_zero & 1), udp_bytes, total;
+	__u32 at = KV_ETHERNET_BYTES, udp_bytes, total;
 	const __u8 *ip, *udp;
 	__u64 sum, pseudo;
 	__u16 type, checksum;
@@ -192,12 +191,16 @@ static __always_inline enum kv_xdp_count kv_parse(struct xdp_md *ctx, struct kv_
 			type = kv_u16(data + 20);
 		}
 	}
-	ip = kv_place(data, at);
+	/*
+	 * The masks here change nothing. They leave the verifier the same numbers whatever the headers were, so that it goes on once; and
+	 * since they are not constants, what loops find out of pointers that are counted from them is forgotten behind the loops.
+	 */
+	at = kv_opaque(at + unknown_zero) & 31;
+	ip = data + at;
 	if (type == KV_ETH_IPV4) {
 		udp = ip + 20;
 		if (udp + 22 > end || ip[9] != KV_UDP || kv_u16(udp + 2) != kv_xdp.port)
 			return KV_XDP_OTHER;
-		request->version = 4;
 		request->udp = at + 20;
 		total = kv_be16(kv_u16(ip + 2));
 		udp_bytes = kv_be16(kv_u16(udp + 4));
@@ -212,7 +215,6 @@ static __always_inline enum kv_xdp_count kv_parse(struct xdp_md *ctx, struct kv_
 		udp = ip + 40;
 		if (udp + 22 > end || ip[6] != KV_UDP || kv_u16(udp + 2) != kv_xdp.port)
 			return KV_XDP_OTHER;
-		request->version = 6;
 		request->udp = at + 40;
 		total = kv_be16(kv_u16(ip + 4));
 		udp_bytes = kv_be16(kv_u16(udp + 4));
@@ -227,6 +229,8 @@ static __always_inline enum kv_xdp_count kv_parse(struct xdp_md *ctx, struct kv_
 		return KV_XDP_OTHER;
 	}
 	request->ip = at;
+	request->udp = kv_opaque(request->udp + unknown_zero) & 127;
+	request->version = READ_ONCE(ip[0]) >> 4;
 	request->keys = request->udp + 20;
 	request->frame_end = end - data;
 	/* To one Ethernet address, from one, and from a port. */

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { it } from 'node:test';
+import { ServerProcess } from '../../bench/kv/servers.ts';
+import { TcpClient } from '../../bench/kv/sockets.ts';
+import { open } from '../../src/index.ts';
+import { attach, type LinuxProgram, linux } from '../../src/linux/index.ts';
+import { Network } from '../../tools/network.ts';
+import { startServer } from '../kv/harness.ts';
+import { onLinuxWithNetwork } from '../linux/network.ts';
+import { datagram } from './frames.ts';
+
+/** arena-kv --xdp: its UDP socket behind the accelerator, on the embedded kernel and on an interface. */
+
+const PORT = 11_211;
+const RIG = new URL('../../programs/kv/kv_rig.bpf.o', import.meta.url);
+
+/** Sends a request, and waits for the answer: its text, without memcached's header. */
+async function ask(socket: Socket, text: string, port: number, address: string): Promise<string> {
+  const answer = once(socket, 'message', { signal: AbortSignal.timeout(5000) });
+  socket.send(datagram(text, 0x4242), port, address);
+  const [bytes] = (await answer) as [Buffer];
+  assert.equal(bytes.subarray(0, 8).toString('hex'), '4242000000010000');
+  return bytes.subarray(8).toString('latin1');
+}
+
+const ITEMS = 'set one 7 0 3 noreply\r\n111\r\nset two 0 0 2\r\n22\r\n';
+const BOTH = 'VALUE one 7 3\r\n111\r\nVALUE two 0 2\r\n22\r\nEND\r\n';
+
+/** Numbers of `stats`, by name. */
+function numbers(stats: string): Record<string, number> {
+  return Object.fromEntries(
+    [...stats.matchAll(/^STAT (\w+) (\d+)\r$/gm)].map(([, name, value]) => [name, Number(value)]),
+  );
+}
+
+it('on the embedded kernel: the program answers what comes to the UDP socket, the server the rest', async () => {
+  const { server, stop } = await startServer({ udpPort: -1, xdp: 'lo' });
+  const socket = createSocket('udp4');
+  try {
+    await server.accelerate('lo');
+    const send = (text: string) => ask(socket, text, server.udpPort, '127.0.0.1');
+    assert.equal(await send(ITEMS), 'STORED\r\n');
+    assert.equal(await send('get one two\r\n'), BOTH);
+    assert.equal(await send('get two\r\n'), 'VALUE two 0 2\r\n22\r\nEND\r\n');
+    assert.equal(await send('get two three\r\n'), 'VALUE two 0 2\r\n22\r\nEND\r\n');
+    const stats = numbers(server.engine.statistics('') ?? '');
+    assert.deepEqual([stats.xdp_hits, stats.xdp_keys, stats.xdp_passed_miss], [2, 3, 1]);
+    assert.deepEqual([stats.cmd_get, stats.get_hits, stats.get_misses], [5, 4, 1]);
+  } finally {
+    socket.close();
+    await stop();
+  }
+});
+
+it('a store that was opened without it cannot be accelerated', async () => {
+  const { server, stop } = await startServer({ udpPort: -1 });
+  try {
+    await assert.rejects(server.accelerate('lo'), /opened with xdp/);
+  } finally {
+    await stop();
+  }
+});
+
+onLinuxWithNetwork('arena-kv --xdp on an interface', () => {
+  const attached = ({ netns, interface: name }: Network['near']) =>
+    / xdp /.test(spawnSync('ip', ['-n', netns, 'link', 'show', name], { encoding: 'utf8' }).stdout);
+
+  it('answers before the network stack, and is detached when the server ends', async () => {
+    using network = new Network();
+    const { near, far } = network;
+    // What XDP sends over a veth pair arrives only where a program is attached, too.
+    using rig = await (await open(RIG)).load(linux());
+    using _far = attach(rig.programs.kv_pass as LinuxProgram, { kind: 'xdp', mode: 'native', ...far });
+    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+      using server = new ServerProcess('arena-kv xdp', near, PORT, 0);
+      await server.saying(/xdp, native/);
+      assert.ok(attached(near));
+      using client = new TcpClient(far.netns, { address: near.address, port: PORT });
+      client.send(Buffer.from(ITEMS));
+      client.receive(new Uint8Array('STORED\r\n'.length));
+      const socket = await network.socket(far);
+      const send = (text: string) => ask(socket, text, PORT, near.address);
+      try {
+        for (let i = 0; i < 10; i++) assert.equal(await send('get one two\r\n'), BOTH);
+        // Too long to grow into: the network stack has it.
+        assert.equal(await send(`set long 0 0 900\r\n${'l'.repeat(900)}\r\n`), 'STORED\r\n');
+        assert.equal(await send('get long\r\n'), `VALUE long 0 900\r\n${'l'.repeat(900)}\r\nEND\r\n`);
+        client.send(Buffer.from('stats\r\nquit\r\n'));
+        const stats = numbers(client.receiveAll());
+        assert.deepEqual([stats.xdp_hits, stats.xdp_keys, stats.get_hits], [10, 20, 21]);
+        assert.ok(stats.xdp_passed_room >= 1);
+      } finally {
+        socket.close();
+      }
+      await server.end(signal);
+      assert.ok(!attached(near), signal);
+    }
+  });
+});
