@@ -91,5 +91,5 @@ export function iteratorRules({ name, attachTo, kernelBtf }: ProgramToVerify): P
     const of = { kind: 'btf', btf: kernelBtf, id } as const;
     return { ...field, of, ...(!registered && { says }) };
   });
-  return { context: { fields }, returns: () => [0, 1] };
+  return { context: { fields }, bareContext: true, returns: () => [0, 1] };
 }

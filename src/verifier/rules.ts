@@ -45,7 +45,8 @@ export const PROGRAM_RULES: Partial<Record<ProgramType, ProgramRules>> = {
   perf_event: { context: PERF_EVENT_CONTEXT },
 };
 
-const isIterator = ({ type, attachType }: Kind) => type === 'tracing' && attachType === 'trace_iter';
+/** SEC("iter/…"). */
+export const isIterator = ({ type, attachType }: Kind) => type === 'tracing' && attachType === 'trace_iter';
 
 type Kind = Pick<ProgramToVerify, 'type' | 'attachType'>;
 

@@ -1,6 +1,7 @@
 import type { Btf } from '../../btf/index.ts';
 import type { ProgramType } from '../../object/program-types.ts';
 import type { Env } from '../env.ts';
+import { isIterator } from '../rules.ts';
 
 /**
  * What a global function takes, by its prototype and the decl tags of its parameters (Linux: btf_prepare_func_args). Of a
@@ -171,7 +172,7 @@ class ArgumentReader {
     const struct = kind === 'struct' || kind === 'union';
     if ((type === 'kprobe' || type === 'perf_event') && struct && name === 'pt_regs') return;
     const word = kind === 'int' && this.#btf.sizeOf(target.id) === 8;
-    if (word && WORD_CONTEXTS.includes(type)) return;
+    if (word && WORD_CONTEXTS.includes(type) && !isIterator(this.#env.program)) return;
     if (ANY_CONTEXT.includes(type)) return;
     if (type === 'tracing') {
       const { attachType = '' } = this.#env.program;

@@ -61,7 +61,11 @@ export function checkHelperCall(env: Env, insn: Instruction): number {
   env.setReg(0, resultOf(env, row, meta));
   checkMap(env, row, meta);
   if (row.name === 'get_func_ip') {
-    const where = `not supported for program type ${env.program.type === 'raw_tracepoint' ? 17 : 31}`;
+    const number = env.program.type === 'raw_tracepoint' ? 17 : 31;
+    const where =
+      env.program.type === 'tracing'
+        ? 'supported only for fentry/fexit/fmod_ret programs'
+        : `not supported for program type ${number}`;
     throw env.reject('ENOTSUPP', `func ${titleOf(row)} ${where}`);
   }
   if (changesPacket) forgetPacketPointers(env);

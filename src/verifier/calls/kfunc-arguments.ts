@@ -8,6 +8,7 @@ import { checkIteratorArgument, type IteratorUse } from '../memory/iterator.ts';
 import { noteAddress } from '../memory/stack-bounds.ts';
 import { recordOf } from '../record-of.ts';
 import { inRcuSection } from '../regions.ts';
+import { isIterator } from '../rules.ts';
 import { typeName } from '../state/print.ts';
 import { MAYBE_NULL, MEM_ALLOC, MEM_PERCPU, MEM_RCU, PTR_UNTRUSTED, type Reg } from '../state/reg.ts';
 import { hasUnsafeFlags, isTrusted, KERNEL_TYPES } from '../trust.ts';
@@ -238,7 +239,7 @@ function checkAllocated(env: Env, meta: KfuncMeta, index: number): void {
 }
 
 function checkIterator(env: Env, meta: KfuncMeta, number: number, { id }: Target): void {
-  if (meta.name === 'bpf_iter_css_task_new' && !env.sleepable) {
+  if (meta.name === 'bpf_iter_css_task_new' && !env.sleepable && !isIterator(env.program)) {
     const rule = 'css_task_iter is only allowed in bpf_lsm, bpf_iter and sleepable progs';
     throw env.reject('EINVAL', rule);
   }
