@@ -5,7 +5,7 @@ import { BpfError, embedded, type Kernel, type LoadedObject } from '../src/index
 import { linux } from '../src/linux/index.ts';
 
 /**
- * `npm run stress:kv -- --operations 10000000 --cpus 2 [--kernel linux] [--loop-budget 64]`: random commands on all CPUs at once,
+ * `npm run stress:kv -- --operations 10000000 --cpus 2 [--kernel linux] [--loop-budget 64] [--only tight]`: random commands on all CPUs at once,
  * against a model. In the first part each CPU has keys of its own, and memory is ample: each answer is known beforehand. In the second one
  * memory is tight: what is missing must have been evicted, as the counters say. In the third all CPUs use the same keys: a value
  * says whose it is and how new, and nothing may be torn, older than what was seen before, or missing. Pages are looked at while programs run. With

@@ -14,10 +14,12 @@ struct {
 
 struct kv_settings kv_settings = { .budget_pages = 1 << 14, .ports = 1 };
 
+#include "kv_change.h"
 #include "kv_crawl.h"
 #include "kv_get.h"
 #include "kv_look.h"
 #include "kv_number.h"
+#include "kv_store.h"
 #include "kv_xdp_many.h"
 
 /* Takes pages for a port's buffers. They are not given back. */
@@ -157,7 +159,8 @@ __noinline __u32 kv_look_ahead(__u64 commands, __u32 bytes, __u32 who)
 			kv_at(struct kv_bucket, kv_bucket_of(state, ahead->hash[i & (KV_AHEAD - 1)]))->first;
 	for (i = unknown_zero; i < count && can_loop; i++) {
 		item = ahead->item[i & (KV_AHEAD - 1)];
-		if (item)
+		/* Within its page: Linux takes long to find out that there is no page behind it. */
+		if (item && item % PAGE_SIZE < PAGE_SIZE - 2 * 64)
 			found += *kv_at(__u64, item) + *kv_at(__u64, item + 64) + *kv_at(__u64, item + 128);
 	}
 	ahead->found = found;
