@@ -16,6 +16,17 @@ describe('the package, as one who installed it sees it', () => {
       assert.ok(existsSync(`${ROOT}/${file}`), `${file} is missing; run npm run build`);
   });
 
+  it('has its command lines, in the build, too', () => {
+    for (const main of ['dist/cli/main.js', 'dist/apps/kv/main.js']) {
+      const { status, stdout } = spawnSync(process.execPath, [`${ROOT}/${main}`, '--help'], {
+        encoding: 'utf8',
+      });
+      assert.equal(status, 0, `${main}; run npm run build`);
+      assert.match(stdout, /Usage: (bpf-arena|arena-kv) /);
+    }
+    for (const door of Object.values<string>(manifest.bin)) assert.ok(existsSync(`${ROOT}/${door}`));
+  });
+
   it('is imported by its name, and loads and runs an object', () => {
     const script = `
       import { open } from 'bpf-arena';
