@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { page, type Report } from '../../apps/kv/top.ts';
 import { Talk } from './exchanges.ts';
-import { freePort, inFolder, startServer } from './harness.ts';
+import { freePort, inFolder } from './harness.ts';
 
 const DOOR = fileURLToPath(new URL('../../bin/arena-kv.js', import.meta.url));
 
@@ -26,7 +26,7 @@ function run(...args: string[]) {
 }
 
 describe('arena-kv, the command line', () => {
-  it('serves until it is told to stop, answers what it has, and keeps what is stored', async () => {
+  it('serves until it is told to stop, keeps what is stored, and shows what it does meanwhile', async () => {
     await inFolder(async (folder) => {
       const file = join(folder, 'snapshot');
       const port = await freePort();
@@ -46,7 +46,18 @@ describe('arena-kv, the command line', () => {
           using talk = new Talk({ port });
           if (round === 0) await talk.step({ send: 'set kept 0 0 3\r\nyes\r\n', receive: 'STORED\r\n' });
           const answer = 'VALUE kept 0 3\r\nyes\r\nEND\r\n';
+          await talk.raw('get kept\r\n'.repeat(640), (text) => text === answer.repeat(640));
           assert.equal((await talk.step({ send: 'get kept\r\n', receive: answer })).receive, answer);
+        }
+        const top = run('top', '--once', ...(round === 0 ? ['--json'] : []), '-i', '0.1', '-p', `${port}`);
+        assert.equal(await top.closed, 0, top.said.err);
+        if (round === 0) {
+          const report: Report = JSON.parse(top.said.out);
+          assert.deepEqual([report.kernel, report.items, report.memoryLimit], ['embedded', 1, 16 << 20]);
+          assert.deepEqual(report.hotKeys, [{ key: 'kept', share: 1 }]);
+        } else {
+          assert.match(top.said.out, /100\.0 % {2}kept/);
+          assert.ok(!top.said.out.includes('\x1b'), 'no colours where no terminal is');
         }
         // A client that is connected and says nothing is not waited for.
         const idle = connect({ port });
@@ -59,34 +70,11 @@ describe('arena-kv, the command line', () => {
     });
   });
 
-  it('says what is wrong: status 2 for its usage, 1 for what the system refuses', async () => {
+  it('says what is wrong: status 2 for its usage, 1 for what cannot be done', async () => {
     const usage = run('--port', '99999');
+    const nobody = run('top', '--once', '-p', `${await freePort()}`);
     assert.equal(await usage.closed, 2);
     assert.match(usage.said.err, /a whole number from 0 to 65535/);
-    const running = await startServer({ memory: 16 });
-    try {
-      const taken = run('-p', `${running.port}`, '-l', '127.0.0.1', '-m', '16');
-      assert.equal(await taken.closed, 1);
-      assert.match(taken.said.err, /EADDRINUSE|address already in use/);
-      const shown = run('top', '--once', '--json', '-i', '0.1', '-p', `${running.port}`);
-      using talk = new Talk({ port: running.port });
-      await talk.step({ send: 'set a 0 0 1\r\nx\r\n', receive: 'STORED\r\n' });
-      await talk.raw(
-        'get a\r\n'.repeat(640),
-        (text) => text.length === 640 * 'VALUE a 0 1\r\nx\r\nEND\r\n'.length,
-      );
-      assert.equal(await shown.closed, 0, shown.said.err);
-      const report: Report = JSON.parse(shown.said.out);
-      assert.equal(report.kernel, 'embedded');
-      assert.equal(report.memoryLimit, 16 << 20);
-      const later = run('top', '--once', '-i', '0.1', '-p', `${running.port}`);
-      assert.equal(await later.closed, 0);
-      assert.match(later.said.out, /100\.0 % {2}a/);
-      assert.ok(!later.said.out.includes('\x1b'));
-    } finally {
-      await running.stop();
-    }
-    const nobody = run('top', '--once', '-p', `${await freePort()}`);
     assert.equal(await nobody.closed, 1);
     assert.match(nobody.said.err, /ECONNREFUSED/);
   });
