@@ -267,7 +267,8 @@ export interface ArenaMap extends BpfMap {
    * All bytes of the mapping, from {@link userVmStart} on, without copying: for code that wants speed. A touch through
    * it does not fault pages in: writes to a page that is not present are lost to programs. Make pages present first
    * ({@link touch}, or a view). On Linux every touch faults pages in; where it would be answered with SIGSEGV
-   * (BPF_F_SEGV_ON_FAULT) there is no such array, and asking for it throws EOPNOTSUPP.
+   * (BPF_F_SEGV_ON_FAULT) there is no such array, and asking for it throws EOPNOTSUPP. Who has it may give it to other threads: an
+   * embedded kernel with one CPU does atomic operations in the arena by plain accesses until it is asked for.
    */
   readonly bytes: Uint8Array;
   /** What typed views look at. Offsets are its own: {@link offsetOf} gives them. */
