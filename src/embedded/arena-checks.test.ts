@@ -57,6 +57,8 @@ const GROUPS: Readonly<Record<string, string>> = {
     '*(u64 *)(r1 + 16) = 7; *(u64 *)(r1 + 8) = 6; *(u32 *)(r1 + 0) = 5; r0 = *(u64 *)(r1 + 8); exit',
   'before and behind the base':
     '*(u32 *)(r1 - 12) = 7; *(u8 *)(r1 + 3) = 6; r0 = *(u64 *)(r1 - 12); r2 = *(u8 *)(r1 + 3); r0 += r2; exit',
+  'before a base that is aligned':
+    'r1 &= -16; *(u64 *)(r1 - 8) = 7; *(u64 *)(r1 + 0) = 6; r0 = *(u64 *)(r1 - 8); exit',
   'of which the first one is far from the others':
     '*(u8 *)(r1 + 20) = 9; r1 += 20; *(u64 *)(r1 - 20) = 3; r0 = *(u32 *)(r1 - 4); exit',
   'with an atomic one':

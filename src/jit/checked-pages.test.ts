@@ -87,6 +87,12 @@ const CASES: readonly (readonly [
     [2],
     { 6: 0x10_0000, 7: 0x10_0ffc, 8: 0x10_1000 },
   ],
+  [
+    'not where one of two is all that is known',
+    `${store('r6')}; ${store('r7')}; exit`,
+    [],
+    { 6: 0x10_0000, 7: 0x10_0ffc },
+  ],
   ['over a helper such a page stays', `${store('r6')}; call 5; ${store('r6')}; exit`, [2], { 6: 0x10_0000 }],
   [
     'but not over a function',
