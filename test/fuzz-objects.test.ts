@@ -16,9 +16,10 @@ import { assembleObject } from '../src/object/write.ts';
 import { mutate, randomFrom } from './mutate.ts';
 
 const FIRST = Number(process.env.OBJECT_FUZZ_SEED ?? 1);
-const COUNT = Number(process.env.OBJECT_FUZZ_COUNT ?? 5000);
+const COUNT = Number(process.env.OBJECT_FUZZ_COUNT ?? 1500);
 const LONGEST_MS = 20_000;
-const MOST_BYTES = 512 * 1024 * 1024;
+/** An object that asks for gigabytes is over it; what V8 has not collected yet, some 400 MiB, is not. */
+const MOST_BYTES = 1024 * 1024 * 1024;
 
 const PROGRAMS = new URL('../programs/', import.meta.url);
 const KINDS = assembleObject(readFileSync(new URL('testdata/kinds.bpfasm', import.meta.url), 'utf8'));

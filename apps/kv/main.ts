@@ -47,7 +47,12 @@ const program = new Command('arena-kv')
       .choices(['embedded', 'linux'])
       .default('embedded'),
   )
-  .option('--cpus <number>', 'CPUs of the embedded kernel', whole(1, 16), 1)
+  .option(
+    '--cpus <number>',
+    'CPUs of the embedded kernel: with two, one looks for what has expired',
+    whole(1, 16),
+    1,
+  )
   .option('--xdp <interface>', 'have XDP answer UDP requests; on the embedded kernel at the socket')
   .option('-c, --max-connections <number>', 'clients at once', whole(1, 1_000_000), 1024)
   .option('--snapshot <file>', 'keep what is stored there over a restart')

@@ -1,6 +1,6 @@
 /**
- * The server: sockets that clients come in by, one store behind them, and the clock that both go by. Everything happens on one
- * thread, one batch at a time, so batches need no locks among themselves.
+ * The server: sockets that clients come in by, one store behind them, and the clock that both go by. All that clients ask for happens on
+ * one thread, one batch at a time; another CPU, where there is one, looks for what has expired.
  */
 import { createSocket } from 'node:dgram';
 import { rmSync, statSync } from 'node:fs';
@@ -187,7 +187,7 @@ export class Server {
     const { engine } = this;
     engine.now = clock();
     this.store.setTime(engine.now);
-    this.store.expire(1 / EXPIRE_SECONDS);
+    this.store.expire(1 / EXPIRE_SECONDS).catch((error) => this.options.log(`kv_expire: ${error.message}`));
     this.letGo();
     const { snapshotEvery = 0 } = this.options;
     if (snapshotEvery > 0 && ++this.ticks % snapshotEvery === 0) {
@@ -218,6 +218,7 @@ export class Server {
     if (snapshot === undefined) return;
     await this.saving?.catch(() => undefined);
     const { store, saved } = this;
+    await store.idle();
     const begin = performance.now();
     const image = takeImage(store.loaded);
     saved.pause = performance.now() - begin;
@@ -253,6 +254,7 @@ export class Server {
     }
     await Promise.all(closed);
     if (this.running) await this.save();
+    await this.store.idle();
     this.running = false;
   }
 }

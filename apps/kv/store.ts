@@ -172,8 +172,12 @@ export class Store implements StorePort, Disposable {
   readonly budget: number;
   private readonly port: Port;
   private before: Partial<Record<Counter, bigint>> = {};
+  private expiring: Promise<void> | undefined;
+  /** Of the embedded kernel; 1 on Linux, where a program runs on the CPU that it is called on. */
+  private readonly cpus: number;
 
-  private constructor(kernel: Kernel, loaded: LoadedObject, budget: number, seed: number) {
+  private constructor(kernel: Kernel, loaded: LoadedObject, budget: number, seed: number, cpus: number) {
+    this.cpus = cpus;
     this.seed = seed;
     this.kernel = kernel;
     this.loaded = loaded;
@@ -208,7 +212,7 @@ export class Store implements StorePort, Disposable {
       if (restored !== undefined) putImage(loaded, restored.image);
       loaded.globals.kv.now = Math.floor(Date.now() / 1000);
       if (restored === undefined) start(loaded, memory);
-      return new Store(kernel, loaded, budget, seed);
+      return new Store(kernel, loaded, budget, seed, name === 'embedded' ? cpus : 1);
     } catch (error) {
       kernel.close();
       throw error;
@@ -274,13 +278,30 @@ export class Store implements StorePort, Disposable {
     return { object: hashOf(readFileSync(OBJECT)), kernel, memory, low };
   }
 
-  /** Goes on with a part of the table, so that what has expired gives its memory back. @param share of all buckets, 0 to 1. */
-  expire(share: number): void {
+  /**
+   * Goes on with a part of the table, so that what has expired gives its memory back: on the last CPU, so that with several of them no
+   * client waits for it. Where the call before is still at it, that one is all that happens.
+   * @param share of all buckets, 0 to 1.
+   */
+  expire(share: number): Promise<void> {
+    this.expiring ??= this.crawl(share).finally(() => {
+      this.expiring = undefined;
+    });
+    return this.expiring;
+  }
+
+  private async crawl(share: number): Promise<void> {
     const { programs, globals } = this.loaded;
     const buckets = Number(BigInt.asUintN(32, globals.kv.state));
     const ctx = new Uint8Array(RUN_BYTES);
     new Uint32Array(ctx.buffer)[1] = Math.max(4096, Math.ceil(buckets * share));
-    programs.kv_expire.run({ ctx });
+    if (this.cpus > 1) await programs.kv_expire.runOn(this.cpus - 1, { ctx });
+    else programs.kv_expire.run({ ctx });
+  }
+
+  /** Resolves when no program of the store's runs on another CPU. */
+  async idle(): Promise<void> {
+    await this.expiring?.catch(() => undefined);
   }
 
   /** The lower half of the arena's user address. */

@@ -1,5 +1,5 @@
 /**
- * What one client says, in whatever pieces it comes: the state between them, and the text commands. All complete commands of a piece
+ * What one client says, in whatever pieces it comes: the state between them. All complete commands of a piece
  * become one batch, unless its answers grow too large first; then the rest is read again when they have been sent. A value that is
  * too long to wait for goes into memory of the store as it comes.
  */
@@ -7,12 +7,9 @@ import { REPLY } from '../batch.ts';
 import { COMMAND, KEY_MAX, OP, OPTION, STATUS } from '../layout.ts';
 import { renderReplies } from './answers.ts';
 import type { Engine } from './engine.ts';
-import { ANSWER, LINE, SILENT } from './lines.ts';
-import { metaCommand } from './meta.ts';
-import { read, readI64, readU64 } from './numbers.ts';
+import { LINE, SILENT } from './lines.ts';
 import { copy } from './output.ts';
-import { expiresAt } from './times.ts';
-import { isWord, WORD } from './words.ts';
+import { MULTI, textCommand } from './text.ts';
 
 /** A line without an end that is longer is no line, unless it is a get with many keys. */
 const LINE_MAX = 2048;
@@ -24,14 +21,11 @@ const ANSWERS_HIGH = 256 << 10;
 const ITEM_BYTES = 59;
 const ITEM_MAX = 1 << 20;
 
-/** Session.multi: which get a line is, while it is in the middle of one. */
-const MULTI = { GET: 1, CAS: 2, TOUCH: 4, FAILED: 8, CUT: 16 } as const satisfies Record<string, number>;
-
 /** Why parsing stopped. */
 const STOP = { EXHAUSTED: 0, FULL: 1 } as const satisfies Record<string, number>;
 
 /** What is done after the commands before it. */
-type Action = { readonly kind: 'quit' } | { readonly kind: 'stats'; readonly what: string };
+export type Action = { readonly kind: 'quit' } | { readonly kind: 'stats'; readonly what: string };
 
 /** A value that is on its way into reserved memory. */
 interface Coming {
@@ -59,6 +53,7 @@ export class Session {
   closing = false;
   /** There is more to do in the input that was given: answers have to be sent first. */
   more = false;
+  /** MULTI of the get that the input is in the middle of, and when what it touches expires. */
   private multi = 0;
   private multiExpires = 0;
   /** Bytes of a value that nobody wants. */
@@ -83,7 +78,7 @@ export class Session {
       at = this.parse(input, at, end);
       if (batch.count > 0) at = this.answer(input, at);
       const { action } = this;
-      if (action !== undefined) this.act(action);
+      if (action !== undefined) this.perform(action);
       if (this.closing || (this.stop === STOP.EXHAUSTED && action === undefined)) return at;
       if (output.used >= ANSWERS_HIGH) {
         this.more = true;
@@ -127,7 +122,7 @@ export class Session {
     return batch.start[row];
   }
 
-  private act(action: Action): void {
+  private perform(action: Action): void {
     this.action = undefined;
     if (action.kind === 'quit') {
       this.closing = true;
@@ -179,7 +174,7 @@ export class Session {
           continue;
         }
       } else if (tokens.read(input, at, end)) {
-        next = this.command(input, at, end);
+        next = textCommand(this, input, at, end);
         if (next < 0) return at;
       } else {
         if (end - at > LINE_MAX) this.action = { kind: 'quit' };
@@ -261,84 +256,18 @@ export class Session {
     return i + 1;
   }
 
-  /** The command whose tokens were read. @returns the offset behind it, negative when it has to wait. */
-  private command(input: Uint8Array, at: number, end: number): number {
-    const { tokens } = this.engine;
-    const words = tokens.count;
-    if (words < 1 || tokens.end[0] - tokens.start[0] < 2) return this.say(LINE.ERROR, at);
-    const first = input[tokens.start[0]];
-    if (first === 109 && tokens.end[0] - tokens.start[0] === 2) return metaCommand(this, input, at, end);
-    const start = tokens.start[0];
-    const stop = tokens.end[0];
-    switch (first) {
-      case 103: // g
-        return this.retrieve(input, at, end);
-      case 115: // s
-        if (isWord(input, start, stop, WORD.set)) return this.update(OP.SET, input, at, end);
-        if (isWord(input, start, stop, WORD.stats)) return this.stats(input, at);
-        if (isWord(input, start, stop, WORD.shutdown)) return this.say(LINE.NO_SHUTDOWN, at);
-        if (isWord(input, start, stop, WORD.slabs)) {
-          const reassign = words === 4 && tokens.is(input, 1, WORD.reassign);
-          return this.say(reassign ? LINE.NO_REASSIGN : LINE.ERROR, at);
-        }
-        break;
-      case 97: // a
-        if (isWord(input, start, stop, WORD.add)) return this.update(OP.ADD, input, at, end);
-        if (isWord(input, start, stop, WORD.append)) return this.update(OP.APPEND, input, at, end);
-        break;
-      case 99: // c
-        if (isWord(input, start, stop, WORD.cas)) return this.update(0, input, at, end);
-        if (isWord(input, start, stop, WORD.cache_memlimit)) return this.limit(input, at);
-        break;
-      case 105: // i
-        if (isWord(input, start, stop, WORD.incr)) return this.arithmetic(OP.INCR, input, at);
-        break;
-      case 100: // d
-        if (isWord(input, start, stop, WORD.delete)) return this.remove(input, at);
-        if (isWord(input, start, stop, WORD.decr)) return this.arithmetic(OP.DECR, input, at);
-        break;
-      case 116: // t
-        if (isWord(input, start, stop, WORD.touch)) return this.touch(input, at);
-        break;
-      default:
-        return this.other(input, at, end);
-    }
-    return this.say(LINE.ERROR, at);
+  /** A get whose keys begin at `from`, of the line at `at`. @param bits MULTI. @param expires for those that touch. */
+  get(bits: number, expires: number, input: Uint8Array, from: number, end: number, at: number): number {
+    this.multi = bits;
+    if (bits & MULTI.TOUCH) this.multiExpires = expires;
+    const next = this.keys(input, from, end, at);
+    if (next < 0) this.multi = 0;
+    return next;
   }
 
-  /** The words whose first letter says nothing. */
-  private other(input: Uint8Array, at: number, end: number): number {
-    const { engine } = this;
-    const { tokens } = engine;
-    const words = tokens.count;
-    if (tokens.is(input, 0, WORD.replace)) return this.update(OP.REPLACE, input, at, end);
-    if (tokens.is(input, 0, WORD.prepend)) return this.update(OP.PREPEND, input, at, end);
-    if (tokens.is(input, 0, WORD.bget)) return this.retrieve(input, at, end);
-    if (tokens.is(input, 0, WORD.flush_all)) return this.flush(input, at);
-    if (tokens.is(input, 0, WORD.version)) return this.say(LINE.VERSION, at);
-    if (tokens.is(input, 0, WORD.quit)) {
-      this.action = { kind: 'quit' };
-      return tokens.next;
-    }
-    if (tokens.is(input, 0, WORD.verbosity)) {
-      if (words !== 2 && words !== 3) return this.say(LINE.ERROR, at);
-      if (!readU64(input, tokens.start[1], tokens.end[1]))
-        return this.say(LINE.BAD_FORMAT, at, this.noreply(input));
-      engine.verbosity = Math.min(read.low, 2);
-      return this.say(LINE.OK, at, this.noreply(input));
-    }
-    if (tokens.is(input, 0, WORD.watch)) return this.say(LINE.NO_WATCH, at, this.noreply(input));
-    if (tokens.is(input, 0, WORD.lru_crawler)) {
-      const crawls = words === 3 && (tokens.is(input, 1, WORD.crawl) || tokens.is(input, 1, WORD.metadump));
-      return this.say(crawls ? LINE.NO_CRAWLER : LINE.ERROR, at);
-    }
-    // Somebody speaks HTTP: there is nothing to say to that.
-    const last = tokens.start[words - 1];
-    if (isWord(input, last, Math.min(tokens.end[words - 1], last + 5), WORD['HTTP/'])) {
-      this.action = { kind: 'quit' };
-      return tokens.next;
-    }
-    return this.say(LINE.ERROR, at);
+  /** What is to be done after the commands before it. */
+  act(action: Action): void {
+    this.action = action;
   }
 
   /** Answers with a line. */
@@ -358,89 +287,6 @@ export class Session {
   wait(): number {
     this.stop = STOP.FULL;
     return -1;
-  }
-
-  /** Whether the line's last word is noreply. */
-  private noreply(input: Uint8Array): boolean {
-    const { tokens } = this.engine;
-    return tokens.is(input, tokens.count - 1, WORD.noreply);
-  }
-
-  /** Whether the key, the second token, is too long. */
-  private longKey(): boolean {
-    const { tokens } = this.engine;
-    return tokens.end[1] - tokens.start[1] > KEY_MAX;
-  }
-
-  private retrieve(input: Uint8Array, at: number, end: number): number {
-    const { engine } = this;
-    const { tokens } = engine;
-    if (tokens.count < 2) return this.say(LINE.ERROR, at);
-    let bits: number = MULTI.GET;
-    let from = tokens.end[0];
-    if (tokens.is(input, 0, WORD.gets)) bits |= MULTI.CAS;
-    else if (tokens.is(input, 0, WORD.gat)) bits |= MULTI.TOUCH;
-    else if (tokens.is(input, 0, WORD.gats)) bits |= MULTI.TOUCH | MULTI.CAS;
-    else if (!tokens.is(input, 0, WORD.get) && !tokens.is(input, 0, WORD.bget))
-      return this.say(LINE.ERROR, at);
-    if (bits & MULTI.TOUCH) {
-      if (!readI64(input, tokens.start[1], tokens.end[1])) return this.say(LINE.BAD_EXPTIME, at);
-      this.multiExpires = expiresAt(read.low | 0, engine.now);
-      from = tokens.end[1];
-    }
-    this.multi = bits;
-    const next = this.keys(input, from, end, at);
-    if (next < 0) this.multi = 0;
-    return next;
-  }
-
-  /** set and its like. @param op 0: cas. */
-  private update(op: number, input: Uint8Array, at: number, end: number): number {
-    const { engine } = this;
-    const { tokens } = engine;
-    const fixed = op === 0 ? 6 : 5;
-    if (tokens.count !== fixed && tokens.count !== fixed + 1) return this.say(LINE.ERROR, at);
-    const silent = this.noreply(input);
-    if (this.longKey() || !readU64(input, tokens.start[2], tokens.end[2])) {
-      return this.say(LINE.BAD_FORMAT, at, silent);
-    }
-    const flags = read.low;
-    if (!readI64(input, tokens.start[3], tokens.end[3])) return this.say(LINE.BAD_FORMAT, at, silent);
-    const expires = expiresAt(read.low | 0, engine.now);
-    if (!readI64(input, tokens.start[4], tokens.end[4])) return this.say(LINE.BAD_FORMAT, at, silent);
-    const bytes = read.low | 0;
-    if (op === 0 && !readU64(input, tokens.start[5], tokens.end[5])) {
-      return this.say(LINE.BAD_FORMAT, at, silent);
-    }
-    const low = read.low;
-    const high = read.high;
-    if (bytes < 0 || bytes > 0x7fff_fffd) return this.say(LINE.BAD_FORMAT, at, silent);
-    const store = op === 0 ? OP.SET : op;
-    const answer = silent ? SILENT : op === OP.APPEND || op === OP.PREPEND ? ANSWER.extend : ANSWER.store;
-    const command = this.storing(
-      store,
-      REPLY.STATUS,
-      answer,
-      silent,
-      op === OP.SET,
-      input,
-      at,
-      end,
-      tokens.start[1],
-      tokens.end[1],
-      input,
-      flags,
-      bytes,
-    );
-    if (command >= 0) {
-      const { batch } = engine;
-      batch.set(command, COMMAND.expires, expires);
-      if (op === 0) {
-        batch.words[command >> 2] |= OPTION.IF_CAS << 16;
-        batch.set64(command, COMMAND.cas, low, high);
-      }
-    }
-    return this.after;
   }
 
   /** Where to go on after {@link storing}; negative when it has to wait. */
@@ -575,93 +421,9 @@ export class Session {
     if (coming.come < coming.bytes + 2) return at;
     const { text } = coming;
     engine.tokens.read(text, 0, text.length);
-    this.command(text, 0, text.length);
+    textCommand(this, text, 0, text.length);
     if (engine.batch.count > 0) this.answer(text, 0);
     return at;
-  }
-
-  private touch(input: Uint8Array, at: number): number {
-    const { engine } = this;
-    const { batch, tokens } = engine;
-    if (tokens.count !== 3 && tokens.count !== 4) return this.say(LINE.ERROR, at);
-    const silent = this.noreply(input);
-    if (this.longKey()) return this.say(LINE.BAD_FORMAT, at, silent);
-    if (!readI64(input, tokens.start[2], tokens.end[2])) return this.say(LINE.BAD_EXPTIME, at, silent);
-    const expires = expiresAt(read.low | 0, engine.now);
-    if (!batch.fits(KEY_MAX, 0)) return this.wait();
-    const command = batch.add(OP.TOUCH_ONLY, 0, input, tokens.start[1], tokens.end[1]);
-    batch.set(command, COMMAND.expires, expires);
-    batch.reply(REPLY.STATUS, silent ? SILENT : ANSWER.touch, command, at, at, 0);
-    return tokens.next;
-  }
-
-  private arithmetic(op: number, input: Uint8Array, at: number): number {
-    const { batch, tokens } = this.engine;
-    if (tokens.count !== 3 && tokens.count !== 4) return this.say(LINE.ERROR, at);
-    const silent = this.noreply(input);
-    if (this.longKey()) return this.say(LINE.BAD_FORMAT, at, silent);
-    if (!readU64(input, tokens.start[2], tokens.end[2])) return this.say(LINE.BAD_DELTA, at, silent);
-    if (!batch.fits(KEY_MAX, 0)) return this.wait();
-    const command = batch.add(op, 0, input, tokens.start[1], tokens.end[1]);
-    batch.set64(command, COMMAND.number, read.low, read.high);
-    batch.reply(REPLY.NUMBER, silent ? SILENT : 0, command, at, at, 0);
-    return tokens.next;
-  }
-
-  private remove(input: Uint8Array, at: number): number {
-    const { batch, tokens } = this.engine;
-    const words = tokens.count;
-    if (words < 2 || words > 4) return this.say(LINE.ERROR, at);
-    const silent = words > 2 && this.noreply(input);
-    if (words > 2) {
-      const zero = tokens.is(input, 2, WORD['0']);
-      const valid = words === 3 ? zero || silent : zero && silent;
-      if (!valid) return this.say(LINE.BAD_DELETE, at, silent);
-    }
-    if (this.longKey()) return this.say(LINE.BAD_FORMAT, at, silent);
-    if (!batch.fits(KEY_MAX, 0)) return this.wait();
-    const command = batch.add(OP.DELETE, 0, input, tokens.start[1], tokens.end[1]);
-    batch.reply(REPLY.STATUS, silent ? SILENT : ANSWER.delete, command, at, at, 0);
-    return tokens.next;
-  }
-
-  private flush(input: Uint8Array, at: number): number {
-    const { engine } = this;
-    const { batch, tokens } = engine;
-    if (tokens.count > 3) return this.say(LINE.ERROR, at);
-    const silent = this.noreply(input);
-    let delay = 0;
-    if (tokens.count !== (silent ? 2 : 1)) {
-      if (!readI64(input, tokens.start[1], tokens.end[1])) return this.say(LINE.BAD_EXPTIME, at, silent);
-      delay = read.low | 0;
-    }
-    if (!batch.fits(0, 0)) return this.wait();
-    engine.counters.flushCommands++;
-    const command = batch.add(OP.FLUSH, 0, input, 0, 0);
-    batch.set(command, COMMAND.expires, delay > 0 ? expiresAt(delay, engine.now) : 0);
-    batch.reply(REPLY.STATUS, silent ? SILENT : ANSWER.flush, command, at, at, 0);
-    return tokens.next;
-  }
-
-  /** cache_memlimit: the memory was chosen when the store was made. */
-  private limit(input: Uint8Array, at: number): number {
-    const { tokens } = this.engine;
-    if (tokens.count !== 2 && tokens.count !== 3) return this.say(LINE.ERROR, at);
-    const silent = this.noreply(input);
-    if (!readU64(input, tokens.start[1], tokens.end[1])) return this.say(LINE.ERROR, at, silent);
-    return this.say(read.low < 8 ? LINE.SMALL_LIMIT : LINE.NO_LIMIT, at, silent);
-  }
-
-  private stats(input: Uint8Array, at: number): number {
-    const { tokens } = this.engine;
-    if (tokens.count > 1 && tokens.is(input, 1, WORD.detail)) return this.say(LINE.BAD_DETAIL, at);
-    if (tokens.count > 1 && tokens.is(input, 1, WORD.cachedump)) return this.say(LINE.NO_DUMP, at);
-    const what =
-      tokens.count === 1
-        ? ''
-        : Buffer.from(input.subarray(tokens.start[1], tokens.end[1])).toString('latin1');
-    this.action = { kind: 'stats', what };
-    return tokens.next;
   }
 }
 
