@@ -18,6 +18,7 @@ const SO_RCVTIMEO = 20;
 const MSG_DONTWAIT = 0x40;
 const MSG_WAITFORONE = 0x10000;
 const EAGAIN = -11;
+const EINTR = -4;
 /** struct mmsghdr on 64-bit Linux: a pointer to the pieces at 16, how many at 24, and the length received at 56. */
 const MMSGHDR_BYTES = 64;
 const IOVEC_BYTES = 16;
@@ -106,7 +107,7 @@ export class UdpClient {
   /** @param wait for one at least. @returns how many came; 0 when the time is up. */
   receive({ headers, count }: Datagrams, wait: boolean): number {
     const result = syscall('recvmmsg', this.#fd, headers, count, wait ? MSG_WAITFORONE : MSG_DONTWAIT, 0);
-    return result === EAGAIN ? 0 : check('recvmmsg', result);
+    return result === EAGAIN || result === EINTR ? 0 : check('recvmmsg', result);
   }
 
   close(): void {
@@ -125,13 +126,13 @@ export class TcpClient implements Disposable {
   /** Sends all of it. */
   send(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; )
-      at += check('write', syscall('write', this.#fd, bytes.subarray(at), bytes.length - at));
+      at += completed('write', () => syscall('write', this.#fd, bytes.subarray(at), bytes.length - at));
   }
 
   /** Waits until the room is full. Throws when the server closes, or sends nothing for too long. */
   receive(room: Uint8Array): void {
     for (let at = 0; at < room.length; ) {
-      const count = check('read', syscall('read', this.#fd, room.subarray(at), room.length - at));
+      const count = completed('read', () => syscall('read', this.#fd, room.subarray(at), room.length - at));
       if (count === 0)
         throw new Error(`the server closed the connection after ${at} of ${room.length} bytes`);
       at += count;
@@ -143,7 +144,7 @@ export class TcpClient implements Disposable {
     const room = new Uint8Array(4096);
     let text = '';
     for (;;) {
-      const count = check('read', syscall('read', this.#fd, room, room.length));
+      const count = completed('read', () => syscall('read', this.#fd, room, room.length));
       if (count === 0) return text;
       text += Buffer.from(room.buffer, 0, count).toString('latin1');
     }
@@ -155,6 +156,14 @@ export class TcpClient implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+}
+
+/** A call that waits, made again where a signal (a child's end, say) interrupted it. */
+function completed(what: string, call: () => number): number {
+  for (;;) {
+    const result = call();
+    if (result !== EINTR) return check(what, result);
   }
 }
 
