@@ -24,26 +24,40 @@ const WITHOUT = {
     };`,
   Linux: "Object.defineProperty(process, 'platform', { value: 'plan9' });",
   'an architecture we know': "Object.defineProperty(process, 'arch', { value: 'riscv64' });",
-  // koffi first: it may lie where only root may read.
-  root: "require('koffi'); process.setgroups([]); process.setgid(65534); process.setuid(65534);",
 } as const;
 
-const REASONS: Readonly<Record<keyof typeof WITHOUT, string>> = {
+type Lacking = keyof typeof WITHOUT | 'root';
+
+/**
+ * What runs a command as nobody (util-linux). Reading is left to it: a clone, and the Node in it, may lie where only root may look.
+ */
+const AS_NOBODY = [
+  'setpriv',
+  '--reuid=65534',
+  '--regid=65534',
+  '--clear-groups',
+  ...['inh-caps', 'ambient-caps', 'bounding-set'].map((set) => `--${set}=-all,+dac_read_search`),
+];
+
+const REASONS: Readonly<Record<Lacking, string>> = {
   koffi: "the package koffi cannot be loaded (npm install koffi): Cannot find module 'koffi'",
   Linux: 'this is plan9, not Linux',
   'an architecture we know': 'riscv64 is not supported; x64 and arm64 are',
   root: 'this process has neither root nor CAP_BPF (kernel.unprivileged_bpf_disabled is N)',
 };
 
-function without(what: keyof typeof WITHOUT, ...args: string[]) {
+/** Node on these arguments, with that taken from it. */
+function commandWithout(what: Lacking, args: readonly string[]): string[] {
+  if (what === 'root') return [...AS_NOBODY, process.execPath, ...args];
   const path = `${folder}/${what.replaceAll(' ', '-')}.cjs`;
   writeFileSync(path, WITHOUT[what]);
+  return [process.execPath, '--require', path, ...args];
+}
+
+function without(what: Lacking, ...args: string[]) {
+  const [file, ...rest] = commandWithout(what, args);
   const env = { ...process.env, NODE_PATH: `${ROOT}/node_modules`, NO_COLOR: '1' };
-  const child = spawnSync(process.execPath, ['--require', path, ...args], {
-    cwd: ROOT,
-    encoding: 'utf8',
-    env,
-  });
+  const child = spawnSync(file, rest, { cwd: ROOT, encoding: 'utf8', env });
   const { status, stdout } = child;
   return { status, stdout, stderr: child.stderr.replace(/disabled is \d/, 'disabled is N') };
 }
@@ -54,7 +68,7 @@ const CALLS = `
   const calls = [() => linux(), () => linuxFeatures(), () => openMapById(1), () => openMapPinned('/x'), () => [...idsOf('map')]];
   for (const call of calls) try { console.log(call()); } catch (error) { console.log(error.name, error.code, error.message); }`;
 
-function declare(what: keyof typeof WITHOUT): void {
+function declare(what: Lacking): void {
   const sentence = `the Linux kernel cannot be used: ${REASONS[what]}`;
 
   const commands = [
