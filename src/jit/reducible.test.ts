@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import type { CodeNode, Graph } from './cfg.ts';
+import type { CodeNode, Graph, Node } from './cfg.ts';
 import { dominates, dominators } from './dominators.ts';
 import { reducible } from './reducible.ts';
 import { random } from './testdata/harness.ts';
@@ -36,9 +36,10 @@ it('a loop with two entries gets one: a node that sends each comer to its entry'
     dispatches.map(({ next }) => [...next].sort()),
     [[1, 2]],
   );
-  // One for each entry and side it is reached from; each says which entry it means.
+  // One for each entry, and one for rounds, which begin at the first; each says which entry it means.
   const enters = made.filter((node) => node.kind === 'enter');
-  assert.deepEqual(enters.map(({ choice }) => dispatches[0].next[choice]).sort(), [1, 1, 2, 2]);
+  assert.deepEqual(enters.map(({ choice }) => dispatches[0].next[choice]).sort(), [1, 1, 2]);
+  assert.deepEqual(made[1].next, [2], 'within a round nothing goes through the dispatch node');
 });
 
 it('what nothing outside leads to is no entry', () => {
@@ -48,6 +49,16 @@ it('what nothing outside leads to is no entry', () => {
     dispatches.map(({ next }) => [...next].sort()),
     [[1, 2]],
   );
+});
+
+it('what another dispatch node sends to a loop keeps its choice', () => {
+  const graph: Node[] = graphOf([[], [2], [3], [4, 1], []]);
+  graph[0] = { kind: 'dispatch', next: [3, 2, 4] };
+  const made = reducible(graph);
+  const inner = made.findIndex(({ kind }, node) => node > 0 && kind === 'dispatch');
+  assert.deepEqual(made[0].next, [inner, inner, 4]);
+  assert.deepEqual(made[inner].next.slice(0, 2), [3, 2]);
+  assert.ok(hasOneEntryALoop(made));
 });
 
 it('a function that begins in such a loop still begins with node 0', () => {
