@@ -1,8 +1,7 @@
 import { type Instruction, isLdImm64, slots, writtenRegister } from '../isa/instruction.ts';
-import { BPF_ADDR_SPACE_CAST, MAX_BPF_REG, opcode } from '../isa/opcodes.ts';
+import { BPF_ADDR_SPACE_CAST, MAX_BPF_REG, type Opcode, opcode } from '../isa/opcodes.ts';
 import type { Graph } from './cfg.ts';
-import { reversePostorder } from './dominators.ts';
-import { arenaAccess } from './groups.ts';
+import { baseRegister, extent, forward } from './flow.ts';
 
 /**
  * How many low bits of each register are surely zero: an index that was shifted left by three, added to the address of
@@ -13,8 +12,10 @@ import { arenaAccess } from './groups.ts';
 /** More than any access needs; every number is a multiple of 2^0. */
 const MOST = 12;
 
-/** Instructions before which the answer is kept: accesses, and where versions change. */
-const KEPT: readonly string[] = ['load', 'store', 'atomic', 'may_goto', 'call'];
+/** Whether the answer is kept before an instruction: accesses, and where versions change. */
+function isKept(kind: Opcode['kind']): boolean {
+  return kind === 'load' || kind === 'store' || kind === 'atomic' || kind === 'may_goto' || kind === 'call';
+}
 
 /** What code that is left where a check fails may learn. */
 export interface Checks {
@@ -34,53 +35,53 @@ export function alignments(
   constant: (insn: number) => bigint,
   checks?: Checks,
 ): (at: number, register: number) => number {
-  const before = graph.map(() => new Uint8Array(MAX_BPF_REG).fill(MOST));
   if (graph.length === 0) return () => 0;
-  before[0].fill(0);
-  let first = insns.length;
-  let last = 0;
-  for (const node of graph) {
-    if (node.kind !== 'code') continue;
-    first = Math.min(first, node.start);
-    last = Math.max(last, node.end);
-  }
+  const before = new Uint8Array(graph.length * MAX_BPF_REG).fill(MOST);
+  before.fill(0, 0, MAX_BPF_REG);
+  const [first, end] = extent(graph);
   /** What is known of each register before each slot from the first on: 0 where nothing was kept. */
-  const bits = new Uint8Array(Math.max(last - first, 0) * MAX_BPF_REG);
-  const order = reversePostorder(graph.length, 0, (node) => graph[node].next);
-  const walk = (node: number, keep: boolean): Uint8Array => {
-    const state = before[node].slice();
+  const bits = new Uint8Array((end - first) * MAX_BPF_REG);
+  const state = new Uint8Array(MAX_BPF_REG);
+  /** Registers that hold the same low half have the same number here. */
+  const names = new Int32Array(MAX_BPF_REG);
+  const walk = (node: number): void => {
+    for (let register = 0; register < MAX_BPF_REG; register++) {
+      state[register] = before[node * MAX_BPF_REG + register];
+      names[register] = register;
+    }
     const code = graph[node];
-    if (code.kind !== 'code') return state;
-    /** Registers that hold the same low half have the same number here. */
-    const names = Array.from({ length: MAX_BPF_REG }, (_, register) => register);
+    if (code.kind !== 'code') return;
     let fresh = MAX_BPF_REG;
     for (let at = code.start; at < code.end; at += slots(insns[at])) {
-      const kind = opcode(insns[at].code)?.kind;
-      if (keep && KEPT.includes(kind ?? '')) bits.set(state, (at - first) * MAX_BPF_REG);
-      if (checks?.leavesUnlessAligned(at)) learn(state, names, insns[at], at);
+      const insn = insns[at];
+      const kind = opcode(insn.code)?.kind;
+      if (kind === undefined) continue;
+      if (isKept(kind)) copy(state, bits, (at - first) * MAX_BPF_REG);
+      if (checks?.leavesUnlessAligned(at)) learn(state, names, insn);
       if (checks !== undefined && kind === 'call')
         for (let register = 6; register < MAX_BPF_REG; register++)
           state[register] = Math.min(state[register], checks.sure(at, register));
-      step(state, insns[at], at, constant);
-      const written = writtenRegister(insns[at]);
-      if (written !== undefined) names[written] = isCopy(insns[at]) ? names[insns[at].src] : fresh++;
+      step(state, insn, at, constant);
+      const written = writtenRegister(insn);
+      if (written !== undefined) names[written] = isCopy(insn) ? names[insn.src] : fresh++;
     }
-    return state;
   };
-  for (let changed = true; changed; ) {
-    changed = false;
-    for (const node of order) {
-      const after = walk(node, false);
-      for (const to of graph[node].next)
-        for (let register = 0; register < MAX_BPF_REG; register++) {
-          if (after[register] >= before[to][register]) continue;
-          before[to][register] = after[register];
-          changed = true;
-        }
+  const meet = (to: number): boolean => {
+    let isLess = false;
+    for (let register = 0; register < MAX_BPF_REG; register++) {
+      if (state[register] >= before[to * MAX_BPF_REG + register]) continue;
+      before[to * MAX_BPF_REG + register] = state[register];
+      isLess = true;
     }
-  }
-  for (const node of order) walk(node, true);
+    return isLess;
+  };
+  forward(graph, walk, meet);
   return (at, register) => bits[(at - first) * MAX_BPF_REG + register] ?? 0;
+}
+
+/** In place of `set`, which takes longer for so few. */
+function copy(from: Uint8Array, to: Uint8Array, at: number): void {
+  for (let i = 0; i < MAX_BPF_REG; i++) to[at + i] = from[i];
 }
 
 function step(state: Uint8Array, insn: Instruction, at: number, constant: (insn: number) => bigint): void {
@@ -128,12 +129,14 @@ function step(state: Uint8Array, insn: Instruction, at: number, constant: (insn:
 }
 
 /** What an access that went ahead says of its base, and of all that hold the same. */
-function learn(state: Uint8Array, names: readonly number[], insn: Instruction, at: number): void {
-  const access = arenaAccess(insn, at);
-  if (access === undefined || access.off % access.size !== 0) return;
-  const bits = Math.log2(access.size);
+function learn(state: Uint8Array, names: Int32Array, insn: Instruction): void {
+  const base = baseRegister(insn);
+  const row = opcode(insn.code);
+  const size = row !== undefined && 'size' in row ? row.size : 1;
+  if (base < 0 || insn.off % size !== 0) return;
+  const bits = zeroBits(size);
   for (let register = 0; register < MAX_BPF_REG; register++)
-    if (names[register] === names[access.base] && state[register] < bits) state[register] = bits;
+    if (names[register] === names[base] && state[register] < bits) state[register] = bits;
 }
 
 /** Whether the low half of dst becomes that of src. */

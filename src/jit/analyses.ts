@@ -4,8 +4,9 @@ import type { VerifiedProgram } from '../verifier/result.ts';
 import { alignments } from './alignment.ts';
 import type { Graph } from './cfg.ts';
 import { type CheckedBytes, type CheckedPages, checkedPages } from './checked-pages.ts';
+import { SlotSet } from './flow.ts';
 import { type ArenaAccess, arenaAccess, type Group, groupsOf, type Lookup } from './groups.ts';
-import { lowConstants, type SlotAccess } from './low-constants.ts';
+import { lowConstants } from './low-constants.ts';
 import type { FunctionPlan } from './plan.ts';
 import { ownStackAccess } from './stack-slots.ts';
 import { hasMargins, type JitOptions, type Target } from './target.ts';
@@ -25,7 +26,7 @@ export class Analyses {
     fast: new Map<FunctionPlan, Known<number>>(),
     careful: new Map<FunctionPlan, Known<number>>(),
   };
-  readonly #narrow = new Map<FunctionPlan, ReadonlySet<number>>();
+  readonly #narrow = new Map<FunctionPlan, SlotSet>();
   /** By the slot where the run begins. */
   readonly #groups = new Map<number, readonly Group[]>();
   readonly #pages = new Map<FunctionPlan, CheckedPages>();
@@ -70,14 +71,12 @@ export class Analyses {
     if (known === undefined) {
       const { insns, facts } = this.#program;
       const numbers = new Map([...plan.cells.keys()].map((offset, number) => [offset, number]));
-      const slotAt = (insn: number): SlotAccess | undefined => {
+      const slotAt = (insn: number): number | undefined => {
         const own = ownStackAccess(insns, facts, insn);
-        const number = own === undefined || own.size < 4 ? undefined : numbers.get(own.offset);
-        return own && number !== undefined ? { number, writes: own.writes } : undefined;
+        return own === undefined || own.size < 4 ? undefined : numbers.get(own.offset);
       };
-      const stack = numbers.size === 0 ? undefined : slotAt;
       const constant = (insn: number) => this.#target.constant(insn);
-      known = lowConstants(plan.graph, insns, constant, numbers.size, stack);
+      known = lowConstants(plan.graph, insns, constant, numbers.size, slotAt);
       this.#constants.set(plan, known);
     }
     return known(at, register);
@@ -189,9 +188,9 @@ export class Analyses {
   }
 
   /** Arena accesses that fast code checks for alignment: those that are in no group, where an address may wrap around. */
-  #checkedAlone(plan: FunctionPlan): Set<number> {
+  #checkedAlone(plan: FunctionPlan): SlotSet {
     const { insns, facts } = this.#program;
-    const found = new Set<number>();
+    const found = new SlotSet(plan.graph);
     const { arena } = this.#target;
     if (arena === undefined || this.#options.straddleChecks === false) return found;
     const wraps = hasMargins(arena);
@@ -200,7 +199,7 @@ export class Analyses {
       for (const group of this.#possibleGroups(start, end))
         for (const { at } of group.members) members.add(at);
       for (let at = start; at < end; at += slots(insns[at]))
-        if (facts.reachesArena(at) && !members.has(at) && (wraps || insns[at].off === 0)) found.add(at);
+        if (facts.reachesArena(at) && !members.has(at) && (wraps || insns[at].off === 0)) found.set(at, true);
     }
     return found;
   }

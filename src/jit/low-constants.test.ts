@@ -66,7 +66,7 @@ describe('stack slots hold low halves that are one number', () => {
         const { code, dst, src, off } = insns[at];
         const kind = opcode(code)?.kind;
         const isSlot = (kind === 'load' && src === 10) || (kind === 'store' && dst === 10);
-        return isSlot ? { number: off / -8 - 1, writes: kind === 'store' } : undefined;
+        return isSlot ? off / -8 - 1 : undefined;
       };
       const known = lowConstants(graph, insns, (at) => imm64(insns, at), 2, stack);
       assert.equal(known(insns.length - 2, 6), low);

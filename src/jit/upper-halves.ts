@@ -1,8 +1,9 @@
-import { type Instruction, slots } from '../isa/instruction.ts';
+import type { Instruction } from '../isa/instruction.ts';
 import { type AluOpcode, BPF_PSEUDO_CALL, opcode } from '../isa/opcodes.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import type { Graph } from './cfg.ts';
 import { reversePostorder } from './dominators.ts';
+import { isSecond, SlotSet } from './flow.ts';
 import type { CallOut } from './target.ts';
 
 /**
@@ -23,33 +24,31 @@ export function narrowArithmetic(
   graph: Graph,
   program: VerifiedProgram,
   call: (insn: number) => CallOut,
-): ReadonlySet<number> {
+): SlotSet {
   const { insns } = program;
   const before = new Uint16Array(graph.length);
-  const narrow = new Set<number>();
+  /** What each node was walked with last. */
+  const after = new Int32Array(graph.length).fill(-1);
+  const narrow = new SlotSet(graph);
   const order = reversePostorder(graph.length, 0, (node) => graph[node].next).reverse();
-  const walk = (node: number, keep: boolean): number => {
-    const code = graph[node];
-    let wanted = 0;
-    for (const to of code.next) wanted |= before[to];
-    if (code.kind !== 'code') return wanted;
-    const at: number[] = [];
-    for (let slot = code.start; slot < code.end; slot += slots(insns[slot])) at.push(slot);
-    for (let slot = at.pop(); slot !== undefined; slot = at.pop()) {
-      if (keep && isNarrow(insns[slot], wanted)) narrow.add(slot);
-      wanted = step(program, slot, wanted, call);
-    }
-    return wanted;
-  };
   for (let changed = true; changed; ) {
     changed = false;
     for (const node of order) {
-      const wanted = walk(node, false);
-      changed ||= wanted !== before[node];
+      const code = graph[node];
+      let wanted = 0;
+      for (const to of code.next) wanted |= before[to];
+      if (wanted === after[node]) continue;
+      after[node] = wanted;
+      if (code.kind === 'code')
+        for (let at = code.end - 1; at >= code.start; at--) {
+          if (isSecond(insns, at, code.start)) continue;
+          narrow.set(at, isNarrow(insns[at], wanted));
+          wanted = step(program, at, wanted, call);
+        }
       before[node] = wanted;
+      changed = true;
     }
   }
-  for (const node of order) walk(node, true);
   return narrow;
 }
 
