@@ -33,6 +33,20 @@ static __always_inline int kv_open_port(__u32 number)
 	return port->commands && port->results ? 0 : -ENOMEM;
 }
 
+/* Random odd numbers, from the seed (splitmix64). */
+static __always_inline void kv_make_factors(void)
+{
+	__u64 state = kv_settings.seed, factor;
+	__u32 i;
+
+	for (i = unknown_zero; i < KV_KEY_WORDS && can_loop; i++) {
+		state += 0x9e3779b97f4a7c15ull;
+		factor = (state ^ state >> 30) * 0xbf58476d1ce4e5b9ull;
+		factor = (factor ^ factor >> 27) * 0x94d049bb133111ebull;
+		kv.factor[i & (KV_KEY_WORDS - 1)] = (factor ^ factor >> 31) | 1;
+	}
+}
+
 /*
  * Allocates what the settings say. 0; -EINVAL for settings that cannot be, -ENOMEM where the budget or the arena does not do, -EBUSY
  * where it was started before, -EAGAIN where the loop budget has ended: run it again.
@@ -63,6 +77,7 @@ int kv_start(struct kv_run *run)
 		kv_at(__u32, kv.directory)[0] = segment;
 		kv.segments_max = directory * PAGE_SIZE / 4;
 		kv.epoch = 1 << 8;
+		kv_make_factors();
 		kv.segments = 1;
 	}
 	for (port = kv.started; port < kv_settings.ports && can_loop; port++) {

@@ -14,6 +14,9 @@
 /* An arena address, or user address, as a pointer to a type. */
 #define kv_at(type, address) ((type __arena *)(__u64)(address))
 
+/* Of the longest key. */
+#define KV_KEY_WORDS ((KV_KEY_MAX + 7) / 8)
+
 /* Bytes of a string and its padding. */
 #define kv_padded(bytes) (((bytes) + 7) & ~7u)
 
@@ -135,6 +138,7 @@ struct kv {
 	__u32 started; /* what kv_start has done so far: ports */
 	__u32 classes, classed; /* the last one made, and how many sizes have their class */
 	__u64 pad[2];
+	__u64 factor[KV_KEY_WORDS]; /* of the hash */
 	struct kv_port port[KV_PORTS];
 	struct kv_class class[KV_CLASSES];
 	__u8 class_of[2048]; /* by size / 8 */
@@ -175,30 +179,32 @@ static __always_inline __u64 kv_value_of(__u64 item, __u32 key_bytes)
 	return item + sizeof(struct kv_item) + kv_padded(key_bytes);
 }
 
-/* A hash's beginning, and what each word of the key, padded with zeroes, makes of it. Its lower half counts. */
+/*
+ * A key's hash: each word, the last one padded with zeroes, times a random odd number of its own (kv.factor), all added up, and mixed. The
+ * products do not wait for each other, as they would were each word mixed into what came before it.
+ */
 static __always_inline __u64 kv_hash_start(__u32 key_bytes)
 {
-	return ((__u64)kv_settings.seed << 32 | key_bytes) * 0x9e3779b97f4a7c15ull;
+	return key_bytes * 0x9e3779b97f4a7c15ull;
 }
 
-static __always_inline __u64 kv_hash_step(__u64 hash, __u64 word)
+static __always_inline __u32 kv_hash_end(__u64 sum)
 {
-	hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
-	return hash ^ hash >> 32;
+	return ((sum ^ sum >> 32) * 0x9e3779b97f4a7c15ull) >> 32;
 }
 
 /* Of a key in the arena. */
 __noinline __u32 kv_hash(__u64 key, __u32 key_bytes)
 {
-	__u64 hash = kv_hash_start(key_bytes);
+	__u64 sum = kv_hash_start(key_bytes);
 	__u32 i;
 
-	for (i = 0; i < (KV_KEY_MAX + 7) / 8; i++) {
+	for (i = 0; i < KV_KEY_WORDS; i++) {
 		if (i * 8 >= key_bytes)
 			break;
-		hash = kv_hash_step(hash, kv_at(__u64, key)[i]);
+		sum += kv_at(__u64, key)[i] * kv.factor[i];
 	}
-	return hash;
+	return kv_hash_end(sum);
 }
 
 /* Whether two keys of that length are the same. */
@@ -206,7 +212,7 @@ __noinline int kv_same_key(__u64 one, __u64 other, __u32 key_bytes)
 {
 	__u32 i;
 
-	for (i = 0; i < (KV_KEY_MAX + 7) / 8; i++) {
+	for (i = 0; i < KV_KEY_WORDS; i++) {
 		if (i * 8 >= key_bytes)
 			break;
 		if (kv_at(__u64, one)[i] != kv_at(__u64, other)[i])

@@ -84,11 +84,12 @@ static __always_inline bool kv_is_valid(const struct kv_found *found)
 	return kv_sequence(found->bucket) == found->sequence;
 }
 
-/*
- * Finds a key, which may have expired or been flushed (kv_is_gone). 0; -ENOENT, which needs no validation; -ETIMEDOUT. `waits` says
- * whether to wait for a writer: a program that may have interrupted one must not.
- */
-static __always_inline int kv_find(__u64 key, __u32 key_bytes, __u32 hash, struct kv_found *found, bool waits)
+/* Says whether an item has the key that is looked for, wherever that is. */
+typedef bool (*kv_has_key)(const void *wanted, __u64 item);
+
+/* kv_find(), for a key that need not be in the arena. */
+static __always_inline int kv_find_as(kv_has_key has_key, const void *wanted, __u32 key_bytes, __u32 hash,
+				      struct kv_found *found, bool waits)
 {
 	__u64 bucket, sequence, item;
 
@@ -103,7 +104,7 @@ static __always_inline int kv_find(__u64 key, __u32 key_bytes, __u32 hash, struc
 		item = READ_ONCE(kv_at(struct kv_bucket, bucket)->first);
 		while (item) {
 			if (kv_at(struct kv_item, item)->hash == hash && kv_at(struct kv_item, item)->key_bytes == key_bytes &&
-			    kv_same_key(kv_key_of(item), key, key_bytes)) {
+			    has_key(wanted, item)) {
 				found->item = item;
 				return 0;
 			}
@@ -118,6 +119,29 @@ static __always_inline int kv_find(__u64 key, __u32 key_bytes, __u32 hash, struc
 			return -ENOENT;
 	} while (waits && can_loop);
 	return -ETIMEDOUT;
+}
+
+struct kv_wanted {
+	__u64 key;
+	__u32 key_bytes;
+};
+
+static __always_inline bool kv_has_arena_key(const void *wanted, __u64 item)
+{
+	const struct kv_wanted *w = wanted;
+
+	return kv_same_key(kv_key_of(item), w->key, w->key_bytes);
+}
+
+/*
+ * Finds a key, which may have expired or been flushed (kv_is_gone). 0; -ENOENT, which needs no validation; -ETIMEDOUT. `waits` says
+ * whether to wait for a writer: a program that may have interrupted one must not.
+ */
+static __always_inline int kv_find(__u64 key, __u32 key_bytes, __u32 hash, struct kv_found *found, bool waits)
+{
+	const struct kv_wanted wanted = { key, key_bytes };
+
+	return kv_find_as(kv_has_arena_key, &wanted, key_bytes, hash, found, waits);
 }
 
 /*

@@ -23,16 +23,15 @@ static __always_inline bool kv_may_answer(__u64 item)
 	return !kv_is_gone(item) && !(kv_at(struct kv_item, item)->bits & (KV_ITEM_STALE | KV_ITEM_WIN_SENT));
 }
 
-/* Puts the answer for one key together in cpu->answer; the key is in cpu->key. False where the loop budget ends. */
-static __always_inline bool kv_build_one(struct kv_xdp_cpu __arena *cpu, __u32 key_bytes, __u64 text, __u32 digits, __u64 value,
-					 __u32 value_bytes)
+/* Puts the answer with an item together in cpu->answer. False where the loop budget ends. */
+static __noinline bool kv_build_one(__u64 to, __u64 item, __u32 key_bytes, __u64 text, __u32 value_bytes)
 {
-	__u64 to = (__u64)cpu->answer, key = (__u64)cpu->key;
-	__u32 i;
+	__u64 key = kv_key_of(item), value = kv_value_of(item, key_bytes);
+	__u32 digits = value_bytes < 10 ? 1 : value_bytes < 100 ? 2 : 3, i;
 
 	*kv_at(__u64, to) = kv_text4('V', 'A', 'L', 'U') | (__u64)kv_text2('E', ' ') << 32;
 	to += 6;
-	for (i = 0; i < (KV_KEY_MAX + 7) / 8; i++) {
+	for (i = 0; i < KV_KEY_WORDS; i++) {
 		if (8 * i >= key_bytes)
 			break;
 		*kv_at(__u64, to + 8 * i) = *kv_at(__u64, key + 8 * i);
@@ -47,82 +46,25 @@ static __always_inline bool kv_build_one(struct kv_xdp_cpu __arena *cpu, __u32 k
 	return true;
 }
 
-/*
- * Answers a request for one key, whose flags are a digit and whose value's length has three at most. -EAGAIN where it is something
- * else, and a matter for kv_answer_many().
- */
-static __always_inline int kv_answer_one(struct xdp_md *ctx, const struct kv_request *request, struct kv_xdp_cpu __arena *cpu)
+/* Copies an item's value into the packet, words whole: the last one may reach into where the trailer will be. */
+static __noinline void kv_put_value(__u8 *p, const __u8 *end, __u64 value, __u32 bytes)
 {
-	__u8 *data = (__u8 *)(long)ctx->data, *p;
-	const __u8 *end = (__u8 *)(long)ctx->data_end, *stop;
-	__u32 keys = request->keys, last = request->end, key_bytes, value_bytes, flags, hash;
-	__u32 at, value, bytes, digits, words, i;
-	struct kv_found found;
-	__u64 low, text, tail;
-	__u64 __arena *from;
-	int err, grow;
+	__u64 __arena *from = kv_at(__u64, value);
+	const __u8 *stop = kv_place(p, kv_padded(bytes));
+	__u64 a, b, c, d;
+	__u32 i;
 
-	p = kv_place(data, last - 2);
-	if (p + 2 > end || p[1] != '\n')
-		return KV_XDP_REQUEST;
-	key_bytes = last - keys - 1 - (p[0] == '\r');
-	if (last != request->frame_end || key_bytes - 1 >= KV_KEY_MAX)
-		return -EAGAIN;
-	hash = kv_take_key(data, end, keys, key_bytes, cpu, &low);
-	if (low)
-		return -EAGAIN;
-	err = kv_find((__u64)cpu->key, key_bytes, hash, &found, false);
-	if (err)
-		return err == -ENOENT ? KV_XDP_MISS : KV_XDP_BUSY;
-	if (!kv_may_answer(found.item))
-		return KV_XDP_MISS;
-	flags = kv_at(struct kv_item, found.item)->flags;
-	value_bytes = kv_at(struct kv_item, found.item)->value_bytes;
-	if (flags > 9 || value_bytes > 999)
-		return -EAGAIN;
-	/* " 0 100\r\n" is eight bytes, with a shorter number less. */
-	words = value_bytes * 41 >> 12; /* hundreds */
-	digits = value_bytes - 100 * words;
-	i = digits * 103 >> 10; /* tens */
-	text = ('0' + words) | ('0' + i) << 8 | ('0' + digits - 10 * i) << 16;
-	digits = 3;
-	if (value_bytes < 100) {
-		digits = value_bytes < 10 ? 1 : 2;
-		text >>= 24 - 8 * digits;
-	}
-	text |= (__u64)kv_text2('\r', '\n') << 8 * digits;
-	text = text << 24 | (' ' | ('0' + flags) << 8 | ' ' << 16);
-
-	at = keys + 2 + key_bytes;
-	value = at + 5 + digits;
-	bytes = value + value_bytes + KV_TRAILER - request->udp;
-	if (bytes > 8 + KV_XDP_PAYLOAD)
-		return KV_XDP_LARGE;
-	grow = value + value_bytes + KV_TRAILER - last;
-	if (kv_xdp.front || bpf_xdp_adjust_tail(ctx, grow)) {
-		if (!kv_build_one(cpu, key_bytes, text, digits, kv_value_of(found.item, key_bytes), value_bytes) ||
-		    !kv_is_valid(&found))
-			return KV_XDP_BUSY;
-		kv_mark_used(&found);
-		return kv_put_answer(ctx, kv_where(request), request->frame_end, bytes - 16, 1);
-	}
-	data = (__u8 *)(long)ctx->data;
-	end = (__u8 *)(long)ctx->data_end;
-	p = kv_place(data, at);
-	if (p + 8 > end)
-		goto cut;
-	kv_u64(p) = text;
-	/* Words whole: the last one may reach into where the trailer will be. */
-	from = kv_at(__u64, kv_value_of(found.item, key_bytes));
-	p = kv_place(data, value);
-	stop = kv_place(data, value + kv_padded(value_bytes));
 	for (i = 0; i < 1000 / 32; i++) {
 		if (p + 32 > stop || p + 32 > end)
 			break;
-		kv_u64(p) = READ_ONCE(from[0]);
-		kv_u64(p + 8) = READ_ONCE(from[1]);
-		kv_u64(p + 16) = READ_ONCE(from[2]);
-		kv_u64(p + 24) = READ_ONCE(from[3]);
+		a = READ_ONCE(from[0]);
+		b = READ_ONCE(from[1]);
+		c = READ_ONCE(from[2]);
+		d = READ_ONCE(from[3]);
+		kv_u64(p) = a;
+		kv_u64(p + 8) = b;
+		kv_u64(p + 16) = c;
+		kv_u64(p + 24) = d;
 		from += 4;
 		p += 32;
 	}
@@ -133,6 +75,113 @@ static __always_inline int kv_answer_one(struct xdp_md *ctx, const struct kv_req
 		from++;
 		p += 8;
 	}
+}
+
+/*
+ * Moves the key two bytes on, each word read before the one in front of it is stored. Behind the key is room. The last eight bytes are
+ * stored last, with what was in front of a short key.
+ */
+static __noinline void kv_move_key(__u8 *front, const __u8 *end, __u32 bytes)
+{
+	const __u8 *stop = kv_place(front, bytes + 8), *last = kv_place(front, bytes);
+	__u64 word, next, tail;
+	__u8 *p = front + 8;
+	__u32 i;
+
+	if (last + 10 > end || p + 8 > end)
+		return;
+	tail = kv_u64(last);
+	word = kv_u64(p);
+	for (i = 0; i < KV_KEY_MAX / 8; i++) {
+		if (p + 8 > stop || p + 16 > end)
+			break;
+		next = kv_u64(p + 8);
+		kv_u64(p + 2) = word;
+		word = next;
+		p += 8;
+	}
+	kv_u64((__u8 *)last + 2) = tail;
+}
+
+/* " 0 100\r\n", which is eight bytes, or less with a shorter number, of an item whose flags are a digit and whose length has at most three. */
+static __always_inline __u64 kv_text_of(__u32 flags, __u32 bytes, __u32 *digits)
+{
+	__u32 hundreds = bytes * 41 >> 12, rest = bytes - 100 * hundreds, tens = rest * 103 >> 10;
+	__u64 text = ('0' + hundreds) | ('0' + tens) << 8 | ('0' + rest - 10 * tens) << 16;
+
+	*digits = 3;
+	if (bytes < 100) {
+		*digits = bytes < 10 ? 1 : 2;
+		text >>= 24 - 8 * *digits;
+	}
+	text |= (__u64)kv_text2('\r', '\n') << 8 * *digits;
+	return text << 24 | (' ' | ('0' + flags) << 8 | ' ' << 16);
+}
+
+/* Where the key is that an item should have. */
+struct kv_in_packet {
+	const __u8 *front, *end;
+	__u32 bytes;
+};
+
+static __always_inline bool kv_has_packet_key(const void *wanted, __u64 item)
+{
+	const struct kv_in_packet *w = wanted;
+
+	return kv_is_key(w->front, w->end, w->bytes, item);
+}
+
+/*
+ * Answers a request for one key, whose flags are a digit and whose value's length has three at most. -EAGAIN where it is something
+ * else, and a matter for kv_answer_many().
+ */
+static __always_inline int kv_answer_one(struct xdp_md *ctx, const struct kv_request *request, struct kv_xdp_cpu __arena *cpu)
+{
+	__u8 *data = (__u8 *)(long)ctx->data, *p;
+	const __u8 *end = (__u8 *)(long)ctx->data_end;
+	__u32 keys = request->keys, last = request->end, key_bytes = last - keys - 2, value_bytes, flags, bytes, digits, value;
+	struct kv_in_packet wanted = { data + (keys - 8), end, key_bytes };
+	struct kv_found found;
+	struct kv_taken taken;
+	int err, grow;
+	__u64 text;
+
+	p = kv_place(data, last - 2);
+	if (p + 2 > end || kv_u16(p) != kv_text2('\r', '\n') || last != request->frame_end || key_bytes - 1 >= KV_KEY_MAX)
+		return -EAGAIN;
+	kv_take_key(wanted.front, end, key_bytes, &taken);
+	if (taken.low)
+		return -EAGAIN;
+	if (!kv_is_checked(request, taken.sum))
+		return KV_XDP_HEADERS;
+	err = kv_find_as(kv_has_packet_key, &wanted, key_bytes, taken.hash, &found, false);
+	if (err)
+		return err == -ENOENT ? KV_XDP_MISS : KV_XDP_BUSY;
+	if (!kv_may_answer(found.item))
+		return KV_XDP_MISS;
+	flags = kv_at(struct kv_item, found.item)->flags;
+	value_bytes = kv_at(struct kv_item, found.item)->value_bytes;
+	if (flags > 9 || value_bytes > 999)
+		return -EAGAIN;
+	text = kv_text_of(flags, value_bytes, &digits);
+	value = keys + 2 + key_bytes + 5 + digits;
+	bytes = value + value_bytes + KV_TRAILER - request->udp;
+	if (bytes > 8 + KV_XDP_PAYLOAD)
+		return KV_XDP_LARGE;
+	grow = value + value_bytes + KV_TRAILER - last;
+	if (kv_xdp.front || bpf_xdp_adjust_tail(ctx, grow)) {
+		if (!kv_build_one((__u64)cpu->answer, found.item, key_bytes, text, value_bytes) || !kv_is_valid(&found))
+			return KV_XDP_BUSY;
+		kv_mark_used(&found);
+		return kv_put_answer(ctx, kv_where(request), request->frame_end, bytes - 16, 1);
+	}
+	data = (__u8 *)(long)ctx->data;
+	end = (__u8 *)(long)ctx->data_end;
+	p = kv_place(data, value - 5 - digits);
+	if (p + 8 > end)
+		goto cut;
+	kv_u64(p) = text;
+	kv_put_value(data + value, end, kv_value_of(found.item, key_bytes), value_bytes);
 	p = kv_place(data, value + value_bytes);
 	if (p + KV_TRAILER > end)
 		goto cut;
@@ -142,24 +191,8 @@ static __always_inline int kv_answer_one(struct xdp_md *ctx, const struct kv_req
 		goto cut;
 	kv_mark_used(&found);
 
-	/* Its last eight bytes are stored whole, with what was in front of a short key, before anything else is put there. */
-	p = kv_place(data, keys + key_bytes - 8);
-	if (p + 10 > end)
-		goto cut;
-	tail = kv_u64(p);
-	from = cpu->key;
-	p = data + keys + 2;
-	stop = kv_place(data, keys + 2 + key_bytes);
-	for (i = 0; i < KV_KEY_MAX / 8; i++) {
-		if (p + 8 > stop || p + 8 > end)
-			break;
-		kv_u64(p) = *from++;
-		p += 8;
-	}
-	p = kv_place(data, keys + key_bytes - 6);
-	if (p + 8 > end)
-		goto cut;
-	kv_u64(p) = tail;
+	/* From here on it is the answer. */
+	kv_move_key(data + (keys - 8), end, key_bytes);
 	p = kv_place(data, keys - 6);
 	if (p + 8 > end)
 		goto cut;

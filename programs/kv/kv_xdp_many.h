@@ -171,6 +171,8 @@ int kv_xdp_answer(struct xdp_md *ctx)
 	why = kv_parse(ctx, &request);
 	if (why == KV_XDP_HIT) {
 		why = kv_answer_one(ctx, &request, cpu);
+		if (why == -EAGAIN && request.checksum && !kv_is_checked(&request, kv_sum_packet(ctx, request.keys, request.end)))
+			why = KV_XDP_HEADERS;
 		if (why == -EAGAIN)
 			why = kv_answer_many(ctx, kv_where(&request), request.end, request.frame_end);
 	}

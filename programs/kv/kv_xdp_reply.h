@@ -35,13 +35,12 @@ static __always_inline void kv_turn_round(struct xdp_md *ctx, const struct kv_re
 	kv_u16(udp + 6) = 0;
 	if (request->version == 4) {
 		addresses = kv_u64(ip + 12);
-		addresses = addresses << 32 | addresses >> 32;
 		/* Version and length, service, total length; number 0, not to be fragmented; 64 hops, UDP. */
-		kv_u32(ip) = 0x45 | (__u32)kv_be16(bytes + 20) << 16;
-		kv_u32(ip + 4) = (__u32)kv_be16(0x4000) << 16;
-		sum = kv_add_sum(kv_u64(ip), 64 | KV_UDP << 8);
-		kv_u32(ip + 8) = 64 | KV_UDP << 8 | (__u32)(__u16)~kv_fold(kv_add_sum(sum, addresses)) << 16;
-		kv_u64(ip + 12) = addresses;
+		first = 0x45 | (__u64)kv_be16(bytes + 20) << 16 | (__u64)kv_be16(0x4000) << 48;
+		sum = kv_add_sum(kv_add_sum(64 | KV_UDP << 8, first), addresses);
+		kv_u64(ip) = first;
+		kv_u32(ip + 8) = 64 | KV_UDP << 8 | (__u32)(__u16)~kv_fold(sum) << 16;
+		kv_u64(ip + 12) = addresses << 32 | addresses >> 32;
 		return;
 	}
 	if (ip + 40 > end)
@@ -55,7 +54,7 @@ static __always_inline void kv_turn_round(struct xdp_md *ctx, const struct kv_re
 	sum = kv_u64(ip + 16);
 	kv_u64(ip + 16) = kv_u64(ip + 32);
 	kv_u64(ip + 32) = sum;
-	sum = kv_pseudo_sum(ip, 6, kv_be16(bytes));
+	sum = kv_pseudo_sum6(ip, kv_be16(bytes));
 	sum = (__u16)~kv_fold(sum + kv_sum_packet(ctx, request->udp, request->udp + bytes));
 	/* 0 would say that there is none. */
 	kv_u16(udp + 6) = sum ? sum : 0xffff;
@@ -69,7 +68,9 @@ static __always_inline __u32 kv_where(const struct kv_request *request)
 
 static __always_inline struct kv_request kv_request_at(__u32 where)
 {
-	struct kv_request request = { where & 31, where >> 8 & 127, where >> 16 & 127, 0, 0, where >> 24 };
+	struct kv_request request = {
+		.ip = where & 31, .udp = where >> 8 & 127, .keys = where >> 16 & 127, .version = where >> 24
+	};
 
 	return request;
 }

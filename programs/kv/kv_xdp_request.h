@@ -87,20 +87,34 @@ struct kv_request {
 	__u32 end; /* of what UDP has */
 	__u32 frame_end;
 	__u32 version; /* 4 or 6 */
+	__u16 checksum; /* UDP's; 0: none */
+	__u64 pseudo; /* sum of what UDP's checksum has in it besides the datagram */
+	__u64 sum; /* of that, and of the datagram up to the keys */
 };
+
+/* A word's lower half, in one instruction, where the compiler would take two. */
+static __always_inline __u64 kv_lower(__u64 word)
+{
+	__u32 lower;
+
+	asm("%0 = %1" : "=w"(lower) : "w"((__u32)word));
+	return lower;
+}
 
 /* Adds a word to a sum in one's complement; there is room for more words than a packet has. */
 static __always_inline __u64 kv_add_sum(__u64 sum, __u64 word)
 {
-	return sum + (__u32)word + (word >> 32);
+	return sum + kv_lower(word) + (word >> 32);
 }
 
 static __always_inline __u16 kv_fold(__u64 sum)
 {
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16);
+	__u64 folded = kv_lower(sum) + (sum >> 32);
+	__u32 both = folded + (folded >> 32);
+
+	/* Added up in the upper half, with the carry of the lower one. */
+	both += both << 16 | both >> 16;
+	return both >> 16;
 }
 
 /*
@@ -124,7 +138,7 @@ __noinline __u64 kv_sum_packet(struct xdp_md *ctx, __u32 from, __u32 to)
 
 	from = kv_opaque(from);
 	to = kv_opaque(to);
-	if (from > KV_MOST_HEADERS || to > KV_MOST_HEADERS + KV_XDP_PAYLOAD + 16 || to < 8)
+	if (from > KV_MOST_HEADERS + 12 || to > KV_MOST_HEADERS + KV_XDP_PAYLOAD + 16 || to < 8)
 		return 0;
 	p = data + from;
 	stop = kv_place(data, to);
@@ -141,13 +155,11 @@ __noinline __u64 kv_sum_packet(struct xdp_md *ctx, __u32 from, __u32 to)
 	return sum;
 }
 
-/* Of the addresses, protocol and length that UDP adds to its checksum. */
-static __always_inline __u64 kv_pseudo_sum(const __u8 *ip, __u32 version, __u16 udp_bytes)
+/* Of the addresses, protocol and length that UDP adds to its checksum over IPv6. The length as the packet has it. */
+static __always_inline __u64 kv_pseudo_sum6(const __u8 *ip, __u16 udp_bytes)
 {
 	__u64 sum = (__u64)udp_bytes + kv_be16(KV_UDP);
 
-	if (version == 4)
-		return kv_add_sum(sum, kv_u64(ip + 12));
 	sum = kv_add_sum(kv_add_sum(sum, kv_u64(ip + 8)), kv_u64(ip + 16));
 	return kv_add_sum(kv_add_sum(sum, kv_u64(ip + 24)), kv_u64(ip + 32));
 }
@@ -161,16 +173,16 @@ static __always_inline bool kv_is_host4(__u32 address)
 }
 
 /*
- * Looks at the headers. KV_XDP_HIT when it is a datagram to the store that begins with "get ". Its checksum is right, or absent (IPv4), or
- * is yet to be completed by a device, as that of packets of this machine is.
+ * Looks at the headers. KV_XDP_HIT when it is a datagram to the store that begins with "get ". Its checksum is still to be looked at:
+ * kv_is_checked().
  */
 static __always_inline enum kv_xdp_count kv_parse(struct xdp_md *ctx, struct kv_request *request)
 {
 	const __u8 *data = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end;
 	__u32 at = KV_ETHERNET_BYTES, udp_bytes, total;
+	__u64 first, second, header, addresses, sum;
 	const __u8 *ip, *udp;
-	__u64 sum, pseudo;
-	__u16 type, checksum;
+	__u16 type;
 
 	if (data + KV_ETHERNET_BYTES + 8 > end)
 		return KV_XDP_OTHER;
@@ -191,32 +203,43 @@ static __always_inline enum kv_xdp_count kv_parse(struct xdp_md *ctx, struct kv_
 	ip = data + at;
 	if (type == KV_ETH_IPV4) {
 		udp = ip + 20;
-		if (udp + 22 > end || ip[9] != KV_UDP || kv_u16(udp + 2) != kv_xdp.port)
+		if (udp + 22 > end)
+			return KV_XDP_OTHER;
+		first = kv_u64(ip);
+		second = kv_u64(ip + 8);
+		header = kv_u64(udp);
+		if ((second >> 8 & 0xff) != KV_UDP || (header >> 16 & 0xffff) != kv_xdp.port)
 			return KV_XDP_OTHER;
 		request->udp = at + 20;
-		total = kv_be16(kv_u16(ip + 2));
-		udp_bytes = kv_be16(kv_u16(udp + 4));
-		sum = kv_add_sum(kv_add_sum(kv_u64(ip), kv_u64(ip + 8)), kv_u32(ip + 16));
-		/* No options; neither the first of several fragments nor another. */
-		if (ip[0] != 0x45 || kv_u16(ip + 6) & kv_be16(0xbfff) || total != udp_bytes + 20 || kv_fold(sum) != 0xffff)
+		total = kv_be16(first >> 16);
+		udp_bytes = kv_be16(header >> 32);
+		addresses = kv_u64(ip + 12);
+		sum = kv_add_sum(kv_add_sum(kv_add_sum(0, first), (__u32)second), addresses);
+		/* Version 4 and no options; neither the first of several fragments nor another. */
+		if ((first & (0xff | (__u64)kv_be16(0xbfff) << 48)) != 0x45 || total != udp_bytes + 20 || kv_fold(sum) != 0xffff)
 			return KV_XDP_HEADERS;
-		if (!kv_is_host4(kv_u32(ip + 12)) || !kv_is_host4(kv_u32(ip + 16)) ||
-		    (kv_xdp.ipv4 && kv_xdp.ipv4 != kv_u32(ip + 16)))
+		if (!kv_is_host4(addresses) || !kv_is_host4(addresses >> 32) ||
+		    (kv_xdp.ipv4 && kv_xdp.ipv4 != addresses >> 32))
 			return KV_XDP_HEADERS;
+		request->pseudo = kv_add_sum((header >> 32 & 0xffff) + kv_be16(KV_UDP), addresses);
 	} else if (type == KV_ETH_IPV6) {
 		udp = ip + 40;
-		if (udp + 22 > end || ip[6] != KV_UDP || kv_u16(udp + 2) != kv_xdp.port)
+		if (udp + 22 > end)
+			return KV_XDP_OTHER;
+		header = kv_u64(udp);
+		if (ip[6] != KV_UDP || (header >> 16 & 0xffff) != kv_xdp.port)
 			return KV_XDP_OTHER;
 		request->udp = at + 40;
 		total = kv_be16(kv_u16(ip + 4));
-		udp_bytes = kv_be16(kv_u16(udp + 4));
-		if (ip[0] >> 4 != 6 || total != udp_bytes || !kv_u16(udp + 6))
+		udp_bytes = kv_be16(header >> 32);
+		if (ip[0] >> 4 != 6 || total != udp_bytes || !(header >> 48))
 			return KV_XDP_HEADERS;
 		/* Not from or to a group; not from none or from itself. */
 		if (ip[8] == 0xff || ip[24] == 0xff || (!kv_u64(ip + 8) && !(kv_u64(ip + 16) << 8)) ||
 		    ((kv_xdp.ipv6[0] | kv_xdp.ipv6[1]) &&
 		     (kv_xdp.ipv6[0] != kv_u64(ip + 24) || kv_xdp.ipv6[1] != kv_u64(ip + 32))))
 			return KV_XDP_HEADERS;
+		request->pseudo = kv_pseudo_sum6(ip, header >> 32);
 	} else {
 		return KV_XDP_OTHER;
 	}
@@ -226,22 +249,27 @@ static __always_inline enum kv_xdp_count kv_parse(struct xdp_md *ctx, struct kv_
 	request->keys = request->udp + 20;
 	request->frame_end = end - data;
 	/* To one Ethernet address, from one, and from a port. */
-	if ((data[0] | data[6]) & 1 || !kv_u16(udp) || udp_bytes < 22 || request->udp + udp_bytes > request->frame_end)
+	if ((data[0] | data[6]) & 1 || !(__u16)header || udp_bytes < 22 || request->udp + udp_bytes > request->frame_end)
 		return KV_XDP_HEADERS;
 	request->end = kv_opaque(request->udp + udp_bytes);
 	if (request->end > KV_MOST_HEADERS + KV_XDP_PAYLOAD)
 		return KV_XDP_REQUEST;
 	/* Any request number; datagram 0 of 1; nothing in what is reserved. "get ". */
-	if ((kv_u64(udp + 8) & ~0xffffull) != 1ull << 40 || kv_u32(udp + 16) != kv_text4('g', 'e', 't', ' '))
+	first = kv_u64(udp + 8);
+	if ((first & ~0xffffull) != 1ull << 40 || kv_u32(udp + 16) != kv_text4('g', 'e', 't', ' '))
 		return KV_XDP_REQUEST;
-	checksum = kv_u16(udp + 6);
-	if (checksum) {
-		pseudo = kv_pseudo_sum(ip, request->version, kv_u16(udp + 4));
-		if (checksum != kv_fold(pseudo) &&
-		    kv_fold(pseudo + kv_sum_packet(ctx, request->udp, request->end)) != 0xffff)
-			return KV_XDP_HEADERS;
-	}
+	request->checksum = header >> 48;
+	request->sum = kv_add_sum(kv_add_sum(request->pseudo, header), first) + kv_text4('g', 'e', 't', ' ');
 	return KV_XDP_HIT;
+}
+
+/*
+ * Whether UDP's checksum is right, where the keys and what is behind them have this sum. It may be absent (IPv4), or yet to be completed
+ * by a device, as that of packets of this machine is: then it is that of the pseudo header.
+ */
+static __always_inline bool kv_is_checked(const struct kv_request *request, __u64 sum)
+{
+	return !request->checksum || kv_fold(request->sum + sum) == 0xffff || kv_fold(request->pseudo) == request->checksum;
 }
 
 /* A word whose upper bit is set in some byte if one of the bytes is below 0x21: a space, a line's end, another control character. */
@@ -250,36 +278,67 @@ static __always_inline __u64 kv_low_bytes(__u64 word)
 	return (word - 0x2121212121212121ull) & ~word & 0x8080808080808080ull;
 }
 
-/*
- * Takes the key that begins at request->keys over into cpu->key, padded with zeroes. Its hash; *low is not 0 where it has a byte that no
- * key has.
- */
-static __always_inline __u32 kv_take_key(const __u8 *data, const __u8 *end, __u32 keys, __u32 bytes,
-					 struct kv_xdp_cpu __arena *cpu, __u64 *low)
-{
-	const __u8 *p = data + keys, *stop = kv_place(data, keys + bytes);
-	__u64 __arena *to = cpu->key;
-	__u64 hash = kv_hash_start(bytes), word, seen = 0;
-	__u32 rest = bytes & 7, i;
+/* What one look at each word of a key gives. */
+struct kv_taken {
+	__u64 low; /* not 0: it has a byte that no key has */
+	__u64 sum; /* of its bytes and the line's end */
+	__u32 hash;
+};
 
-	for (i = 0; i < KV_KEY_MAX / 8; i++) {
-		if (p + 8 > stop || p + 8 > end)
+/*
+ * Keys in the packet are said by where the eight bytes in front of them begin, since the last word of a short one begins there; behind
+ * them are "\r\n" and the packet's end. A key is read twice, here and when it is compared: functions that are not inlined have
+ * registers for all they need.
+ */
+static __noinline void kv_take_key(const __u8 *front, const __u8 *end, __u32 bytes, struct kv_taken *taken)
+{
+	__u64 hash = kv_hash_start(bytes), low = 0, sum = 0, word;
+	const __u8 *p = front + 8;
+	__u32 rest, i;
+
+	for (i = 0; i < KV_KEY_WORDS; i++) {
+		if (p + 8 + 2 > end)
 			break;
 		word = kv_u64(p);
-		seen |= kv_low_bytes(word);
-		hash = kv_hash_step(hash, word);
-		*to++ = word;
 		p += 8;
+		hash += word * kv.factor[i];
+		low |= kv_low_bytes(word);
+		sum = kv_add_sum(sum, word);
 	}
-	p = kv_place(data, keys + bytes - 8);
+	rest = bytes & 7;
+	p = kv_place(front, bytes);
 	if (rest && p + 8 <= end) {
 		word = kv_u64(p) >> (64 - 8 * rest);
-		seen |= kv_low_bytes(word | ~0ull << 8 * rest);
-		hash = kv_hash_step(hash, word);
-		*to = word;
+		hash += word * kv.factor[i & (KV_KEY_WORDS - 1)];
+		low |= kv_low_bytes(word | ~0ull << 8 * rest);
+		sum = kv_add_sum(sum, word);
 	}
-	*low = seen;
-	return hash;
+	taken->hash = kv_hash_end(hash);
+	taken->low = low;
+	/* "\r\n", in either half of a 16-bit word. */
+	taken->sum = sum + (kv_text2('\r', '\n') << 8 * (bytes & 1));
+}
+
+/* Whether an item has this key. */
+static __noinline bool kv_is_key(const __u8 *front, const __u8 *end, __u32 bytes, __u64 item)
+{
+	__u64 __arena *words = kv_at(__u64, kv_key_of(item));
+	const __u8 *p = front + 8;
+	__u32 rest, i;
+
+	for (i = 0; i < KV_KEY_WORDS; i++) {
+		if (p + 8 + 2 > end)
+			break;
+		if (kv_u64(p) != *words)
+			return false;
+		p += 8;
+		words++;
+	}
+	rest = bytes & 7;
+	if (!rest)
+		return true;
+	p = kv_place(front, bytes);
+	return p + 8 <= end && kv_u64(p) >> (64 - 8 * rest) == *words;
 }
 
 #endif /* KV_XDP_REQUEST_H */
