@@ -106,7 +106,7 @@ export const BUFFER_BYTES = 2 << 20;
 export const align8 = (bytes: number): number => (bytes + 7) & ~7;
 
 /** Of the places that a snapshot has to know: bytes of a bucket, pages of a slab and of a table's segment, the class of large items. */
-export const BUCKET_BYTES = 16;
+export const BUCKET_BYTES = 8;
 export const SLAB_PAGES = 16;
 export const SEGMENT_BUCKETS = 4096;
 export const SEGMENT_PAGES = (SEGMENT_BUCKETS * BUCKET_BYTES) / PAGE;

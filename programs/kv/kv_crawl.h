@@ -12,8 +12,8 @@
 /* Takes what is gone out of a bucket. */
 __noinline int kv_crawl_bucket(__u32 index, __u32 who, int waits)
 {
-	__u64 bucket = kv_bucket_at(index), sequence;
-	__u32 item, i;
+	__u64 bucket = kv_bucket_at(index);
+	__u32 sequence, item, i;
 
 	for (i = unknown_zero; i < 64 && can_loop; i++) {
 		sequence = kv_sequence(bucket);

@@ -64,7 +64,8 @@ static __always_inline int kv_sum(void)
 /* Writes what there is to say of a bucket's items, as many as fit. Bytes written; -EAGAIN: the bucket has changed meanwhile. */
 __noinline int kv_walk_bucket(__u32 index, __u64 result, __u32 room)
 {
-	__u64 bucket = kv_bucket_at(index), sequence = kv_sequence(bucket), item;
+	__u64 bucket = kv_bucket_at(index), item;
+	__u32 sequence = kv_sequence(bucket);
 	struct kv_walked __arena *to;
 	struct kv_item __arena *it;
 	__u32 wrote = unknown_zero, bytes;

@@ -217,7 +217,7 @@ __noinline __u32 kv_link(__u32 item, __u64 command, __u64 result, __u32 who, __u
  * Puts a complete item in the place of one that was found, if nothing has changed since. False: it has, or the loop budget ended, and
  * the new item was given back. The old one is, in either case, not the caller's.
  */
-__noinline int kv_exchange(__u32 item, __u32 old, __u64 bucket, __u64 sequence, __u32 who)
+__noinline int kv_exchange(__u32 item, __u32 old, __u64 bucket, __u32 sequence, __u32 who)
 {
 	struct kv_found found = { .bucket = bucket, .sequence = sequence, .item = old };
 	__u64 link = bucket + offsetof(struct kv_bucket, first);

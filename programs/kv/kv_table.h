@@ -28,18 +28,18 @@
 #define KV_SEGMENT_BUCKETS 4096
 #define KV_SEGMENT_PAGES (KV_SEGMENT_BUCKETS * sizeof(struct kv_bucket) / PAGE_SIZE)
 
+/* Eight in a cache line. The sequence is the same again after 2^31 changes of its bucket: no look takes that long. */
 struct kv_bucket {
-	__u64 sequence;
+	__u32 sequence;
 	__u32 first; /* item */
-	__u32 pad;
 };
 bpf_type_emit(struct kv_bucket);
 
 /* Where a key is, as one look at its bucket found it. */
 struct kv_found {
 	__u64 bucket;
-	__u64 sequence;
 	__u64 item;
+	__u32 sequence;
 };
 
 /* kv.state for so many buckets, at least 2. */
@@ -72,7 +72,7 @@ static __always_inline __u64 kv_bucket_of(__u64 state, __u32 hash)
 	return kv_bucket_at(index);
 }
 
-static __always_inline __u64 kv_sequence(__u64 bucket)
+static __always_inline __u32 kv_sequence(__u64 bucket)
 {
 	return READ_ONCE(kv_at(struct kv_bucket, bucket)->sequence);
 }
@@ -91,7 +91,8 @@ typedef bool (*kv_has_key)(const void *wanted, __u64 item);
 static __always_inline int kv_find_as(kv_has_key has_key, const void *wanted, __u32 key_bytes, __u32 hash,
 				      struct kv_found *found, bool waits)
 {
-	__u64 bucket, sequence, item;
+	__u64 bucket, item;
+	__u32 sequence;
 
 	do {
 		bucket = kv_bucket_of(READ_ONCE(kv.state), hash);
@@ -168,7 +169,8 @@ static __always_inline void kv_mark_used(const struct kv_found *found)
 /* Locks the bucket of a hash; `waits` as for kv_find. 0 or -ETIMEDOUT. The locked sequence is odd: found->sequence is the one before. */
 static __always_inline int kv_lock(__u32 hash, struct kv_found *found, bool waits)
 {
-	__u64 bucket, sequence;
+	__u64 bucket;
+	__u32 sequence;
 
 	do {
 		bucket = kv_bucket_of(READ_ONCE(kv.state), hash);
@@ -189,7 +191,7 @@ static __always_inline int kv_lock(__u32 hash, struct kv_found *found, bool wait
 /* Locks a bucket that was looked at, if nothing has changed since. */
 static __always_inline bool kv_lock_found(const struct kv_found *found)
 {
-	__u64 __arena *sequence = &kv_at(struct kv_bucket, found->bucket)->sequence;
+	__u32 __arena *sequence = &kv_at(struct kv_bucket, found->bucket)->sequence;
 
 	return cmpxchg(sequence, found->sequence, found->sequence + 1) == found->sequence;
 }
