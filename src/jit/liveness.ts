@@ -1,30 +1,27 @@
-import { slots, writtenRegister } from '../isa/instruction.ts';
-import { atomicOperation, BPF_PSEUDO_CALL, opcode } from '../isa/opcodes.ts';
+import { writtenRegister } from '../isa/instruction.ts';
+import { atomicOperation, BPF_PSEUDO_CALL, BPF_REG_10, opcode } from '../isa/opcodes.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
-import type { ChooseNode, Node } from './cfg.ts';
+import type { ChooseNode, InlineNode, Node } from './cfg.ts';
 import { reversePostorder } from './dominators.ts';
+import { isSecond } from './flow.ts';
 import type { FunctionPlan } from './plan.ts';
-import { ownStackAccess } from './stack-slots.ts';
+import { ownStackOffset } from './stack-slots.ts';
 import type { CallOut } from './target.ts';
 import type { Unit, UnitFrame } from './unit.ts';
 
 /**
  * Which variables of a unit are still wanted before an instruction: what has to be handed over where code is left for
- * another version of itself. A backward analysis over sets of variables.
+ * another version of itself. A backward analysis over sets of variables, a bit each: each node's instructions are gone through once
+ * to see what it reads before it writes, and what it writes; then nodes are joined until nothing changes; and once more for the
+ * sets before the instructions where code may be left.
  */
 
 type VariableSet = Int32Array;
 
 const has = (set: VariableSet, variable: number) => (set[variable >> 5] & (1 << (variable & 31))) !== 0;
-const add = (set: VariableSet, variable: number) => {
-  set[variable >> 5] |= 1 << (variable & 31);
-};
-const remove = (set: VariableSet, variable: number) => {
-  set[variable >> 5] &= ~(1 << (variable & 31));
-};
 
-function join(into: VariableSet, other: VariableSet): void {
-  for (let i = 0; i < into.length; i++) into[i] |= other[i];
+function use(live: VariableSet, variable: number): void {
+  live[variable >> 5] |= 1 << (variable & 31);
 }
 
 export class Liveness {
@@ -32,10 +29,16 @@ export class Liveness {
   readonly #plans: readonly FunctionPlan[];
   readonly #unit: Unit;
   readonly #callOut: (insn: number) => CallOut;
-  /** Before each node. */
-  readonly #before: VariableSet[];
-  /** Before instructions that code may be left at, by frame and slot. */
-  readonly #at = new Map<string, VariableSet>();
+  /** Of a set. */
+  readonly #words: number;
+  /** Before each node, behind each other. */
+  readonly #before: VariableSet;
+  /** What the instructions write that are being gone through; what is read before that is live in any case. */
+  readonly #written: VariableSet;
+  /** Where the set before an instruction stands in {@link #sets} where code may be left, by frame and slot. */
+  readonly #at = new Map<number, number>();
+  #sets: VariableSet;
+  #setCount = 0;
   #anywhere: readonly number[] | undefined;
 
   constructor(
@@ -48,32 +51,58 @@ export class Liveness {
     this.#plans = plans;
     this.#unit = unit;
     this.#callOut = callOut;
-    const words = (unit.variables.length + 31) >> 5;
     const { nodes } = unit;
-    this.#before = nodes.map(() => new Int32Array(words));
-    const order = reversePostorder(nodes.length, 0, (node) => nodes[node].next);
+    const words = (unit.variables.length + 31) >> 5;
+    this.#words = words;
+    this.#before = new Int32Array(nodes.length * words);
+    this.#written = new Int32Array(words);
+    this.#sets = new Int32Array(64 * words);
+    const order = reversePostorder(nodes.length, 0, (node) => nodes[node].next).reverse();
+    this.#solve(order);
+    const live = new Int32Array(words);
+    for (const node of order) {
+      this.#after(node, live);
+      this.#through(nodes[node], live, true);
+    }
+  }
+
+  #solve(order: readonly number[]): void {
+    const { nodes } = this.#unit;
+    const words = this.#words;
+    const reads = new Int32Array(nodes.length * words);
+    const writes = new Int32Array(nodes.length * words);
+    const live = new Int32Array(words);
+    for (const node of order) {
+      if (nodes[node].kind !== 'code') continue;
+      live.fill(0);
+      this.#written.fill(0);
+      this.#through(nodes[node], live, false);
+      reads.set(live, node * words);
+      writes.set(this.#written, node * words);
+    }
+    const before = this.#before;
     for (let changed = true; changed; ) {
       changed = false;
-      for (let i = order.length - 1; i >= 0; i--) {
-        const node = order[i];
-        const live = this.#after(node);
-        this.#through(nodes[node], live, false);
-        const known = this.#before[node];
+      for (const node of order) {
+        const row = node * words;
+        this.#after(node, live);
+        const isCode = nodes[node].kind === 'code';
+        if (!isCode) this.#through(nodes[node], live, false);
         for (let word = 0; word < words; word++) {
-          if (known[word] === live[word]) continue;
-          known[word] = live[word];
+          const now = isCode ? reads[row + word] | (live[word] & ~writes[row + word]) : live[word];
+          if (before[row + word] === now) continue;
+          before[row + word] = now;
           changed = true;
         }
       }
     }
-    for (const node of order) this.#through(nodes[node], this.#after(node), true);
   }
 
   /** The variables that are live before an instruction which accesses the arena, or is a may_goto. */
   before(frame: number, at: number): number[] {
-    const set = this.#at.get(`${frame}:${at}`);
-    if (set === undefined) throw new TypeError(`code is left at instruction ${at}, where nothing was kept`);
-    return [...this.#unit.variables.keys()].filter((variable) => has(set, variable));
+    const place = this.#at.get(this.#key(frame, at));
+    if (place === undefined) throw new TypeError(`code is left at instruction ${at}, where nothing was kept`);
+    return this.#variablesOf(this.#sets.subarray(place, place + this.#words));
   }
 
   /** The variables that are live at some point where code may be left. */
@@ -83,55 +112,88 @@ export class Liveness {
   }
 
   #findAnywhere(): number[] {
-    const all = new Int32Array(this.#before[0].length);
-    for (const set of this.#at.values()) join(all, set);
-    return [...this.#unit.variables.keys()].filter((variable) => has(all, variable));
+    const all = new Int32Array(this.#words);
+    for (let i = 0; i < this.#setCount * this.#words; i++) all[i % this.#words] |= this.#sets[i];
+    return this.#variablesOf(all);
   }
 
-  #after(node: number): VariableSet {
-    const live = new Int32Array(this.#before[node].length);
-    for (const to of this.#unit.nodes[node].next) join(live, this.#before[to]);
-    return live;
+  #variablesOf(set: VariableSet): number[] {
+    const found: number[] = [];
+    for (let variable = 0; variable < this.#unit.variables.length; variable++)
+      if (has(set, variable)) found.push(variable);
+    return found;
+  }
+
+  #key(frame: number, at: number): number {
+    return frame * this.#program.insns.length + at;
+  }
+
+  #keep(frame: number, at: number, live: VariableSet): void {
+    const place = this.#setCount++ * this.#words;
+    if (place === this.#sets.length) {
+      const more = new Int32Array(2 * place);
+      more.set(this.#sets);
+      this.#sets = more;
+    }
+    this.#sets.set(live, place);
+    this.#at.set(this.#key(frame, at), place);
+  }
+
+  #after(node: number, live: VariableSet): void {
+    live.fill(0);
+    for (const to of this.#unit.nodes[node].next)
+      for (let word = 0; word < this.#words; word++) live[word] |= this.#before[to * this.#words + word];
+  }
+
+  #define(live: VariableSet, variable: number): void {
+    live[variable >> 5] &= ~(1 << (variable & 31));
+    use(this.#written, variable);
   }
 
   #through(node: Node, live: VariableSet, keep: boolean): void {
-    const { frames } = this.#unit;
-    if (node.kind === 'inline') {
-      const inner = frames[node.frame];
-      const outer = frames[node.caller];
-      if (inner.loop !== undefined) {
-        remove(live, inner.loop.count);
-        remove(live, inner.loop.deadline);
+    switch (node.kind) {
+      case 'inline':
+        this.#throughInlining(node, live);
+        return;
+      case 'choose':
+        this.#throughChoice(node, live);
+        return;
+      case 'code': {
+        const { insns } = this.#program;
+        const frame = this.#unit.frames[node.frame];
+        for (let at = node.end - 1; at >= node.start; at--) {
+          if (isSecond(insns, at, node.start)) continue;
+          this.#step(frame, at, live);
+          if (keep && this.#mayLeave(at)) this.#keep(node.frame, at, live);
+        }
       }
-      for (let register = 1; register <= 5; register++) {
-        const wanted = has(live, inner.registers[register]);
-        remove(live, inner.registers[register]);
-        remove(live, outer.registers[register]);
-        if (wanted) add(live, outer.registers[register]);
-      }
-      for (let register = 6; register < 10; register++) remove(live, inner.registers[register]);
-      remove(live, inner.registers[0]);
-      return;
     }
-    if (node.kind === 'choose') {
-      this.#throughChoice(node, live);
-      return;
+  }
+
+  #throughInlining(node: InlineNode, live: VariableSet): void {
+    const inner = this.#unit.frames[node.frame];
+    const outer = this.#unit.frames[node.caller];
+    if (inner.loop !== undefined) {
+      this.#define(live, inner.loop.count);
+      this.#define(live, inner.loop.deadline);
     }
-    if (node.kind !== 'code') return;
-    const at = slotsOf(this.#program, node);
-    for (let i = at.length - 1; i >= 0; i--) {
-      this.#step(frames[node.frame], at[i], live);
-      if (keep && this.#mayLeave(at[i])) this.#at.set(`${node.frame}:${at[i]}`, live.slice());
+    for (let register = 1; register <= 5; register++) {
+      const wanted = has(live, inner.registers[register]);
+      this.#define(live, inner.registers[register]);
+      this.#define(live, outer.registers[register]);
+      if (wanted) use(live, outer.registers[register]);
     }
+    for (let register = 6; register < 10; register++) this.#define(live, inner.registers[register]);
+    this.#define(live, inner.registers[0]);
   }
 
   /** What the operations write may also stay as it was. */
   #throughChoice(node: ChooseNode, live: VariableSet): void {
     const frame = this.#unit.frames[node.frame];
     const untouched = live.slice();
-    const at = slotsOf(this.#program, node);
-    for (let i = at.length - 1; i >= 0; i--) this.#step(frame, at[i], live);
-    join(live, untouched);
+    for (let at = node.end - 1; at >= node.start; at--)
+      if (!isSecond(this.#program.insns, at, node.start)) this.#step(frame, at, live);
+    for (let word = 0; word < this.#words; word++) live[word] |= untouched[word];
     this.#step(frame, node.jump, live);
   }
 
@@ -141,67 +203,65 @@ export class Liveness {
   }
 
   /** From after an instruction to before it. */
-  #step(frame: UnitFrame, at: number, live: VariableSet): void {
+  #step({ registers, cells, loop }: UnitFrame, at: number, live: VariableSet): void {
     const { insns, facts } = this.#program;
     const insn = insns[at];
-    const { registers } = frame;
-    const use = (register: number) => {
-      if (register < 10) add(live, registers[register]);
-    };
+    const { dst, src } = insn;
     const row = opcode(insn.code);
-    const own = ownStackAccess(insns, facts, at);
-    const cell = own === undefined ? undefined : frame.cells.get(own.offset);
     switch (row?.kind) {
       case 'call':
-        for (let register = 0; register <= 5; register++) remove(live, registers[register]);
-        for (const register of this.#argumentsOf(at)) use(register);
+        for (let register = 0; register <= 5; register++) this.#define(live, registers[register]);
+        for (const register of this.#argumentsOf(at)) use(live, registers[register]);
         return;
       case 'exit':
-        use(0);
+        use(live, registers[0]);
         return;
       case 'may_goto':
-        if (frame.loop === undefined) return;
-        add(live, frame.loop.count);
-        add(live, frame.loop.deadline);
+        if (loop === undefined) return;
+        use(live, loop.count);
+        use(live, loop.deadline);
         return;
-      case 'store':
-        if (cell !== undefined) remove(live, cell);
-        else use(insn.dst);
-        if (row.source === 'X') use(insn.src);
+      case 'store': {
+        const cell = cells.get(ownStackOffset(facts, at));
+        if (cell !== undefined) this.#define(live, cell);
+        else useRegister(live, registers, dst);
+        if (row.source === 'X') useRegister(live, registers, src);
         return;
-      case 'load':
-        remove(live, registers[insn.dst]);
-        if (cell !== undefined) add(live, cell);
-        else use(insn.src);
+      }
+      case 'load': {
+        this.#define(live, registers[dst]);
+        const cell = cells.get(ownStackOffset(facts, at));
+        if (cell !== undefined) use(live, cell);
+        else useRegister(live, registers, src);
         return;
-      case 'atomic': {
+      }
+      case 'atomic':
         // Where the page is absent the result stays what it was.
-        use(insn.dst);
-        use(insn.src);
-        if (atomicOperation(insn.imm)?.op === 'cmpxchg') use(0);
+        useRegister(live, registers, dst);
+        useRegister(live, registers, src);
+        if (atomicOperation(insn.imm)?.op === 'cmpxchg') use(live, registers[0]);
         return;
-      }
       case 'jump':
-        use(insn.dst);
-        if (row.source === 'X') use(insn.src);
+        useRegister(live, registers, dst);
+        if (row.source === 'X') useRegister(live, registers, src);
         return;
-      case 'alu': {
-        if (row.op === 'mov') remove(live, registers[insn.dst]);
-        if (row.op !== 'mov') use(insn.dst);
-        if (row.source === 'X') use(insn.src);
+      case 'alu':
+        if (row.op === 'mov') this.#define(live, registers[dst]);
+        else useRegister(live, registers, dst);
+        if (row.source === 'X') useRegister(live, registers, src);
         return;
-      }
       case 'ld_abs':
       case 'ld_ind':
-        for (let register = 0; register <= 5; register++) remove(live, registers[register]);
-        use(6);
-        if (row.kind === 'ld_ind') use(insn.src);
+        for (let register = 0; register <= 5; register++) this.#define(live, registers[register]);
+        use(live, registers[6]);
+        if (row.kind === 'ld_ind') useRegister(live, registers, src);
+        return;
+      case 'ld_imm64':
+        this.#define(live, registers[dst]);
         return;
       default: {
         const written = writtenRegister(insn);
-        if (written === undefined) return;
-        if (row?.kind === 'ld_imm64') remove(live, registers[written]);
-        else use(written);
+        if (written !== undefined) use(live, registers[written]);
       }
     }
   }
@@ -225,9 +285,7 @@ export class Liveness {
   }
 }
 
-/** The slots at which instructions of a node begin. */
-function slotsOf({ insns }: VerifiedProgram, { start, end }: { start: number; end: number }): number[] {
-  const found: number[] = [];
-  for (let at = start; at < end; at += slots(insns[at])) found.push(at);
-  return found;
+/** The frame pointer is no variable. */
+function useRegister(live: VariableSet, registers: readonly number[], register: number): void {
+  if (register < BPF_REG_10) use(live, registers[register]);
 }

@@ -66,18 +66,24 @@ export function promotedCells(
   return new Map(cells.filter(({ offset }) => !uncertain.has(offset)).map((cell) => [cell.offset, cell]));
 }
 
+/** Where a load or store reaches one fixed place of the function's own frame: its offset from r10, which is negative; else 0. */
+export function ownStackOffset(facts: Facts, at: number): number {
+  const fact = facts.insns[at];
+  if (fact?.memory !== 'stack' || fact.frameDistance !== 0) return 0;
+  return fact.stackOffset ?? 0;
+}
+
 /** A plain load or store at one fixed place of the function's own frame. */
 export function ownStackAccess(
   insns: readonly Instruction[],
   facts: Facts,
   at: number,
 ): { offset: number; size: AccessSize; writes: boolean } | undefined {
-  const fact = facts.insns[at];
-  if (fact?.memory !== 'stack' || fact.stackOffset === undefined || fact.frameDistance !== 0)
-    return undefined;
+  const offset = ownStackOffset(facts, at);
+  if (offset === 0) return undefined;
   const row = opcode(insns[at].code);
   if (row?.kind !== 'load' && row?.kind !== 'store') return undefined;
-  return { offset: fact.stackOffset, size: row.size, writes: row.kind === 'store' };
+  return { offset, size: row.size, writes: row.kind === 'store' };
 }
 
 /** Cells that some path reads before it writes them: a forward analysis over sets of cells that are surely written. */
