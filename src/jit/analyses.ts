@@ -16,21 +16,32 @@ import { narrowArithmetic } from './upper-halves.ts';
 
 const PAGE_SIZE = 4096;
 
+/** What fast code does about the accesses of a function. */
+export interface FastChecks {
+  /** Groups that are checked, by the slot of their first access. */
+  readonly groups: ReadonlyMap<number, Group>;
+  /**
+   * How the access in a slot is checked: on its own; without its page, which may be written; or not at all, since a check for it
+   * and others has passed.
+   */
+  modeOf(at: number): 'single' | 'writable' | 'checked';
+}
+
 type Known<Result> = (at: number, register: number) => Result;
 
 export class Analyses {
   readonly #program: VerifiedProgram;
   readonly #target: Target;
   readonly #options: JitOptions;
-  readonly #aligned = {
-    fast: new Map<FunctionPlan, Known<number>>(),
-    careful: new Map<FunctionPlan, Known<number>>(),
-  };
-  readonly #narrow = new Map<FunctionPlan, SlotSet>();
-  /** By the slot where the run begins. */
+  // By the function's number.
+  readonly #aligned = { fast: [] as Known<number>[], careful: [] as Known<number>[] };
+  readonly #narrow: SlotSet[] = [];
+  readonly #pages: CheckedPages[] = [];
+  readonly #constants: Known<number | undefined>[] = [];
+  readonly #fastChecks: FastChecks[] = [];
+  // By the slot where the run begins.
   readonly #groups = new Map<number, readonly Group[]>();
-  readonly #pages = new Map<FunctionPlan, CheckedPages>();
-  readonly #constants = new Map<FunctionPlan, Known<number | undefined>>();
+  readonly #candidates = new Map<number, readonly Group[]>();
 
   constructor(program: VerifiedProgram, target: Target, options: JitOptions) {
     this.#program = program;
@@ -45,7 +56,7 @@ export class Analyses {
   zeroBits(plan: FunctionPlan, at: number, register: number, isFast: boolean): number {
     if (this.#options.ranges === false) return 0;
     const cache = this.#aligned[isFast ? 'fast' : 'careful'];
-    let known = cache.get(plan);
+    let known: Known<number> | undefined = cache[plan.number];
     if (known === undefined) {
       const { insns } = this.#program;
       const constant = (insn: number) => this.#target.constant(insn);
@@ -59,7 +70,7 @@ export class Analyses {
           sure: (it, each) => this.zeroBits(plan, it, each, false),
         },
       );
-      cache.set(plan, known);
+      cache[plan.number] = known;
     }
     return known(at, register);
   }
@@ -67,7 +78,7 @@ export class Analyses {
   /** The low half of a register before an access or a cast, where that is one number. */
   lowConstant(plan: FunctionPlan, at: number, register: number): number | undefined {
     if (this.#options.ranges === false) return undefined;
-    let known = this.#constants.get(plan);
+    let known: Known<number | undefined> | undefined = this.#constants[plan.number];
     if (known === undefined) {
       const { insns, facts } = this.#program;
       const numbers = new Map([...plan.cells.keys()].map((offset, number) => [offset, number]));
@@ -77,7 +88,7 @@ export class Analyses {
       };
       const constant = (insn: number) => this.#target.constant(insn);
       known = lowConstants(plan.graph, insns, constant, numbers.size, slotAt);
-      this.#constants.set(plan, known);
+      this.#constants[plan.number] = known;
     }
     return known(at, register);
   }
@@ -85,10 +96,10 @@ export class Analyses {
   /** Whether arithmetic in 64 bits may be done in 32, since nobody wants the upper half of what it gives. */
   isNarrow(plan: FunctionPlan, at: number): boolean {
     if (this.#options.narrowing === false) return false;
-    let known = this.#narrow.get(plan);
+    let known: SlotSet | undefined = this.#narrow[plan.number];
     if (known === undefined) {
       known = narrowArithmetic(plan.graph, this.#program, (insn) => this.#target.call(insn));
-      this.#narrow.set(plan, known);
+      this.#narrow[plan.number] = known;
     }
     return known.has(at);
   }
@@ -104,8 +115,33 @@ export class Analyses {
     return looks ? 'present' : 'none';
   }
 
+  /** How fast code checks the accesses of a function. */
+  fastChecks(plan: FunctionPlan): FastChecks {
+    let known: FastChecks | undefined = this.#fastChecks[plan.number];
+    if (known === undefined) {
+      known = this.#findFastChecks(plan);
+      this.#fastChecks[plan.number] = known;
+    }
+    return known;
+  }
+
+  #findFastChecks(plan: FunctionPlan): FastChecks {
+    const { passed } = this.checkedPages(plan);
+    const groups = new Map<number, Group>();
+    const members = new SlotSet(plan.graph);
+    for (const [start, end] of runsOf(plan.graph, this.#program.insns))
+      for (const group of this.#groupsOf(plan, start, end)) {
+        for (const { at } of group.members) members.set(at, true);
+        if (!passed.has(group.first.at)) groups.set(group.first.at, group);
+      }
+    return {
+      groups,
+      modeOf: (at) => (members.has(at) ? 'checked' : passed.has(at) ? 'writable' : 'single'),
+    };
+  }
+
   /** The groups between two slots, with no call between them, that fast code checks together: those that save something. */
-  groups(plan: FunctionPlan, start: number, end: number): readonly Group[] {
+  #groupsOf(plan: FunctionPlan, start: number, end: number): readonly Group[] {
     let known = this.#groups.get(start);
     if (known === undefined) {
       known = this.#possibleGroups(start, end).filter((group) => this.#isWorthwhile(plan, group));
@@ -140,7 +176,16 @@ export class Analyses {
    * Groups that may be checked together. Loads that are aligned where the first one is are none: its check shows that for all of
    * them, also where they lie in two pages.
    */
-  #possibleGroups(start: number, end: number): Group[] {
+  #possibleGroups(start: number, end: number): readonly Group[] {
+    let known = this.#candidates.get(start);
+    if (known === undefined) {
+      known = this.#findGroups(start, end);
+      this.#candidates.set(start, known);
+    }
+    return known;
+  }
+
+  #findGroups(start: number, end: number): readonly Group[] {
     const { insns, facts } = this.#program;
     const { arena } = this.#target;
     if (this.#options.grouping === false || arena === undefined) return [];
@@ -153,11 +198,11 @@ export class Analyses {
 
   /** What fast code knows of pages, where they stay. */
   checkedPages(plan: FunctionPlan): CheckedPages {
-    let known = this.#pages.get(plan);
+    let known: CheckedPages | undefined = this.#pages[plan.number];
     if (known === undefined) {
       const constant = (at: number, register: number) => this.lowConstant(plan, at, register);
       known = checkedPages(plan.graph, this.#program.insns, this.#pageChecks(plan), constant);
-      this.#pages.set(plan, known);
+      this.#pages[plan.number] = known;
     }
     return known;
   }
@@ -171,7 +216,7 @@ export class Analyses {
     const { insns, facts } = this.#program;
     for (const [start, end] of runsOf(plan.graph, insns)) {
       const members = new Set<number>();
-      for (const group of this.groups(plan, start, end)) {
+      for (const group of this.#groupsOf(plan, start, end)) {
         for (const { at } of group.members) members.add(at);
         if (this.lookupOf(group.members) !== 'writable') continue;
         const { first, from, to } = group;

@@ -16,17 +16,25 @@ export interface Point {
 /** The whole graph behind a node that chooses between `points`, which their order numbers. */
 export function enteredAt(nodes: Graph, points: readonly Point[]): Graph {
   const all: Node[] = [{ kind: 'dispatch', next: [] }, ...shifted(nodes, 1)];
-  const entries = points.map((point) => {
-    const index = all.findIndex(
-      (node) =>
-        node.kind === 'code' && node.frame === point.frame && node.start <= point.at && point.at < node.end,
-    );
+  const inOrder = (a: Point, b: Point) => a.frame - b.frame || a.at - b.at;
+  const starts = all.flatMap((node, index) =>
+    node.kind === 'code' ? [{ frame: node.frame, at: node.start, index }] : [],
+  );
+  starts.sort(inOrder);
+  const entries = new Array<number>(points.length);
+  let place = 0;
+  for (const [number, point] of [...points.entries()].sort(([, a], [, b]) => inOrder(a, b))) {
+    while (place + 1 < starts.length && inOrder(starts[place + 1], point) <= 0) place++;
+    let { index } = starts[place];
     const node = all[index] as CodeNode;
-    if (node.start === point.at) return index;
-    const rest = all.push({ ...node, start: point.at }) - 1;
-    all[index] = { ...node, end: point.at, next: [rest] };
-    return rest;
-  });
+    if (node.start < point.at) {
+      const rest = all.push({ ...node, start: point.at }) - 1;
+      all[index] = { ...node, end: point.at, next: [rest] };
+      index = rest;
+      starts[place] = { ...point, index };
+    }
+    entries[number] = index;
+  }
   all[0] = { kind: 'dispatch', next: entries };
   return all;
 }

@@ -3,7 +3,6 @@ import { BPF_PSEUDO_CALL, opcode } from '../../isa/opcodes.ts';
 import type { ChooseNode, CodeNode, Graph, InlineNode } from '../cfg.ts';
 import type { Label } from '../encode/code.ts';
 import { OP, TYPE } from '../encode/opcodes.ts';
-import type { Group } from '../groups.ts';
 import { reducible } from '../reducible.ts';
 import { structure } from '../structure.ts';
 import { emitAlu } from './alu.ts';
@@ -83,16 +82,19 @@ function emitNode(e: Emitter, graph: Graph, number: number): void {
   }
 }
 
+/** Where the code may be left for another version, accesses are checked in groups. */
 function emitCode(e: Emitter, node: CodeNode): void {
-  let start = node.start;
+  const checks = e.exits.isFast ? e.analyses.fastChecks(e.frame.plan) : undefined;
   for (let at = node.start; at < node.end; at += slots(e.insns[at])) {
-    if (opcode(e.insns[at].code)?.kind !== 'call') continue;
-    emitRun(e, start, at);
     e.code.position(at);
-    emitCall(e, at);
-    start = at + 1;
+    if (opcode(e.insns[at].code)?.kind === 'call') {
+      emitCall(e, at);
+      continue;
+    }
+    const group = checks?.groups.get(at);
+    if (group !== undefined) emitGroupCheck(e, group);
+    emitInstruction(e, at, checks === undefined ? 'single' : checks.modeOf(at));
   }
-  emitRun(e, start, node.end);
   // After a call that never returns nothing follows.
   if (node.next.length === 0 && opcode(e.insns[lastSlot(e, node)].code)?.kind !== 'exit')
     e.code.op(OP.unreachable);
@@ -150,29 +152,6 @@ function emitInlineEntry(e: Emitter, { frame, caller }: InlineNode): void {
   }
   e.frame = inner;
   emitLoopStart(e);
-}
-
-/** Instructions without calls, in order. Where the code may be left for another version, accesses are checked in groups. */
-function emitRun(e: Emitter, start: number, end: number): void {
-  const { plan } = e.frame;
-  const modes = new Map<number, Mode>();
-  const checks = new Map<number, Group>();
-  if (e.exits.isFast) {
-    const { passed } = e.analyses.checkedPages(plan);
-    for (const group of e.analyses.groups(plan, start, end)) {
-      const { first, members } = group;
-      for (const { at } of members) modes.set(at, 'checked');
-      if (!passed.has(first.at)) checks.set(first.at, group);
-    }
-    if (passed.size > 0)
-      for (let at = start; at < end; at++) if (passed.has(at) && !modes.has(at)) modes.set(at, 'writable');
-  }
-  for (let at = start; at < end; at += slots(e.insns[at])) {
-    e.code.position(at);
-    const check = checks.size === 0 ? undefined : checks.get(at);
-    if (check !== undefined) emitGroupCheck(e, check);
-    emitInstruction(e, at, (modes.size === 0 ? undefined : modes.get(at)) ?? 'single');
-  }
 }
 
 function emitInstruction(e: Emitter, at: number, mode: Mode): void {

@@ -61,10 +61,10 @@ export class Versions {
   #knownLiveness: Liveness | undefined;
   /** Where the fast versions are left for the careful one; the order numbers its entries. */
   readonly #points: Point[] = [];
-  readonly #pointNumbers = new Map<string, number>();
+  readonly #pointNumbers = new Map<number, number>();
   /** Functions of the versions that begin behind a may_goto. */
-  readonly #behind = new Map<string, { readonly point: Point; readonly index: number }>();
-  readonly #pending: string[] = [];
+  readonly #behind = new Map<number, { readonly point: Point; readonly index: number }>();
+  readonly #pending: number[] = [];
   #careful: number | undefined;
 
   /** @param index the function that is called for the unit. */
@@ -115,34 +115,38 @@ export class Versions {
   /** Exits of a fast version, with the code that is emitted for each at its end. */
   #fastExits(): Exits & { readonly blocks: ((e: Emitter) => void)[] } {
     const blocks: ((e: Emitter) => void)[] = [];
-    const numbers = new Map<string, number>();
-    const block = (key: string, write: (e: Emitter) => void): number => {
-      let number = numbers.get(key);
-      if (number === undefined) {
-        number = blocks.push(write) - 1;
-        numbers.set(key, number);
-      }
+    // An instruction either fails a check or uses up iterations.
+    const numbers = new Map<number, number>();
+    const block = (frame: number, at: number, write: (e: Emitter) => void): number => {
+      const number = blocks.push(write) - 1;
+      numbers.set(this.#key(frame, at), number);
       return number;
     };
     return {
       isFast: true,
       blocks,
       failedCheck: (frame, at, looks) =>
-        block(`check ${frame}:${at}`, (e) => this.#leaveForCareful(e, { frame, at }, looks)),
-      exhausted: (frame, at) => block(`loop ${frame}:${at}`, (e) => this.#leaveForBehind(e, { frame, at })),
+        numbers.get(this.#key(frame, at)) ??
+        block(frame, at, (e) => this.#leaveForCareful(e, { frame, at }, looks)),
+      exhausted: (frame, at) =>
+        numbers.get(this.#key(frame, at)) ?? block(frame, at, (e) => this.#leaveForBehind(e, { frame, at })),
       goOnBehind: undefined,
     };
   }
 
+  /** One number for a point. */
+  #key(frame: number, at: number): number {
+    return frame * this.#context.program.insns.length + at;
+  }
+
   #leaveForCareful(e: Emitter, point: Point, looks: boolean): void {
-    const key = `${point.frame}:${point.at}`;
+    const key = this.#key(point.frame, point.at);
     let number = this.#pointNumbers.get(key);
     if (number === undefined) {
       number = this.#points.push(point) - 1;
       this.#pointNumbers.set(key, number);
     }
     this.#careful ??= this.#context.module.reserve();
-    const live = new Set(this.#liveness.before(point.frame, point.at));
     e.code.i32(number);
     if (looks) {
       e.code.get(e.pageState);
@@ -153,9 +157,14 @@ export class Versions {
     const { loop } = e.frames[point.frame];
     if (loop === undefined) e.code.i32(0);
     else e.code.get(loop.count);
+    // Both in ascending order.
+    const live = this.#liveness.before(point.frame, point.at);
+    let next = 0;
     for (const variable of this.#liveness.anywhere()) {
-      if (live.has(variable)) e.code.get(e.locals[variable]);
-      else e.code.zero(this.#unit.variables[variable]);
+      if (live[next] === variable) {
+        next++;
+        e.code.get(e.locals[variable]);
+      } else e.code.zero(this.#unit.variables[variable]);
     }
     if (e.framePointer !== undefined) e.code.get(e.framePointer);
     e.code.returnCall(this.#careful);
@@ -169,7 +178,7 @@ export class Versions {
   }
 
   #versionBehind(point: Point): number {
-    const key = `${point.frame}:${point.at}`;
+    const key = this.#key(point.frame, point.at);
     const known = this.#behind.get(key);
     if (known !== undefined) return known.index;
     const index = this.#context.module.reserve();
@@ -194,7 +203,7 @@ export class Versions {
     );
   }
 
-  #emitBehind(key: string): void {
+  #emitBehind(key: number): void {
     const { point, index } = this.#behind.get(key) as { point: Point; index: number };
     const name = `${this.#plan.name}.behind${point.at}`;
     const live = this.#liveness.before(point.frame, point.at);
