@@ -29,24 +29,51 @@ export interface FastChecks {
 
 type Known<Result> = (at: number, register: number) => Result;
 
+/** What has been found out about a function. */
+interface Found {
+  alignedFast: Known<number> | undefined;
+  alignedCareful: Known<number> | undefined;
+  narrow: SlotSet | undefined;
+  pages: CheckedPages | undefined;
+  constants: Known<number | undefined> | undefined;
+  checks: FastChecks | undefined;
+  /** Groups by the slot where their run begins: those that are possible, and those that save something. */
+  readonly possible: Map<number, readonly Group[]>;
+  readonly groups: Map<number, readonly Group[]>;
+}
+
 export class Analyses {
   readonly #program: VerifiedProgram;
   readonly #target: Target;
   readonly #options: JitOptions;
-  // By the function's number.
-  readonly #aligned = { fast: [] as Known<number>[], careful: [] as Known<number>[] };
-  readonly #narrow: SlotSet[] = [];
-  readonly #pages: CheckedPages[] = [];
-  readonly #constants: Known<number | undefined>[] = [];
-  readonly #fastChecks: FastChecks[] = [];
-  // By the slot where the run begins.
-  readonly #groups = new Map<number, readonly Group[]>();
-  readonly #candidates = new Map<number, readonly Group[]>();
+  /** By the function's number. */
+  readonly #found: (Found | undefined)[] = [];
+  readonly #constant: (insn: number) => bigint;
 
   constructor(program: VerifiedProgram, target: Target, options: JitOptions) {
     this.#program = program;
     this.#target = target;
     this.#options = options;
+    this.#constant = (insn) => target.constant(insn);
+  }
+
+  #of({ number }: FunctionPlan): Found {
+    this.#found[number] ??= {
+      alignedFast: undefined,
+      alignedCareful: undefined,
+      narrow: undefined,
+      pages: undefined,
+      constants: undefined,
+      checks: undefined,
+      possible: new Map(),
+      groups: new Map(),
+    };
+    return this.#found[number];
+  }
+
+  /** Lets go of what is known of a function, when all its code is there: less to move about for the garbage collector. */
+  forget({ number }: FunctionPlan): void {
+    this.#found[number] = undefined;
   }
 
   /**
@@ -55,53 +82,51 @@ export class Analyses {
    */
   zeroBits(plan: FunctionPlan, at: number, register: number, isFast: boolean): number {
     if (this.#options.ranges === false) return 0;
-    const cache = this.#aligned[isFast ? 'fast' : 'careful'];
-    let known: Known<number> | undefined = cache[plan.number];
-    if (known === undefined) {
-      const { insns } = this.#program;
-      const constant = (insn: number) => this.#target.constant(insn);
-      const leaves = isFast ? this.#checkedAlone(plan) : undefined;
-      known = alignments(
-        plan.graph,
-        insns,
-        constant,
-        leaves && {
-          leavesUnlessAligned: (it) => leaves.has(it),
-          sure: (it, each) => this.zeroBits(plan, it, each, false),
-        },
-      );
-      cache[plan.number] = known;
+    const found = this.#of(plan);
+    if (isFast) {
+      found.alignedFast ??= this.#findFastAlignments(plan);
+      return found.alignedFast(at, register);
     }
-    return known(at, register);
+    found.alignedCareful ??= alignments(plan.graph, this.#program.insns, this.#constant);
+    return found.alignedCareful(at, register);
+  }
+
+  #findFastAlignments(plan: FunctionPlan): Known<number> {
+    const leaves = this.#checkedAlone(plan);
+    return alignments(plan.graph, this.#program.insns, this.#constant, {
+      leavesUnlessAligned: (at) => leaves.has(at),
+      sure: (at, register) => this.zeroBits(plan, at, register, false),
+    });
   }
 
   /** The low half of a register before an access or a cast, where that is one number. */
   lowConstant(plan: FunctionPlan, at: number, register: number): number | undefined {
     if (this.#options.ranges === false) return undefined;
-    let known: Known<number | undefined> | undefined = this.#constants[plan.number];
-    if (known === undefined) {
-      const { insns, facts } = this.#program;
-      const numbers = new Map([...plan.cells.keys()].map((offset, number) => [offset, number]));
-      const slotAt = (insn: number): number | undefined => {
-        const own = ownStackAccess(insns, facts, insn);
-        return own === undefined || own.size < 4 ? undefined : numbers.get(own.offset);
-      };
-      const constant = (insn: number) => this.#target.constant(insn);
-      known = lowConstants(plan.graph, insns, constant, numbers.size, slotAt);
-      this.#constants[plan.number] = known;
-    }
-    return known(at, register);
+    const found = this.#of(plan);
+    found.constants ??= this.#findConstants(plan);
+    return found.constants(at, register);
+  }
+
+  #findConstants({ graph, cells }: FunctionPlan): Known<number | undefined> {
+    const { insns, facts } = this.#program;
+    const numbers = new Map([...cells.keys()].map((offset, number) => [offset, number]));
+    const slotAt = (insn: number): number | undefined => {
+      const own = ownStackAccess(insns, facts, insn);
+      return own === undefined || own.size < 4 ? undefined : numbers.get(own.offset);
+    };
+    return lowConstants(graph, insns, this.#constant, numbers.size, slotAt);
   }
 
   /** Whether arithmetic in 64 bits may be done in 32, since nobody wants the upper half of what it gives. */
   isNarrow(plan: FunctionPlan, at: number): boolean {
     if (this.#options.narrowing === false) return false;
-    let known: SlotSet | undefined = this.#narrow[plan.number];
-    if (known === undefined) {
-      known = narrowArithmetic(plan.graph, this.#program, (insn) => this.#target.call(insn));
-      this.#narrow[plan.number] = known;
-    }
-    return known.has(at);
+    const found = this.#of(plan);
+    found.narrow ??= this.#findNarrow(plan);
+    return found.narrow.has(at);
+  }
+
+  #findNarrow({ graph }: FunctionPlan): SlotSet {
+    return narrowArithmetic(graph, this.#program, (insn) => this.#target.call(insn));
   }
 
   /** What arena accesses have to look up together. */
@@ -117,12 +142,9 @@ export class Analyses {
 
   /** How fast code checks the accesses of a function. */
   fastChecks(plan: FunctionPlan): FastChecks {
-    let known: FastChecks | undefined = this.#fastChecks[plan.number];
-    if (known === undefined) {
-      known = this.#findFastChecks(plan);
-      this.#fastChecks[plan.number] = known;
-    }
-    return known;
+    const found = this.#of(plan);
+    found.checks ??= this.#findFastChecks(plan);
+    return found.checks;
   }
 
   #findFastChecks(plan: FunctionPlan): FastChecks {
@@ -142,10 +164,11 @@ export class Analyses {
 
   /** The groups between two slots, with no call between them, that fast code checks together: those that save something. */
   #groupsOf(plan: FunctionPlan, start: number, end: number): readonly Group[] {
-    let known = this.#groups.get(start);
+    const { groups } = this.#of(plan);
+    let known = groups.get(start);
     if (known === undefined) {
-      known = this.#possibleGroups(start, end).filter((group) => this.#isWorthwhile(plan, group));
-      this.#groups.set(start, known);
+      known = this.#possibleGroups(plan, start, end).filter((group) => this.#isWorthwhile(plan, group));
+      groups.set(start, known);
     }
     return known;
   }
@@ -176,11 +199,12 @@ export class Analyses {
    * Groups that may be checked together. Loads that are aligned where the first one is are none: its check shows that for all of
    * them, also where they lie in two pages.
    */
-  #possibleGroups(start: number, end: number): readonly Group[] {
-    let known = this.#candidates.get(start);
+  #possibleGroups(plan: FunctionPlan, start: number, end: number): readonly Group[] {
+    const { possible } = this.#of(plan);
+    let known = possible.get(start);
     if (known === undefined) {
       known = this.#findGroups(start, end);
-      this.#candidates.set(start, known);
+      possible.set(start, known);
     }
     return known;
   }
@@ -198,13 +222,14 @@ export class Analyses {
 
   /** What fast code knows of pages, where they stay. */
   checkedPages(plan: FunctionPlan): CheckedPages {
-    let known: CheckedPages | undefined = this.#pages[plan.number];
-    if (known === undefined) {
-      const constant = (at: number, register: number) => this.lowConstant(plan, at, register);
-      known = checkedPages(plan.graph, this.#program.insns, this.#pageChecks(plan), constant);
-      this.#pages[plan.number] = known;
-    }
-    return known;
+    const found = this.#of(plan);
+    found.pages ??= this.#findPages(plan);
+    return found.pages;
+  }
+
+  #findPages(plan: FunctionPlan): CheckedPages {
+    const constant = (at: number, register: number) => this.lowConstant(plan, at, register);
+    return checkedPages(plan.graph, this.#program.insns, this.#pageChecks(plan), constant);
   }
 
   /** The checks of fast code that pages may be written, and what they show. */
@@ -241,7 +266,7 @@ export class Analyses {
     const wraps = hasMargins(arena);
     for (const [start, end] of runsOf(plan.graph, insns)) {
       const members = new Set<number>();
-      for (const group of this.#possibleGroups(start, end))
+      for (const group of this.#possibleGroups(plan, start, end))
         for (const { at } of group.members) members.add(at);
       for (let at = start; at < end; at += slots(insns[at]))
         if (facts.reachesArena(at) && !members.has(at) && (wraps || insns[at].off === 0)) found.set(at, true);

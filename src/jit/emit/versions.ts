@@ -83,7 +83,14 @@ export class Versions {
     return this.#knownLiveness;
   }
 
+  /** Emits all versions. */
   define(): void {
+    this.#defineAll();
+    // What was put into it may be in others, too.
+    this.#context.analyses.forget(this.#plan);
+  }
+
+  #defineAll(): void {
     const { nodes } = this.#unit;
     const isSingle = !this.#hasVersions();
     this.#emitMain(nodes, isSingle ? ALONE : this.#fastExits());

@@ -145,7 +145,8 @@ export class ModuleBuilder {
 
   encode(): EncodedModule {
     const size = this.#functions.reduce((sum, each) => sum + (each?.code.bytes.length ?? 0), 0);
-    const out = new Bytes(2 * size + 4096);
+    // Names, hints and what else there is take a tenth of it, mostly.
+    const out = new Bytes(Math.ceil(1.2 * size) + 4096);
     for (const byte of [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]) out.byte(byte);
     const functions = this.#functions.map((each, index) => {
       if (each === undefined) throw new TypeError(`function ${index + this.#importCount} has no body`);
@@ -280,30 +281,39 @@ function writeType({ params, results }: Signature, _index: number, b: Bytes): vo
 }
 
 function writeCode(out: Bytes, functions: readonly DefinedFunction[]): Positions {
-  const body = new Bytes(functions.reduce((sum, { code }) => sum + code.bytes.length + 32, 16));
   const count = functions.reduce((sum, { code }) => sum + code.positionCount, 0);
   const positions = { offsets: new Uint32Array(count), insns: new Uint32Array(count) };
-  body.unsigned(functions.length);
-  let next = 0;
-  for (const { code, name } of functions) {
+  const bodies = functions.map(({ code, name }) => {
     const locals = localDeclarations(code);
-    if (locals.length + code.bytes.length + 1 > LIMITS.body || code.localCount > LIMITS.locals)
+    const size = locals.length + code.bytes.length + 1;
+    if (size > LIMITS.body || code.localCount > LIMITS.locals)
       throw new FunctionTooLarge(`${name}: ${code.bytes.length} bytes, ${code.localCount} locals`);
-    body.unsigned(locals.length + code.bytes.length + 1);
-    body.append(locals);
+    return { code, locals, size };
+  });
+  out.byte(SECTION.code);
+  out.unsigned(
+    bodies.reduce((sum, { size }) => sum + sizeOfUnsigned(size) + size, sizeOfUnsigned(bodies.length)),
+  );
+  out.unsigned(bodies.length);
+  let next = 0;
+  for (const { code, locals, size } of bodies) {
+    out.unsigned(size);
+    out.append(locals);
     for (let i = 0; i < code.positionCount; i++, next++) {
-      positions.offsets[next] = body.length + code.positions[2 * i];
+      positions.offsets[next] = out.length + code.positions[2 * i];
       positions.insns[next] = code.positions[2 * i + 1];
     }
-    body.append(code.bytes.view);
-    body.byte(0x0b);
+    out.append(code.bytes.view);
+    out.byte(OP.end);
   }
-  out.byte(SECTION.code);
-  out.unsigned(body.length);
-  const start = out.length;
-  out.append(body.view);
-  for (let i = 0; i < count; i++) positions.offsets[i] += start;
   return positions;
+}
+
+/** Bytes that an unsigned integer takes. */
+function sizeOfUnsigned(value: number): number {
+  let size = 1;
+  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) size++;
+  return size;
 }
 
 /** Locals in runs of one type. */
@@ -323,7 +333,7 @@ function localDeclarations({ locals }: Code): Uint8Array {
 }
 
 function section(out: Bytes, id: number, write: (b: Bytes) => void): void {
-  const body = new Bytes(256);
+  const body = new Bytes(1024);
   write(body);
   out.byte(id);
   out.unsigned(body.length);
