@@ -66,6 +66,20 @@ it('an instruction of another frame is another point, though its slot is the sam
   assert.deepEqual([entered.frame, entered.start, entered.end], [1, 1, 3]);
 });
 
+it('a node of no instruction holds no point', () => {
+  const node = (start: number, end: number, next: number[]): CodeNode => ({
+    kind: 'code',
+    frame: 0,
+    start,
+    end,
+    next,
+  });
+  const version = enteredAt([node(0, 2, [2]), node(2, 4, []), node(2, 2, [1])], [{ frame: 0, at: 3 }]);
+  const entered = version[version[0].next[0]];
+  assert.ok(entered.kind === 'code');
+  assert.deepEqual([entered.start, entered.end], [3, 4]);
+});
+
 it(`a version that begins behind a jump goes on as the graph does (seed ${SEED})`, () => {
   let began = 0;
   for (let round = 0; round < 1_000; round++) {

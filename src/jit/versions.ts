@@ -17,8 +17,9 @@ export interface Point {
 export function enteredAt(nodes: Graph, points: readonly Point[]): Graph {
   const all: Node[] = [{ kind: 'dispatch', next: [] }, ...shifted(nodes, 1)];
   const inOrder = (a: Point, b: Point) => a.frame - b.frame || a.at - b.at;
+  // Behind a call that was put into the function there may be a node of no instruction, where another one begins.
   const starts = all.flatMap((node, index) =>
-    node.kind === 'code' ? [{ frame: node.frame, at: node.start, index }] : [],
+    node.kind === 'code' && node.start < node.end ? [{ frame: node.frame, at: node.start, index }] : [],
   );
   starts.sort(inOrder);
   const entries = new Array<number>(points.length);
