@@ -76,6 +76,7 @@ const JIT_PARTS = [
   'straddleChecks',
   'grouping',
   'versions',
+  'runs',
   'choices',
   'promotion',
   'inlining',

@@ -27,6 +27,7 @@ const OPTIMISATIONS = [
   'intrinsics',
   'ranges',
   'narrowing',
+  'runs',
 ] as const satisfies readonly (keyof JitOptions)[];
 
 /** Programs between two lines that say how far it is. */

@@ -7,6 +7,7 @@ import { type CheckedBytes, type CheckedPages, checkedPages } from './checked-pa
 import { SlotSet } from './flow.ts';
 import { type ArenaAccess, arenaAccess, type Group, groupsOf, type Lookup } from './groups.ts';
 import { lowConstants } from './low-constants.ts';
+import type { Check } from './page-runs.ts';
 import type { FunctionPlan } from './plan.ts';
 import { ownStackAccess } from './stack-slots.ts';
 import { hasMargins, type JitOptions, type Target } from './target.ts';
@@ -230,6 +231,43 @@ export class Analyses {
   #findPages(plan: FunctionPlan): CheckedPages {
     const constant = (at: number, register: number) => this.lowConstant(plan, at, register);
     return checkedPages(plan.graph, this.#program.insns, this.#pageChecks(plan), constant);
+  }
+
+  /** All that fast code asks of the accesses between two slots, with no call between them. */
+  checks(plan: FunctionPlan, start: number, end: number): Check[] {
+    const { insns, facts } = this.#program;
+    const { groups, modeOf } = this.fastChecks(plan);
+    const found: Check[] = [];
+    for (let at = start; at < end; at += slots(insns[at])) {
+      const group = groups.get(at);
+      if (group !== undefined) {
+        const { first, members, from, to } = group;
+        const bytes = { base: first.base, from: Math.min(from, 0), to: Math.max(to, 1) };
+        // Pages that are read only may never have been written.
+        const isMovable = this.lookupOf(members) === 'writable';
+        const all = members.map((member) => member.at);
+        found.push({ at, members: all, ...bytes, distance: 0, unit: 1, isMovable });
+      }
+      const mode = modeOf(at);
+      const access = facts.reachesArena(at) && mode !== 'checked' ? arenaAccess(insns[at], at) : undefined;
+      if (access === undefined) continue;
+      const { base, off, size } = access;
+      const lookup = mode === 'writable' ? 'none' : this.lookupOf([access]);
+      const isAligned = ((off | (1 << this.zeroBits(plan, at, base, true))) & (size - 1)) === 0;
+      if (lookup === 'none' && isAligned) continue;
+      const bytes = { base, from: off, to: lookup === 'none' ? off : off + size };
+      const unit = isAligned ? 1 : size;
+      found.push({ at, members: [at], ...bytes, distance: off, unit, isMovable: lookup !== 'present' });
+    }
+    return found;
+  }
+
+  /** Whether what is asked before a run of rounds holds until it ends. */
+  get hasRuns(): boolean {
+    const { arena } = this.#target;
+    const { runs, ranges, straddleChecks, storeChecks } = this.#options;
+    if (arena?.pagesStay !== true || !hasMargins(arena)) return false;
+    return runs !== false && ranges !== false && straddleChecks !== false && storeChecks !== false;
   }
 
   /** The checks of fast code that pages may be written, and what they show. */

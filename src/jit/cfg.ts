@@ -1,5 +1,6 @@
 import { type Instruction, jumpTarget, slots } from '../isa/instruction.ts';
 import { opcode } from '../isa/opcodes.ts';
+import type { PageRun, RunCounter } from './page-runs.ts';
 
 /**
  * First stage: the control-flow graph of one function. A node is a run of instructions that is entered at its top and
@@ -15,6 +16,8 @@ export interface CodeNode {
   /** First slot, and one past the last one. */
   readonly start: number;
   readonly end: number;
+  /** What was asked before the loop that it is in: see page-runs.ts. */
+  readonly run?: PageRun;
   /** None: it returns, or goes nowhere. One: it goes on there. Two: where the jump in its last slot leads, and where not. */
   readonly next: number[];
 }
@@ -48,6 +51,17 @@ export interface RefillNode {
   readonly at: number;
   /** The way on leads to the may_goto itself, which takes an iteration once more. */
   readonly again: boolean;
+  /** What is asked of the rounds that follow, and may be known of them then. */
+  readonly run?: PageRun;
+  readonly next: number[];
+}
+
+/** Behind a loop whose rounds were counted for a run: what is left of the iterations is put together again. */
+export interface SettleNode {
+  readonly kind: 'settle';
+  readonly frame: number;
+  /** The register that counted the rounds, where one did, and how far the last round has moved it. */
+  readonly counter: (RunCounter & { readonly distance: number }) | undefined;
   readonly next: number[];
 }
 
@@ -63,7 +77,7 @@ export interface ChooseNode {
   readonly next: number[];
 }
 
-export type Node = ChooseNode | CodeNode | EnterNode | DispatchNode | InlineNode | RefillNode;
+export type Node = ChooseNode | CodeNode | EnterNode | DispatchNode | InlineNode | RefillNode | SettleNode;
 
 /** Node 0 is where the function is entered. */
 export type Graph = readonly Node[];

@@ -208,4 +208,6 @@ export interface JitOptions {
   readonly plainAtomics?: boolean;
   /** Proven alignment and ranges save checks. */
   readonly ranges?: boolean;
+  /** Loops that walk through arrays ask for many rounds at once. */
+  readonly runs?: boolean;
 }

@@ -1,5 +1,6 @@
 import type { CodeNode, Graph, Node } from './cfg.ts';
 import { dominates, dominators } from './dominators.ts';
+import type { PageRun } from './page-runs.ts';
 
 /**
  * Other versions of a unit's graph, which are entered somewhere in its middle: where code that relied on a check is left
@@ -45,25 +46,62 @@ export function enteredAt(nodes: Graph, points: readonly Point[]): Graph {
  * the may_goto, and behind it the loop as it was, so that both have one entry. A loop that begins with its may_goto is
  * entered there again, and stands there once.
  * @param restarts whether what stands before the may_goto in its node may be done again.
+ * @param run what may be asked before the copy of the loop; who leaves that settles.
  */
-export function enteredBehind(nodes: Graph, { frame, at }: Point, restarts = false): Graph {
-  const refill = { kind: 'refill', frame, at, again: false } as const;
+export function enteredBehind(nodes: Graph, { frame, at }: Point, restarts = false, run?: PageRun): Graph {
+  const refill = { kind: 'refill', frame, at, again: false, run } as const;
   const all: Node[] = [{ ...refill, next: [] }, ...shifted(nodes, 1)];
-  const index = all.findIndex(
-    (node) => node.kind === 'code' && node.frame === frame && node.start <= at && at < node.end,
-  );
+  const index = nodeOf(all, { frame, at });
   const loop = innermostLoop(all, index, 1);
   const [header] = loop;
-  if (restarts && header === index) {
+  if (restarts && header === index && run === undefined) {
     all[0] = { ...refill, again: true, next: [all[index].next[0], index] };
     return all;
   }
   const copies = new Map<number, number>();
   for (const member of loop) copies.set(member, all.length + copies.size);
-  for (const member of loop)
-    all.push({ ...all[member], next: all[member].next.map((to) => copies.get(to) ?? to) });
+  for (const member of loop) {
+    const node = all[member];
+    const next = node.next.map((to) => copies.get(to) ?? to);
+    all.push(node.kind === 'code' && run !== undefined ? { ...node, run, next } : { ...node, next });
+  }
   all[0] = { ...refill, next: all[index].next.map((to) => copies.get(to) ?? to) };
+  if (run !== undefined) settle(all, copies, frame, run);
   return all;
+}
+
+/** Puts nodes that settle where edges lead out of the copy of a loop. */
+function settle(all: Node[], copies: ReadonlyMap<number, number>, frame: number, { counter }: PageRun): void {
+  const inside = new Set(copies.values());
+  const behind = new Map<string, number>();
+  for (const [member, copy] of copies) {
+    const { next } = all[copy];
+    // All nodes have moved by one.
+    const distance = counter?.at.get(member - 1);
+    next.forEach((to, i) => {
+      if (inside.has(to)) return;
+      const key = `${to} ${distance}`;
+      let node = behind.get(key);
+      if (node === undefined) {
+        const counted = counter && distance !== undefined ? { ...counter, distance } : undefined;
+        node = all.push({ kind: 'settle', frame, counter: counted, next: [to] }) - 1;
+        behind.set(key, node);
+      }
+      next[i] = node;
+    });
+  }
+}
+
+/** The node that ends in a may_goto, and the innermost loop that it is in. */
+export function loopAround(nodes: Graph, point: Point): { node: number; loop: ReadonlySet<number> } {
+  const node = nodeOf(nodes, point);
+  return { node, loop: innermostLoop(nodes, node, 0) };
+}
+
+function nodeOf(nodes: Graph, { frame, at }: Point): number {
+  return nodes.findIndex(
+    (node) => node.kind === 'code' && node.frame === frame && node.start <= at && at < node.end,
+  );
 }
 
 function shifted(nodes: Graph, by: number): Node[] {

@@ -15,9 +15,9 @@ import type { Emitter } from './emitter.ts';
  * several accesses through a pointer need one check if they lie in the page that the pointer points to.
  */
 
-const PAGE_SHIFT = 12;
-const PAGE_MASK = 4095;
-const PAGE_SIZE = 4096;
+export const PAGE_SHIFT = 12;
+export const PAGE_MASK = 4095;
+export const PAGE_SIZE = 4096;
 const WINDOW = 2 ** 32;
 /** Offsets up to which an access is expected to lie in the page of its base. */
 const NEAR = 256;
@@ -29,10 +29,10 @@ export const ACCESS_KIND = { load: 0, acquire: 0, store: 1, atomic: 2 } as const
 const BOTH_WRITABLE = (PAGE_PRESENT | PAGE_WRITTEN) * 0x101;
 
 /**
- * How an access is checked: on its own; without its page, which may be written; or not at all, since a check for it and others has
- * passed.
+ * How an access is checked: on its own; without its page, which may be written; or not at all, since a check for it has passed, or
+ * one for it and others, whose base lies in their pages, too.
  */
-export type Mode = 'single' | 'writable' | 'checked';
+export type Mode = 'single' | 'writable' | 'passed' | 'checked';
 
 /**
  * Emits an access: `fast` emits it with the address on the stack, given the offset that is still to be added; `absent`
@@ -49,6 +49,11 @@ export function emitArenaAccess(
   const { code } = e;
   if (mode === 'checked') {
     fast(pushNear(e, access));
+    return;
+  }
+  if (mode === 'passed') {
+    pushAddress(e, access);
+    fast(0);
     return;
   }
   const check = e.options.straddleChecks !== false;
@@ -247,6 +252,14 @@ function emitIsNot(e: Emitter, lookup: Lookup): void {
     code.op(OP.i32_and);
     code.op(OP.i32_eqz);
   }
+}
+
+/** Pushes whether one of the pages that two addresses lie in may not be written. */
+export function pushNotWritable(e: Emitter, first: number, last: number): void {
+  pushPageState(e, first, 0);
+  pushPageState(e, last, 0);
+  e.code.op(OP.i32_and);
+  emitIsNot(e, 'writable');
 }
 
 /** Branches where some page of which fast code knows that it may be written may not. */

@@ -27,7 +27,14 @@ export interface Frame {
   /** Frames around it in the same WebAssembly function. */
   readonly depth: number;
   /** What is left for its may_goto, and until when they may go on. */
-  readonly loop: { readonly count: number; readonly deadline: number } | undefined;
+  readonly loop: Loop | undefined;
+}
+
+export interface Loop {
+  readonly count: number;
+  readonly deadline: number;
+  /** What is left besides the count, where the count is for a part of it: see page-runs.ts. */
+  readonly reserve: number | undefined;
 }
 
 /** How a version of a unit goes on where it cannot. */
@@ -41,6 +48,8 @@ export interface Exits {
   failedCheck(frame: number, at: number, looks: boolean): number | undefined;
   /** Where a may_goto has no iterations left, likewise; undefined where this version refills them itself. */
   exhausted(frame: number, at: number): number | undefined;
+  /** Where what is asked before a run, behind a may_goto, does not hold. */
+  failedRun(frame: number, at: number): number;
   /** Goes over to the version that begins behind a may_goto; undefined where there is none. */
   goOnBehind: ((frame: number, at: number) => void) | undefined;
 }
@@ -95,6 +104,7 @@ export class Emitter {
   #atomicOld: number | undefined;
   #choice: number | undefined;
   #credit: number | undefined;
+  #runEnd: number | undefined;
   /** Local of the upper half of user addresses. */
   #userHigh: number | undefined;
 
@@ -112,7 +122,7 @@ export class Emitter {
       | 'unit'
       | 'locals'
       | 'exits'
-    >,
+    > & { readonly metered: ReadonlySet<number> },
   ) {
     this.code = context.code;
     this.program = context.program;
@@ -134,7 +144,11 @@ export class Emitter {
       depth,
       registers: registers.map((variable) => locals[variable]),
       cells: new Map([...cells].map(([offset, variable]) => [offset, locals[variable]])),
-      loop: loop && { count: locals[loop.count], deadline: locals[loop.deadline] },
+      loop: loop && {
+        count: locals[loop.count],
+        deadline: locals[loop.deadline],
+        reserve: context.metered.has(index) ? this.code.local(TYPE.i32) : undefined,
+      },
     }));
     this.frame = this.frames[0];
   }
@@ -179,6 +193,12 @@ export class Emitter {
   get credit(): number {
     this.#credit ??= this.code.local(TYPE.i32);
     return this.#credit;
+  }
+
+  /** The local that holds where the pointer which counts a run's rounds will be behind the last one; i32. */
+  get runEnd(): number {
+    this.#runEnd ??= this.code.local(TYPE.i32);
+    return this.#runEnd;
   }
 
   /** Called once, before the first instruction. */

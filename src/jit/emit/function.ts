@@ -13,6 +13,7 @@ import type { Emitter } from './emitter.ts';
 import { emitBranch, emitCondition, emitIf, emitRefill, lastSlot } from './jump.ts';
 import { emitLoad, emitStore } from './memory.ts';
 import { emitPacketLoad } from './packet.ts';
+import { emitSettle, firstPart } from './page-runs.ts';
 
 /** Third stage: a graph becomes code, token by token of its structure and instruction by instruction of its nodes. */
 
@@ -72,6 +73,12 @@ function emitNode(e: Emitter, graph: Graph, number: number): void {
     case 'refill':
       emitRefill(e, node);
       return;
+    case 'settle': {
+      e.frame = e.frames[node.frame];
+      const { loop } = e.frame;
+      if (loop !== undefined) emitSettle(e, loop, node.counter);
+      return;
+    }
     case 'choose':
       e.frame = e.frames[node.frame];
       emitChoice(e, node);
@@ -91,9 +98,10 @@ function emitCode(e: Emitter, node: CodeNode): void {
       emitCall(e, at);
       continue;
     }
-    const group = checks?.groups.get(at);
+    const group = node.run?.checks.has(at) ? undefined : checks?.groups.get(at);
     if (group !== undefined) emitGroupCheck(e, group);
-    emitInstruction(e, at, checks === undefined ? 'single' : checks.modeOf(at));
+    const mode = checks === undefined ? 'single' : checks.modeOf(at);
+    emitInstruction(e, at, node.run?.members.has(at) && mode !== 'checked' ? 'passed' : mode);
   }
   // After a call that never returns nothing follows.
   if (node.next.length === 0 && opcode(e.insns[lastSlot(e, node)].code)?.kind !== 'exit')
@@ -134,9 +142,14 @@ function emitChoice(e: Emitter, { jump, holds, start, end }: ChooseNode): void {
 export function emitLoopStart(e: Emitter): void {
   const { loop } = e.frame;
   if (loop === undefined) return;
-  e.code.i32(e.target.loopIterations);
+  const { count, reserve } = firstPart(loop, e.target.loopIterations);
+  e.code.i32(count);
   e.bringMemory();
   e.code.set(loop.count);
+  if (loop.reserve !== undefined) {
+    e.code.i32(reserve);
+    e.code.set(loop.reserve);
+  }
   e.code.zero(TYPE.f64);
   e.code.set(loop.deadline);
 }

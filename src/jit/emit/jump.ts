@@ -5,6 +5,7 @@ import type { Label } from '../encode/code.ts';
 import { OP, TYPE } from '../encode/opcodes.ts';
 import { emitPagesCheck } from './arena.ts';
 import type { Emitter } from './emitter.ts';
+import { emitRun, emitSettle, pushRunEnded } from './page-runs.ts';
 
 /**
  * Conditions of jumps (RFC 9669, section 4.3), and `may_goto`: a local counts down, and only when it is used up the kernel
@@ -86,6 +87,13 @@ function emitMayGoto(e: Emitter, node: CodeNode, holds: boolean, label: Label): 
   const out = e.exits.exhausted(index, at);
   // Opened before there is something on the stack.
   const over = holds || out !== undefined ? label : code.block();
+  const counter = node.run?.counter;
+  if (out !== undefined && counter !== undefined) {
+    pushRunEnded(e, counter);
+    code.brIfOut(out);
+    if (!holds) code.br(label);
+    return;
+  }
   code.get(loop.count);
   code.i32(1);
   code.op(OP.i32_sub);
@@ -188,6 +196,18 @@ export function emitRefill(e: Emitter, node: RefillNode): void {
   code.get(loop.count);
   e.bringMemory();
   code.set(loop.count);
+  if (loop.reserve === undefined) return;
+  if (node.run === undefined) {
+    emitSettle(e, loop);
+    return;
+  }
+  // Where there are no more rounds nothing is known of the next one.
+  code.get(e.scratch);
+  code.op(OP.i32_eqz);
+  code.if();
+  e.frame = e.frames[node.frame];
+  emitRun(e, loop, node.run, e.exits.failedRun(node.frame, node.at));
+  code.end();
 }
 
 /** Asks for more iterations. Pushes whether there are none, i32. */

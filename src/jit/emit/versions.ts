@@ -7,12 +7,14 @@ import { Code } from '../encode/code.ts';
 import { CREDIT, type ModuleBuilder, RETURNED_AT } from '../encode/module.ts';
 import { OP, TYPE, type ValueType } from '../encode/opcodes.ts';
 import { Liveness } from '../liveness.ts';
+import { type PageRun, pageRun } from '../page-runs.ts';
 import type { FunctionPlan } from '../plan.ts';
 import type { JitOptions, Target } from '../target.ts';
 import { type Unit, unitOf } from '../unit.ts';
-import { enteredAt, enteredBehind, type Point } from '../versions.ts';
+import { enteredAt, enteredBehind, loopAround, type Point } from '../versions.ts';
 import { type Callees, Emitter, type Exits } from './emitter.ts';
 import { emitGraph, emitLoopStart } from './function.ts';
+import { pushIterations } from './page-runs.ts';
 
 /**
  * One unit, several WebAssembly functions. The *fast* one relies on its checks: where one fails it is left for good, by a
@@ -33,6 +35,12 @@ export interface UnitContext {
   readonly plans: readonly FunctionPlan[];
   readonly module: ModuleBuilder;
   readonly analyses: Analyses;
+}
+
+/** Of a frame's may_goto. */
+interface LoopRun {
+  readonly frame: number;
+  readonly run: PageRun;
 }
 
 /** Instructions up to which a unit gets more than one version, and may_goto that get one. */
@@ -59,6 +67,7 @@ export class Versions {
   /** Slots of all its nodes. */
   #size = 0;
   #knownLiveness: Liveness | undefined;
+  #knownRuns: ReadonlyMap<number, LoopRun> | undefined;
   /** Where the fast versions are left for the careful one; the order numbers its entries. */
   readonly #points: Point[] = [];
   readonly #pointNumbers = new Map<number, number>();
@@ -137,6 +146,8 @@ export class Versions {
         block(frame, at, (e) => this.#leaveForCareful(e, { frame, at }, looks)),
       exhausted: (frame, at) =>
         numbers.get(this.#key(frame, at)) ?? block(frame, at, (e) => this.#leaveForBehind(e, { frame, at })),
+      // The may_goto is gone through again, and takes its iteration once more.
+      failedRun: (frame, at) => blocks.push((e) => this.#leaveForCareful(e, { frame, at }, false, 1)) - 1,
       goOnBehind: undefined,
     };
   }
@@ -146,7 +157,7 @@ export class Versions {
     return frame * this.#context.program.insns.length + at;
   }
 
-  #leaveForCareful(e: Emitter, point: Point, looks: boolean): void {
+  #leaveForCareful(e: Emitter, point: Point, looks: boolean, givenBack = 0): void {
     const key = this.#key(point.frame, point.at);
     let number = this.#pointNumbers.get(key);
     if (number === undefined) {
@@ -163,14 +174,17 @@ export class Versions {
     }
     const { loop } = e.frames[point.frame];
     if (loop === undefined) e.code.i32(0);
-    else e.code.get(loop.count);
+    else pushIterations(e, loop);
     // Both in ascending order.
     const live = this.#liveness.before(point.frame, point.at);
     let next = 0;
     for (const variable of this.#liveness.anywhere()) {
       if (live[next] === variable) {
         next++;
-        e.code.get(e.locals[variable]);
+        this.#handOver(e, variable);
+        if (givenBack === 0 || e.locals[variable] !== loop?.count) continue;
+        e.code.i32(givenBack);
+        e.code.op(OP.i32_add);
       } else e.code.zero(this.#unit.variables[variable]);
     }
     if (e.framePointer !== undefined) e.code.get(e.framePointer);
@@ -179,9 +193,38 @@ export class Versions {
 
   #leaveForBehind(e: Emitter, point: Point): void {
     const index = this.#versionBehind(point);
-    for (const variable of this.#liveness.before(point.frame, point.at)) e.code.get(e.locals[variable]);
+    for (const variable of this.#liveness.before(point.frame, point.at)) this.#handOver(e, variable);
     if (e.framePointer !== undefined) e.code.get(e.framePointer);
     e.code.returnCall(index);
+  }
+
+  #handOver(e: Emitter, variable: number): void {
+    const local = e.locals[variable];
+    const loop = e.frames.find((frame) => frame.loop?.count === local)?.loop;
+    if (loop === undefined) e.code.get(local);
+    else pushIterations(e, loop);
+  }
+
+  /** The runs of rounds that loops have, by their may_goto, in functions with versions. */
+  get #runs(): ReadonlyMap<number, LoopRun> {
+    this.#knownRuns ??= this.#findRuns();
+    return this.#knownRuns;
+  }
+
+  #findRuns(): Map<number, LoopRun> {
+    const found = new Map<number, LoopRun>();
+    const { analyses, program } = this.#context;
+    const { frames, nodes } = this.#unit;
+    if (!analyses.hasRuns) return found;
+    for (const point of this.#mayGotos()) {
+      const { node, loop } = loopAround(nodes, point);
+      const { plan } = frames[point.frame];
+      const run = pageRun(nodes, loop, node, program.insns, ({ start, end }) =>
+        analyses.checks(plan, start, end),
+      );
+      if (run !== undefined) found.set(this.#key(point.frame, point.at), { frame: point.frame, run });
+    }
+    return found;
   }
 
   #versionBehind(point: Point): number {
@@ -215,7 +258,7 @@ export class Versions {
     const name = `${this.#plan.name}.behind${point.at}`;
     const live = this.#liveness.before(point.frame, point.at);
     this.#emit(index, name, live, 0, this.#fastExits(), (e) =>
-      emitGraph(e, enteredBehind(this.#unit.nodes, point, this.#restarts(point))),
+      emitGraph(e, enteredBehind(this.#unit.nodes, point, this.#restarts(point), this.#runs.get(key)?.run)),
     );
   }
 
@@ -285,6 +328,7 @@ export class Versions {
       unit: this.#unit,
       locals,
       exits,
+      metered: new Set(exits.isFast ? [...this.#runs.values()].map(({ frame }) => frame) : []),
       framePointer: needsFrame ? params.length - 1 : undefined,
     });
     this.#emitting = emitter;
@@ -343,5 +387,8 @@ const ALONE: Exits & { readonly blocks: [] } = {
   blocks: [],
   failedCheck: () => undefined,
   exhausted: () => undefined,
+  failedRun: () => {
+    throw new TypeError('a version that nothing leads away from has no runs');
+  },
   goOnBehind: undefined,
 };
