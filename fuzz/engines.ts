@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import type { JitOptions } from '../src/jit/index.ts';
+import { argumentsOf, misunderstood, wholeNumber } from '../tools/arguments.ts';
 import { textOf } from './engines/generate.ts';
 import { type Setting, shrink, trySeed, tryText } from './engines/try.ts';
 
@@ -36,27 +36,20 @@ const TELL_EVERY = 2_000;
 /** In an object: what they share is paid for once. */
 const PROGRAMS = 8;
 
-const { values } = parseArgs({
-  options: {
-    count: { type: 'string', default: '1000' },
-    seed: { type: 'string', default: '1' },
-    runs: { type: 'string', default: '3' },
-    faults: { type: 'string', default: 'both' },
-    most: { type: 'string', default: '1' },
-    save: { type: 'string' },
-    help: { type: 'boolean' },
-  },
+const { values } = argumentsOf(USAGE, {
+  count: { type: 'string', default: '1000' },
+  seed: { type: 'string', default: '1' },
+  runs: { type: 'string', default: '3' },
+  faults: { type: 'string', default: 'both' },
+  most: { type: 'string', default: '1' },
+  save: { type: 'string' },
 });
-if (values.help) {
-  console.log(USAGE);
-  process.exit(0);
-}
-const [count, first, runs, most] = [values.count, values.seed, values.runs, values.most].map(Number);
+const [count, first, runs, most] = (['count', 'seed', 'runs', 'most'] as const).map((name) =>
+  wholeNumber(USAGE, name, values[name], name === 'seed' ? 0 : 1),
+);
 const { faults: mode } = values;
-if (![count, first, runs, most].every(Number.isInteger) || !['off', 'report', 'both'].includes(mode)) {
-  console.error(USAGE);
-  process.exit(2);
-}
+if (!['off', 'report', 'both'].includes(mode))
+  misunderstood(USAGE, `--faults is off, report or both: not '${mode}'`);
 
 const totals = { tried: 0, compared: 0, differences: 0 };
 /** Why programs were not compared, without numbers. */

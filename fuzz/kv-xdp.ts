@@ -1,9 +1,9 @@
-import { parseArgs } from 'node:util';
 import { embedded } from '../src/index.ts';
 import { linux, linuxUnavailable } from '../src/linux/index.ts';
 import { tryFrame } from '../test/kv-xdp/compare.ts';
 import { mutation } from '../test/kv-xdp/mutations.ts';
 import { AcceleratedStore } from '../test/kv-xdp/store.ts';
+import { argumentsOf, wholeNumber } from '../tools/arguments.ts';
 
 /**
  * `npm run fuzz:kv-xdp -- --packets N --seed S`: damaged requests through the store's XDP program on both kernels, and a judge that
@@ -16,22 +16,12 @@ const USAGE = `usage: npm run fuzz:kv-xdp -- [--packets N] [--seed S]
 
 const TELL_EVERY = 100_000;
 
-const { values } = parseArgs({
-  options: {
-    packets: { type: 'string', default: '1000000' },
-    seed: { type: 'string', default: '1' },
-    help: { type: 'boolean' },
-  },
+const { values } = argumentsOf(USAGE, {
+  packets: { type: 'string', default: '1000000' },
+  seed: { type: 'string', default: '1' },
 });
-if (values.help) {
-  console.log(USAGE);
-  process.exit(0);
-}
-const [packets, seed] = [Number(values.packets), Number(values.seed)];
-if (!(Number.isInteger(packets) && packets > 0 && Number.isInteger(seed))) {
-  console.error(USAGE);
-  process.exit(2);
-}
+const packets = wholeNumber(USAGE, 'packets', values.packets, 1);
+const seed = wholeNumber(USAGE, 'seed', values.seed, 0);
 
 const reason = linuxUnavailable();
 if (reason !== undefined) console.log(`Linux: not run: ${reason}`);

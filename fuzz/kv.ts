@@ -1,5 +1,5 @@
 /**
- * Says the same to arena-kv and to memcached, and compares what they answer: `npm run fuzz:kv [-- --seconds 10 --seed N --kernel linux]`.
+ * Says the same to arena-kv and to memcached, and compares what they answer: `npm run fuzz:kv`.
  * Commands are random, over few keys, so that they meet; some are damaged. What the servers may differ in is not generated: times
  * that pass meanwhile, flags that a later memcached has, the order in which a flag changes a time and another shows it.
  */
@@ -7,9 +7,15 @@ import { spawn } from 'node:child_process';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { Reader } from '../test/kv/exchanges.ts';
 import { freePort, startServer } from '../test/kv/harness.ts';
+import { argumentsOf, misunderstood, wholeNumber } from '../tools/arguments.ts';
+
+const USAGE = `usage: npm run fuzz:kv -- [--seconds S] [--seed S] [--kernel NAME]
+  --seconds S    how long (10)
+  --seed S       of the commands (another each time)
+  --kernel NAME  arena-kv's: embedded or linux (embedded)
+Needs memcached.`;
 
 /** xorshift32. */
 export function randomFrom(seed: number): (below: number) => number {
@@ -261,26 +267,24 @@ export async function startMemcached(): Promise<{ port: number; stop: () => void
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { values } = parseArgs({
-    options: {
-      seconds: { type: 'string', default: '10' },
-      seed: { type: 'string', default: `${Math.floor(Math.random() * 2 ** 31)}` },
-      kernel: { type: 'string', default: 'embedded' },
-    },
+  const { values } = argumentsOf(USAGE, {
+    seconds: { type: 'string', default: '10' },
+    seed: { type: 'string', default: `${Math.floor(Math.random() * 2 ** 31)}` },
+    kernel: { type: 'string', default: 'embedded' },
   });
+  const { kernel } = values;
+  const seed = wholeNumber(USAGE, 'seed', values.seed, 0);
+  const seconds = wholeNumber(USAGE, 'seconds', values.seconds, 1);
+  if (kernel !== 'embedded' && kernel !== 'linux')
+    misunderstood(USAGE, `--kernel is embedded or linux: not '${kernel}'`);
   const memcached = await startMemcached();
   if (memcached === undefined) {
     console.error('fuzz:kv: memcached is not installed');
     process.exit(2);
   }
-  const ours = await startServer({ kernel: values.kernel === 'linux' ? 'linux' : 'embedded' });
-  console.log(`seed ${values.seed}`);
-  const { difference, commands } = await compare(
-    memcached.port,
-    ours.port,
-    Number(values.seed),
-    Number(values.seconds) * 1000,
-  );
+  const ours = await startServer({ kernel });
+  console.log(`seed ${seed}`);
+  const { difference, commands } = await compare(memcached.port, ours.port, seed, seconds * 1000);
   if (difference !== undefined) {
     console.log(difference.commands.map((text) => JSON.stringify(text)).join('\n'));
     console.log('memcached:', JSON.stringify(difference.memcached));

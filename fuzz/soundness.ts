@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { assembleObject } from '../src/object/write.ts';
+import { argumentsOf, wholeNumber } from '../tools/arguments.ts';
 import { generate, Random } from './generate.ts';
 import { NotWatched, Watched, type WatchMode } from './soundness/watch.ts';
 
@@ -16,24 +16,15 @@ const USAGE = `usage: npm run fuzz:soundness -- [--count N] [--seed S] [--runs R
   --runs R    runs of each program, with other inputs (8)
   --save DIR  writes the programs that show a bug`;
 
-const { values } = parseArgs({
-  options: {
-    count: { type: 'string', default: '1000' },
-    seed: { type: 'string', default: '1' },
-    runs: { type: 'string', default: '8' },
-    save: { type: 'string' },
-    help: { type: 'boolean' },
-  },
+const { values } = argumentsOf(USAGE, {
+  count: { type: 'string', default: '1000' },
+  seed: { type: 'string', default: '1' },
+  runs: { type: 'string', default: '8' },
+  save: { type: 'string' },
 });
-if (values.help) {
-  console.log(USAGE);
-  process.exit(0);
-}
-const [count, first, runs] = [values.count, values.seed, values.runs].map(Number);
-if (![count, first, runs].every(Number.isInteger)) {
-  console.error(USAGE);
-  process.exit(2);
-}
+const [count, first, runs] = (['count', 'seed', 'runs'] as const).map((name) =>
+  wholeNumber(USAGE, name, values[name], name === 'seed' ? 0 : 1),
+);
 
 const MODES: readonly WatchMode[] = ['claims', 'guard'];
 const totals = { watched: 0, runs: 0, steps: 0, bugs: 0 };

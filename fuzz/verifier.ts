@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { assembleObject } from '../src/object/write.ts';
+import { argumentsOf, wholeNumber } from '../tools/arguments.ts';
 import { type Verdict, verdictOf } from '../tools/verdict.ts';
 import { generate, Random } from './generate.ts';
 import { knownDifference } from './known-differences.ts';
@@ -17,25 +17,14 @@ const USAGE = `usage: npm run fuzz:verifier -- [--objects] [--count N] [--seed S
   --seed S    the first program's seed; program i has seed S + i (1)
   --save DIR  writes the programs on which the verifiers differ`;
 
-const { values } = parseArgs({
-  options: {
-    count: { type: 'string', default: '1000' },
-    seed: { type: 'string', default: '1' },
-    save: { type: 'string' },
-    objects: { type: 'boolean', default: false },
-    help: { type: 'boolean' },
-  },
+const { values } = argumentsOf(USAGE, {
+  count: { type: 'string', default: '1000' },
+  seed: { type: 'string', default: '1' },
+  save: { type: 'string' },
+  objects: { type: 'boolean', default: false },
 });
-if (values.help) {
-  console.log(USAGE);
-  process.exit(0);
-}
-const count = Number(values.count);
-const first = Number(values.seed);
-if (!Number.isInteger(count) || !Number.isInteger(first)) {
-  console.error(USAGE);
-  process.exit(2);
-}
+const count = wholeNumber(USAGE, 'count', values.count, 1);
+const first = wholeNumber(USAGE, 'seed', values.seed, 0);
 
 /** Milliseconds after which a verification is worth a look. */
 const SLOW = 1_000;

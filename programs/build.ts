@@ -1,5 +1,5 @@
 /**
- * Compiles the BPF programs in this folder: `npm run programs [-- --check] [-- --native DIR]`. Each X.bpf.c gives X.bpf.o
+ * Compiles the BPF programs in this folder: `npm run programs`. Each X.bpf.c gives X.bpf.o
  * and, with casts as inline assembly, X_asm.bpf.o; the same file compiled for this machine gives the native X. Benchmarks,
  * in bench/, have no second form: it is for compilers that are not measured. The bytes depend on source, headers and
  * compiler alone: clang runs in this folder with relative paths and without the environment's include paths, and DWARF is
@@ -10,7 +10,11 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFile
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { argumentsOf } from '../tools/arguments.ts';
+
+const USAGE = `usage: npm run programs -- [--check] [--native DIR]
+  --check       compiles into memory, and fails where a committed object is another
+  --native DIR  compiles for this machine, into DIR`;
 
 /** This folder: where the sources and the committed objects are. */
 export const PROGRAMS = dirname(fileURLToPath(import.meta.url));
@@ -187,7 +191,7 @@ function native(directory: string): number {
 }
 
 function main(): number {
-  const { values } = parseArgs({ options: { check: { type: 'boolean' }, native: { type: 'string' } } });
+  const { values } = argumentsOf(USAGE, { check: { type: 'boolean' }, native: { type: 'string' } });
   // npm runs scripts in the package's root, so a relative DIR counts from there.
   if (values.native !== undefined) return native(resolve(values.native));
   return values.check ? check() : rebuild();

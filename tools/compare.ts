@@ -1,6 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { parseArgs } from 'node:util';
 import {
   assembleObject,
   BpfError,
@@ -17,12 +16,16 @@ import {
 } from '../src/index.ts';
 import { type LinuxKernel, linux, linuxUnavailable } from '../src/linux/index.ts';
 import { compileBpf, noClang } from '../test/clang.ts';
+import { argumentsOf } from './arguments.ts';
 
 /**
- * `npm run compare [-- OBJECT…]`: loads objects into both kernels, runs their programs in the same order, and compares
+ * `npm run compare`: loads objects into both kernels, runs their programs in the same order, and compares
  * what each gives: verdict, return value, globals, and the arena page by page. The arena lies at the same address in
  * both, so that pointers are equal, too. A difference is printed and fails, unless KNOWN says why it is right.
  */
+
+const USAGE = `usage: npm run compare [-- OBJECT...]
+  OBJECT  objects or assembly text; those of programs/ and of the tests by default`;
 
 const PROGRAMS = new URL('../programs/', import.meta.url).pathname;
 /** Objects of the tests, as assembly text. */
@@ -197,7 +200,7 @@ async function compare(path: string): Promise<void> {
   theirs.loaded.close();
 }
 
-const { positionals } = parseArgs({ allowPositionals: true });
+const { positionals } = argumentsOf(USAGE, {}, true);
 const reason = linuxUnavailable();
 if (reason !== undefined) {
   console.error(`compare: nothing was compared: ${reason}`);

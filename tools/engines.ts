@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { parseArgs } from 'node:util';
 import { compareObject } from '../fuzz/engines/objects.ts';
 import { BpfError } from '../src/errors.ts';
+import { argumentsOf } from './arguments.ts';
 import { compile, missing, sourcesWith, unpack } from './selftests/sources.ts';
 
 /**
@@ -15,14 +15,11 @@ const USAGE = `usage: npm run compare:engines -- [--list] [OBJECT... | --selftes
   --selftests  the kernel's own, whose names begin so; all by default
   --list       names the programs that were not run, and why`;
 
-const { values, positionals } = parseArgs({
-  options: { help: { type: 'boolean' }, list: { type: 'boolean' }, selftests: { type: 'boolean' } },
-  allowPositionals: true,
-});
-if (values.help) {
-  console.log(USAGE);
-  process.exit(0);
-}
+const { values, positionals } = argumentsOf(
+  USAGE,
+  { list: { type: 'boolean' }, selftests: { type: 'boolean' } },
+  true,
+);
 
 function* objects(): Generator<string> {
   if (!values.selftests) {

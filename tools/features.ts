@@ -5,6 +5,7 @@ import { linuxFeatures, linuxUnavailable } from '../src/linux/index.ts';
 import { HELPERS } from '../src/verifier/helpers.ts';
 import { ITERATOR_TARGETS } from '../src/verifier/iterators.ts';
 import { KFUNCS } from '../src/verifier/kfuncs.ts';
+import { argumentsOf } from './arguments.ts';
 
 /**
  * `npm run features`: writes docs/features.md, what each kernel supports, side by side. What Linux has is asked where it can be (root
@@ -90,6 +91,7 @@ export function linuxNamesIn(page: string): Names {
 }
 
 if (import.meta.main) {
+  argumentsOf('usage: npm run features', {});
   const reason = linuxUnavailable();
   if (reason !== undefined) console.log(`Linux as the page has it: ${reason}`);
   const linux = reason === undefined ? namesOf(linuxFeatures()) : linuxNamesIn(readFileSync(PAGE, 'utf8'));

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { parseArgs } from 'node:util';
 import {
   BpfError,
   embedded,
@@ -12,6 +11,7 @@ import {
   type RunOptions,
 } from '../src/index.ts';
 import { linux, linuxUnavailable } from '../src/linux/index.ts';
+import { argumentsOf, misunderstood } from './arguments.ts';
 import { compile, missing, sourcesWith, unpack } from './selftests/sources.ts';
 
 /**
@@ -34,14 +34,8 @@ PACKET.set([
 ]);
 PACKET.set([10, 0, 0, 2, 0x30, 0x39, 0, 80, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x10, 1], 30);
 
-const { values, positionals } = parseArgs({
-  options: { help: { type: 'boolean' }, selftests: { type: 'boolean' } },
-  allowPositionals: true,
-});
-if (values.help || (!values.selftests && positionals.length === 0)) {
-  console.log(USAGE);
-  process.exit(values.help ? 0 : 2);
-}
+const { values, positionals } = argumentsOf(USAGE, { selftests: { type: 'boolean' } }, true);
+if (!values.selftests && positionals.length === 0) misunderstood(USAGE, 'nothing to compare');
 const problem = linuxUnavailable() ?? (values.selftests ? missing() : undefined);
 if (problem !== undefined) {
   console.error(`compare:kernels: ${problem}`);

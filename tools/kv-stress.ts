@@ -1,31 +1,46 @@
-import { parseArgs } from 'node:util';
 import { type Command, Port, type Result, startStore } from '../programs/kv/commands.ts';
 import { KvModel, Shared } from '../programs/kv/model.ts';
 import { BpfError, embedded, type Kernel, type LoadedObject } from '../src/index.ts';
 import { linux } from '../src/linux/index.ts';
+import { argumentsOf, misunderstood, wholeNumber } from './arguments.ts';
 
 /**
- * `npm run stress:kv -- --operations 10000000 --cpus 2 [--kernel linux] [--loop-budget 64] [--only tight]`: random commands on all CPUs at once,
+ * `npm run stress:kv`: random commands on all CPUs at once,
  * against a model. In the first part each CPU has keys of its own, and memory is ample: each answer is known beforehand. In the second one
  * memory is tight: what is missing must have been evicted, as the counters say. In the third all CPUs use the same keys: a value
  * says whose it is and how new, and nothing may be torn, older than what was seen before, or missing. Pages are looked at while programs run. With
  * a loop budget (embedded kernel) loops end all the time, and nothing may be lost by that, either.
  */
 
-const { values: options } = parseArgs({
-  options: {
-    operations: { type: 'string', default: '10000000' },
-    cpus: { type: 'string', default: '2' },
-    kernel: { type: 'string', default: 'embedded' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    'loop-budget': { type: 'string' },
-    only: { type: 'string' },
-  },
+const PARTS = ['ample', 'tight', 'shared'] as const;
+const USAGE = `usage: npm run stress:kv -- [--operations N] [--cpus N] [--kernel linux] [--loop-budget N] [--only PART] [--seed S]
+  --operations N   all together (10000000)
+  --cpus N         that work at once (2)
+  --kernel NAME    embedded or linux (embedded)
+  --loop-budget N  iterations that a run has, of the embedded kernel (250 ms)
+  --only PART      ${PARTS.join(', ')} (all)
+  --seed S         of the commands (another each time)`;
+
+const { values: options } = argumentsOf(USAGE, {
+  operations: { type: 'string', default: '10000000' },
+  cpus: { type: 'string', default: '2' },
+  kernel: { type: 'string', default: 'embedded' },
+  seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+  'loop-budget': { type: 'string' },
+  only: { type: 'string' },
 });
-const operations = Number(options.operations);
-const cpus = Number(options.cpus);
-const loopBudget = options['loop-budget'] === undefined ? undefined : Number(options['loop-budget']);
-console.log(`seed ${options.seed}`);
+const operations = wholeNumber(USAGE, 'operations', options.operations, 1);
+const cpus = wholeNumber(USAGE, 'cpus', options.cpus, 1);
+const seed = wholeNumber(USAGE, 'seed', options.seed, 0);
+const loopBudget =
+  options['loop-budget'] === undefined
+    ? undefined
+    : wholeNumber(USAGE, 'loop-budget', options['loop-budget'], 1);
+if (!['embedded', 'linux'].includes(options.kernel))
+  misunderstood(USAGE, `--kernel is embedded or linux: not '${options.kernel}'`);
+if (options.only !== undefined && !(PARTS as readonly string[]).includes(options.only))
+  misunderstood(USAGE, `--only is one of ${PARTS.join(', ')}: not '${options.only}'`);
+console.log(`seed ${seed}`);
 
 /** Commands in a batch, before it is cut by what fits a port. */
 const BATCH = 400;
@@ -35,7 +50,7 @@ const PORT_PAGES = (2 * BUFFER) / 4096;
 const NOW = 1_000_000;
 
 /** A random number below a limit, from the seed. */
-let state = (Number(options.seed) << 1) | 1;
+let state = (seed << 1) | 1;
 function random(limit: number): number {
   state ^= state << 13;
   state ^= state >>> 17;
@@ -241,7 +256,7 @@ async function sharedKeys(count: number): Promise<void> {
   await store.empty();
 }
 
-const part = (name: string) => options.only === undefined || options.only === name;
+const part = (name: (typeof PARTS)[number]) => options.only === undefined || options.only === name;
 const share = Math.ceil(operations / 3);
 const keys = Math.min(40_000, Math.max(8_000, share >> 6));
 if (part('ample')) await ownKeys('ample memory', 120_000, keys, share);

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { OpenedObject } from '../src/index.ts';
 import { assembleObject } from '../src/object/write.ts';
 import { casesOf, topics } from '../src/verifier/testdata/cases.ts';
+import { argumentsOf, wholeNumber } from './arguments.ts';
 import { comparableLog } from './comparable-log.ts';
 import { verdictOf } from './verdict.ts';
 
@@ -17,19 +17,16 @@ const USAGE = `usage: npm run logs -- [--level N] [--most N] [TOPIC or OBJECT...
   --level N  the log's level, 1 or 2 (2)
   --most N   how many differences to show (20)`;
 
-const { values, positionals } = parseArgs({
-  options: {
-    help: { type: 'boolean' },
+const { values, positionals } = argumentsOf(
+  USAGE,
+  {
     level: { type: 'string', default: '2' },
     most: { type: 'string', default: '20' },
   },
-  allowPositionals: true,
-});
-if (values.help) {
-  console.log(USAGE);
-  process.exit(0);
-}
-const logLevel = Number(values.level);
+  true,
+);
+const logLevel = wholeNumber(USAGE, 'level', values.level, 0);
+const most = wholeNumber(USAGE, 'most', values.most, 0);
 let same = 0;
 let differ = 0;
 let verdicts = 0;
@@ -53,7 +50,7 @@ async function compare(bytes: Uint8Array, program: string, name: string): Promis
     return;
   }
   differ++;
-  if (differ > Number(values.most)) return;
+  if (differ > most) return;
   const from = at < 0 ? theirs.length : at;
   console.log(`\n${name} (${linux.verdict}), line ${from}`);
   console.log(`        ${theirs[from - 1] ?? ''}`);

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { argumentsOf, wholeNumber } from './arguments.ts';
 import { JIT_AREAS } from './mutants/jit.ts';
 import { AREAS, type Mutant } from './mutants/table.ts';
 
@@ -40,14 +40,7 @@ interface Outcome {
   readonly by: string;
 }
 
-const { values, positionals } = parseArgs({
-  options: { help: { type: 'boolean' }, jobs: { type: 'string', default: '2' } },
-  allowPositionals: true,
-});
-if (values.help) {
-  console.log(USAGE);
-  process.exit(0);
-}
+const { values, positionals } = argumentsOf(USAGE, { jobs: { type: 'string', default: '2' } }, true);
 
 /** Tests outside of src/jit that see what it does, the quicker ones first. */
 const JIT_TESTS = [
@@ -172,7 +165,7 @@ for (const room of new Set(bugs.map((bug) => bug.room))) {
     if (failed !== undefined) throw new Error(`without any bug ${file} fails: ${failed}`);
   }
 }
-await Promise.all(Array.from({ length: Number(values.jobs) }, work));
+await Promise.all(Array.from({ length: wholeNumber(USAGE, 'jobs', values.jobs, 1) }, work));
 
 const counts = (of: readonly Bug[]) => {
   const seen = of.filter((bug) => outcomes.get(bug)?.result === 'seen').length;

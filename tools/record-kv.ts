@@ -1,5 +1,5 @@
 /**
- * Records what memcached answers to what test/kv/exchanges.json sends, in place: `npm run record:kv [PROGRAM]`. Each exchange has a
+ * Records what memcached answers to what test/kv/exchanges.json sends, in place: `npm run record:kv`. Each exchange has a
  * connection of its own to an empty cache. A new step has no `receive` yet; all others are recorded anew, too.
  */
 import { spawn } from 'node:child_process';
@@ -9,11 +9,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXCHANGES, readExchanges, Talk } from '../test/kv/exchanges.ts';
+import { argumentsOf } from './arguments.ts';
+
+const USAGE = `usage: npm run record:kv [-- PROGRAM]
+  PROGRAM  memcached's path (memcached)`;
 
 /** Silence after which an answer is complete, in milliseconds. */
 const IDLE = 60;
 
-const [program = 'memcached'] = process.argv.slice(2);
+const { positionals } = argumentsOf(USAGE, {}, true);
+const [program = 'memcached'] = positionals;
 const folder = mkdtempSync(join(tmpdir(), 'kv-'));
 const path = join(folder, 'socket');
 const server = spawn(program, ['-s', path, '-u', 'root', '-m', '128'], { stdio: 'inherit' });

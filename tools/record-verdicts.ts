@@ -1,5 +1,4 @@
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { generate, Random } from '../fuzz/generate.ts';
 import { assembleObject } from '../src/object/write.ts';
 import {
@@ -9,6 +8,7 @@ import {
   topics,
   verdictsFile,
 } from '../src/verifier/testdata/cases.ts';
+import { argumentsOf } from './arguments.ts';
 import { verdictOf } from './verdict.ts';
 
 /**
@@ -62,11 +62,7 @@ async function recordGenerated(): Promise<number> {
   return GENERATED;
 }
 
-const { values, positionals } = parseArgs({ options: { help: { type: 'boolean' } }, allowPositionals: true });
-if (values.help) {
-  console.log(USAGE);
-  process.exit(0);
-}
+const { positionals } = argumentsOf(USAGE, {}, true);
 const chosen = positionals.length > 0 ? positionals : [...topics(), 'generated'];
 for (const topic of chosen) {
   const count = topic === 'generated' ? await recordGenerated() : await recordTopic(topic);

@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util';
 import { BpfError, embedded, type LoadedObject, open, type RecordReader } from '../src/index.ts';
+import { argumentsOf, wholeNumber } from './arguments.ts';
 
 /**
  * `npm run stress -- --seconds 60 --cpus 4`: all CPUs insert, look up and delete in one arena hash table and one hash map,
@@ -15,16 +15,20 @@ const FACTOR = 0x9e3779b97f4a7c15n;
 /** Objects that TypeScript holds at most. */
 const HELD = 500;
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '60' },
-    cpus: { type: 'string', default: '4' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-  },
+const USAGE = `usage: npm run stress -- [--seconds S] [--cpus N] [--seed S]
+  --seconds S  of each part: programs alone, and with TypeScript (60)
+  --cpus N     that work at once (4)
+  --seed S     of what they do (another each time)`;
+
+const { values } = argumentsOf(USAGE, {
+  seconds: { type: 'string', default: '60' },
+  cpus: { type: 'string', default: '4' },
+  seed: { type: 'string', default: String(Date.now() % 1_000_000) },
 });
-const seconds = Number(values.seconds);
-const cpus = Number(values.cpus);
-console.log(`seed ${values.seed}`);
+const seconds = wholeNumber(USAGE, 'seconds', values.seconds, 1);
+const cpus = wholeNumber(USAGE, 'cpus', values.cpus, 1);
+const seed = wholeNumber(USAGE, 'seed', values.seed, 0);
+console.log(`seed ${seed}`);
 
 interface Node {
   readonly next: Node | null;
@@ -33,7 +37,7 @@ interface Node {
 }
 
 /** A random 32-bit integer below a limit, from the seed. */
-let state = Number(values.seed) | 1;
+let state = seed | 1;
 function random(limit: number): number {
   state ^= state << 13;
   state ^= state >>> 17;

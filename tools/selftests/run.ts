@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { openKernel } from '../../src/cli/kernel.ts';
 import { runTest, type TestResult, type TestSetting, testsOf } from '../../src/cli/run-test.ts';
 import { annotationsOf, OpenedObject, type ProgramSpec } from '../../src/index.ts';
 import { isJudged } from '../../src/verifier/rules.ts';
+import { argumentsOf } from '../arguments.ts';
 import { type KernelName, type Verdict, verdictOf } from '../verdict.ts';
 import { compile, missing, sourcesWith, unpack } from './sources.ts';
 
@@ -37,14 +37,11 @@ const SELECTION = [
   ],
 ];
 
-const { values, positionals } = parseArgs({
-  options: { help: { type: 'boolean' }, all: { type: 'boolean' }, list: { type: 'boolean' } },
-  allowPositionals: true,
-});
-if (values.help) {
-  console.log(USAGE);
-  process.exit(0);
-}
+const { values, positionals } = argumentsOf(
+  USAGE,
+  { all: { type: 'boolean' }, list: { type: 'boolean' } },
+  true,
+);
 const problem = missing();
 if (problem !== undefined) {
   console.error(`selftests: ${problem}`);
