@@ -51,17 +51,28 @@ function arenaOf(loaded: LoadedObject): {
   return { bytes, words, low: Number(userVmStart & 0xffff_ffffn), start: userVmStart };
 }
 
+/** Those of struct kv_xdp. */
+interface KvXdp {
+  port: number;
+  cpu: bigint;
+  readonly cpus: number;
+}
+
 const kvOf = (loaded: LoadedObject): Kv => loaded.globals.kv as unknown as Kv;
 
 /** Pages of the store's globals: their first, and how many. */
 function globalPages(loaded: LoadedObject): [number, number] {
+  const { globals } = loaded;
   const { start } = arenaOf(loaded);
-  const at = Number((addressOf(loaded.globals.kv) ?? start) - start);
-  const first = Math.floor(at / PAGE);
-  return [first, Math.ceil((at + sizeOf(loaded.globals.kv)) / PAGE) - first];
+  const places = [globals.kv, globals.kv_xdp].map((global) => {
+    const at = Number((addressOf(global) ?? start) - start);
+    return { at, end: at + sizeOf(global) };
+  });
+  const first = Math.floor(Math.min(...places.map(({ at }) => at)) / PAGE);
+  return [first, Math.ceil(Math.max(...places.map(({ end }) => end)) / PAGE) - first];
 }
 
-/** Lists what a store has taken, but for the buffers of its ports. */
+/** Lists what a store has taken, but for the buffers of its ports, and what its XDP program has for each CPU. */
 function listExtents(loaded: LoadedObject): Uint32Array {
   const { words, low } = arenaOf(loaded);
   const kv = kvOf(loaded);
@@ -136,6 +147,13 @@ export function putImage(loaded: LoadedObject, { extents, bytes }: Image): void 
       port[name] = here(port[name]);
       take(Number(port[name] - start) / PAGE, kv.buffer_bytes / PAGE);
     }
+  }
+  const xdp = loaded.globals.kv_xdp as unknown as KvXdp;
+  // Nothing is answered until the program is attached again.
+  xdp.port = 0;
+  if (xdp.cpu !== 0n) {
+    xdp.cpu = here(xdp.cpu);
+    take(Number(xdp.cpu - start) / PAGE, xdp.cpus);
   }
   const directory = Number(kv.directory - start) >> 2;
   for (let i = 0; i < kv.segments; i++) {

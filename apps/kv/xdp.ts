@@ -4,7 +4,7 @@
  * datagram of the server's socket is put into a frame and shown to it first; a packet that it sends back is the answer.
  */
 import { readFileSync } from 'node:fs';
-import { isIPv4 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import type { LoadedProgram } from 'bpf-arena';
 import type { Row } from './statistics.ts';
 import type { Store } from './store.ts';
@@ -71,7 +71,9 @@ export class Accelerator {
       programs.kv_xdp_start.run({ ctx: new Uint8Array(Uint32Array.of(0, cpus).buffer) }).retval | 0;
     if (error !== 0) throw new Error(`kv_xdp_start: error ${error}`);
     const settings = globals.kv_xdp;
-    settings.ipv4 = kernel === 'linux' ? addressWord(listen) : 0;
+    const { ipv4, ipv6 } = addressesOf(kernel === 'linux' ? listen : undefined);
+    settings.ipv4 = ipv4;
+    [settings.ipv6[0], settings.ipv6[1]] = ipv6;
     settings.port = ((port & 0xff) << 8) | (port >> 8);
     if (kernel === 'embedded') return new Accelerator(store, 'the UDP socket', () => undefined);
     const link = await attached(programs[XDP_PROGRAM], options.interface);
@@ -135,10 +137,38 @@ function possibleCpus(): number {
   return Number(ranges.split(/[,-]/).at(-1)) + 1;
 }
 
-/** An IPv4 address as the word that a packet has; 0 for all others, which are any address. */
-function addressWord(address: string | undefined): number {
-  if (address === undefined || !isIPv4(address)) return 0;
-  return new DataView(Uint8Array.from(address.split('.'), Number).buffer).getUint32(0, true);
+/** Destinations that are answered for, as packets have them; zeroes: all, ones: none, since nobody has that address. */
+export interface Addresses {
+  readonly ipv4: number;
+  readonly ipv6: readonly [bigint, bigint];
+}
+
+const ALL: Addresses = { ipv4: 0, ipv6: [0n, 0n] };
+const NO_IPV4 = 0xffff_ffff;
+const NO_IPV6 = [0xffff_ffff_ffff_ffffn, 0xffff_ffff_ffff_ffffn] as const;
+
+/** Those that a server hears which listens there. A name, and `::`, are all of them. */
+export function addressesOf(listen: string | undefined): Addresses {
+  if (listen === undefined) return ALL;
+  if (isIPv4(listen))
+    return { ipv4: wordsOf(listen.split('.').map(Number)).getUint32(0, true), ipv6: NO_IPV6 };
+  if (!isIPv6(listen)) return ALL;
+  const words = wordsOf(bytesOfIPv6(listen));
+  const ipv6 = [words.getBigUint64(0, true), words.getBigUint64(8, true)] as const;
+  return ipv6.every((word) => word === 0n) ? ALL : { ipv4: NO_IPV4, ipv6 };
+}
+
+const wordsOf = (bytes: number[]) => new DataView(Uint8Array.from(bytes).buffer);
+
+/** The bytes of a valid address, with or without a zone. */
+function bytesOfIPv6(address: string): number[] {
+  // URLs have it in hexadecimal groups, whatever it was: [fe80::1:2].
+  const groups = new URL(`http://[${address.replace(/%.*/, '')}]`).hostname.slice(1, -1);
+  const [front, back] = groups.split('::').map((part) => part.split(':').filter(Boolean));
+  const zeroes = Array<string>(8 - front.length - (back?.length ?? 0)).fill('0');
+  return [...front, ...zeroes, ...(back ?? [])]
+    .map((group) => Number.parseInt(group, 16))
+    .flatMap((group) => [group >> 8, group & 0xff]);
 }
 
 /** Room for a frame from 192.0.2.1 to 192.0.2.2 (TEST-NET-1), with what is the same in all of them. */

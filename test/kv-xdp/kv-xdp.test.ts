@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
+import { addressesOf } from '../../apps/kv/xdp.ts';
 import { type Command, OPTION } from '../../programs/kv/commands.ts';
 import type { Kernel } from '../../src/index.ts';
 import { onBothKernels } from '../contract/kernels.ts';
@@ -141,11 +142,18 @@ onBothKernels("the store's XDP program", ({ name, open }) => {
 
   it('answers only for the address it was told', () => {
     const { kv_xdp: settings } = store.loaded.globals;
-    settings.ipv4 = 0x0100_fa0b;
-    assert.equal(get('key').retval, XDP_PASS);
-    settings.ipv4 = 0x0100_fa0a;
-    assert.equal(get('key').retval, XDP_TX);
-    settings.ipv4 = 0;
+    const verdicts = (listen: string | undefined) => {
+      const { ipv4, ipv6 } = addressesOf(listen);
+      settings.ipv4 = ipv4;
+      [settings.ipv6[0], settings.ipv6[1]] = ipv6;
+      return ([4, 6] as const).map((version) => store.run(frame({ version, payload: 'get key\r\n' })).retval);
+    };
+    assert.deepEqual(verdicts('10.250.0.1'), [XDP_TX, XDP_PASS]);
+    assert.deepEqual(verdicts('10.250.0.2'), [XDP_PASS, XDP_PASS]);
+    assert.deepEqual(verdicts('0.0.0.0'), [XDP_TX, XDP_PASS]);
+    assert.deepEqual(verdicts('fd00::1'), [XDP_PASS, XDP_TX]);
+    assert.deepEqual(verdicts('fd00::2'), [XDP_PASS, XDP_PASS]);
+    assert.deepEqual(verdicts(undefined), [XDP_TX, XDP_TX]);
   });
 
   it('marks what it answers with as used, and counts keys', () => {

@@ -2,7 +2,12 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { it } from 'node:test';
+import { readSnapshot } from '../../apps/kv/snapshot.ts';
+import { Store } from '../../apps/kv/store.ts';
 import { ServerProcess } from '../../bench/kv/servers.ts';
 import { TcpClient } from '../../bench/kv/sockets.ts';
 import { open } from '../../src/index.ts';
@@ -52,6 +57,38 @@ it('on the embedded kernel: the program answers what comes to the UDP socket, th
   } finally {
     socket.close();
     await stop();
+  }
+});
+
+it('a store from a snapshot is accelerated, whether it was before or not', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kv-xdp-'));
+  try {
+    for (const before of [undefined, 'lo']) {
+      const snapshot = join(folder, `${before}`);
+      const settings = { udpPort: -1, memory: 16, ...(before === undefined ? {} : { xdp: before }) };
+      const first = await startServer({ ...settings, snapshot });
+      if (before !== undefined) await first.server.accelerate(before);
+      const socket = createSocket('udp4');
+      try {
+        assert.equal(await ask(socket, ITEMS, first.server.udpPort, '127.0.0.1'), 'STORED\r\n');
+        await first.stop();
+        const restored = readSnapshot(snapshot, Store.identity({ kernel: 'embedded', memory: 16 }));
+        assert.ok(typeof restored === 'object', `${restored}`);
+        const { server, stop } = await startServer({ ...settings, xdp: 'lo' }, restored);
+        try {
+          await server.accelerate('lo');
+          assert.equal(await ask(socket, 'get one two\r\n', server.udpPort, '127.0.0.1'), BOTH);
+          const { xdp_keys } = numbers(server.engine.statistics('') ?? '');
+          assert.equal(xdp_keys, 2);
+        } finally {
+          await stop();
+        }
+      } finally {
+        socket.close();
+      }
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
 });
 
