@@ -65,6 +65,15 @@ export interface SettleNode {
   readonly next: number[];
 }
 
+/** Leaves for the version behind a may_goto, with one iteration less: see versions.ts. */
+export interface LeaveNode {
+  readonly kind: 'leave';
+  readonly frame: number;
+  /** The slot of the may_goto. */
+  readonly at: number;
+  readonly next: number[];
+}
+
 /** Register operations that take effect only if the jump before them is taken (or is not): see choose.ts. */
 export interface ChooseNode {
   readonly kind: 'choose';
@@ -77,7 +86,15 @@ export interface ChooseNode {
   readonly next: number[];
 }
 
-export type Node = ChooseNode | CodeNode | EnterNode | DispatchNode | InlineNode | RefillNode | SettleNode;
+export type Node =
+  | ChooseNode
+  | CodeNode
+  | EnterNode
+  | DispatchNode
+  | InlineNode
+  | LeaveNode
+  | RefillNode
+  | SettleNode;
 
 /** Node 0 is where the function is entered. */
 export type Graph = readonly Node[];

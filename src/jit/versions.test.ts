@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { CodeNode, Graph } from './cfg.ts';
+import { reversePostorder } from './dominators.ts';
 import { reducible } from './reducible.ts';
 import { random } from './testdata/harness.ts';
-import { enteredAt, enteredBehind, type Point } from './versions.ts';
+import { enteredAt, enteredBehind, leftAt, type Point } from './versions.ts';
 
 /** A walk through another version of a graph passes the same instructions as the graph itself from that point on. */
 
@@ -140,4 +141,28 @@ it('a loop that begins with its may_goto is entered there again, and stands ther
     true,
   );
   assert.ok(inner[0].kind === 'refill' && !inner[0].again);
+});
+
+it('a version that is left at its may_goto has nothing of what stands behind', () => {
+  // 0, then the loop 1 2 with its may_goto in 1, then 3, to which 0 leads, too.
+  const code = (i: number, next: number[]): CodeNode => ({
+    kind: 'code',
+    frame: 0,
+    start: i,
+    end: i + 1,
+    next,
+  });
+  const version = leftAt(
+    [code(0, [1, 3]), code(1, [3, 2]), code(2, [1]), code(3, [])],
+    [{ frame: 0, at: 1 }],
+  );
+  const reached = reversePostorder(version.length, 0, (node) => version[node].next).map(
+    (node) => version[node],
+  );
+  const starts = reached.flatMap((node) => (node.kind === 'code' ? [node.start] : []));
+  assert.deepEqual(starts.sort(), [0, 1, 3]);
+  assert.deepEqual(
+    reached.filter(({ kind }) => kind === 'leave'),
+    [{ kind: 'leave', frame: 0, at: 1, next: [] }],
+  );
 });

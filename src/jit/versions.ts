@@ -104,6 +104,19 @@ function nodeOf(nodes: Graph, { frame, at }: Point): number {
   );
 }
 
+/** The graph up to the may_goto at `points`, each of which is left at: what stands behind them alone is not reached. */
+export function leftAt(nodes: Graph, points: readonly Point[]): Graph {
+  const all = [...nodes];
+  for (const { frame, at } of points) {
+    const index = nodes.findIndex(
+      (node) => node.kind === 'code' && node.frame === frame && node.end - 1 === at,
+    );
+    const leave = all.push({ kind: 'leave', frame, at, next: [] }) - 1;
+    all[index] = { ...nodes[index], next: [leave] };
+  }
+  return all;
+}
+
 function shifted(nodes: Graph, by: number): Node[] {
   return nodes.map((node) => ({ ...node, next: node.next.map((to) => to + by) }));
 }

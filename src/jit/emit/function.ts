@@ -10,7 +10,7 @@ import { emitGroupCheck, type Mode } from './arena.ts';
 import { emitAtomic } from './atomic.ts';
 import { emitCallOut } from './call.ts';
 import type { Emitter } from './emitter.ts';
-import { emitBranch, emitCondition, emitIf, emitRefill, lastSlot } from './jump.ts';
+import { emitBranch, emitCondition, emitIf, emitLeave, emitRefill, lastSlot } from './jump.ts';
 import { emitLoad, emitStore } from './memory.ts';
 import { emitPacketLoad } from './packet.ts';
 import { emitSettle, firstPart } from './page-runs.ts';
@@ -79,6 +79,9 @@ function emitNode(e: Emitter, graph: Graph, number: number): void {
       if (loop !== undefined) emitSettle(e, loop, node.counter);
       return;
     }
+    case 'leave':
+      emitLeave(e, node);
+      return;
     case 'choose':
       e.frame = e.frames[node.frame];
       emitChoice(e, node);

@@ -1,6 +1,6 @@
 import { slots } from '../../isa/instruction.ts';
 import { type JumpOp, type JumpOpcode, opcode } from '../../isa/opcodes.ts';
-import type { CodeNode, Node, RefillNode } from '../cfg.ts';
+import type { CodeNode, LeaveNode, Node, RefillNode } from '../cfg.ts';
 import type { Label } from '../encode/code.ts';
 import { OP, TYPE } from '../encode/opcodes.ts';
 import { emitPagesCheck } from './arena.ts';
@@ -208,6 +208,18 @@ export function emitRefill(e: Emitter, node: RefillNode): void {
   e.frame = e.frames[node.frame];
   emitRun(e, loop, node.run, e.exits.failedRun(node.frame, node.at));
   code.end();
+}
+
+/** Takes an iteration, and leaves for the version behind a may_goto, which asks for more where none was left. */
+export function emitLeave(e: Emitter, { frame, at }: LeaveNode): void {
+  const { code } = e;
+  const { loop } = e.frames[frame];
+  if (loop === undefined) throw new TypeError('a function without may_goto is not left at one');
+  code.get(loop.count);
+  code.i32(1);
+  code.op(OP.i32_sub);
+  code.set(loop.count);
+  e.exits.goOnBehind?.(frame, at);
 }
 
 /** Asks for more iterations. Pushes whether there are none, i32. */

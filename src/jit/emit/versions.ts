@@ -11,7 +11,7 @@ import { type PageRun, pageRun } from '../page-runs.ts';
 import type { FunctionPlan } from '../plan.ts';
 import type { JitOptions, Target } from '../target.ts';
 import { type Unit, unitOf } from '../unit.ts';
-import { enteredAt, enteredBehind, loopAround, type Point } from '../versions.ts';
+import { enteredAt, enteredBehind, leftAt, loopAround, type Point } from '../versions.ts';
 import { type Callees, Emitter, type Exits } from './emitter.ts';
 import { emitGraph, emitLoopStart } from './function.ts';
 import { pushIterations } from './page-runs.ts';
@@ -45,6 +45,9 @@ interface LoopRun {
 
 /** Instructions up to which a unit gets more than one version, and may_goto that get one. */
 const LARGEST = 5_000;
+/** Instructions from which on it is left at its first may_goto, and variables that may live there. */
+const LONG = 256;
+const FEW_VARIABLES = 16;
 /** What to expect of a version. */
 const BYTES_AN_INSN = 16;
 const MOST_LOOPS = 12;
@@ -101,9 +104,17 @@ export class Versions {
 
   #defineAll(): void {
     const { nodes } = this.#unit;
-    const isSingle = !this.#hasVersions();
-    this.#emitMain(nodes, isSingle ? ALONE : this.#fastExits());
-    if (isSingle) return;
+    if (!this.#hasVersions()) {
+      this.#emitMain(nodes, ALONE);
+      return;
+    }
+    const exits = this.#fastExits();
+    if (this.#endsAtMayGotos()) {
+      const goOnBehind = (frame: number, at: number) => {
+        if (this.#emitting !== undefined) this.#leaveForBehind(this.#emitting, { frame, at });
+      };
+      this.#emitMain(leftAt(nodes, this.#mayGotos()), { ...exits, goOnBehind });
+    } else this.#emitMain(nodes, exits);
     for (let key = this.#pending.pop(); key !== undefined; key = this.#pending.pop()) this.#emitBehind(key);
     // What the careful version leads to may in turn lead to it, at points that it has to have.
     if (this.#careful !== undefined) {
@@ -117,6 +128,18 @@ export class Versions {
     const { variables } = this.#unit;
     if (this.#context.options.versions === false || variables.length > MOST_VARIABLES) return false;
     return this.#size <= LARGEST && this.#mayGotos().length <= MOST_LOOPS;
+  }
+
+  /**
+   * Whether the version that is entered first goes on in another one from its first may_goto on, which has the same code there:
+   * where that is long, and little has to be handed over.
+   */
+  #endsAtMayGotos(): boolean {
+    // Runs of rounds are for loops that have gone on for a while: page-runs.ts.
+    if (this.#size < LONG || this.#runs.size > 0) return false;
+    const points = this.#mayGotos();
+    const handed = points.map(({ frame, at }) => this.#liveness.before(frame, at).length);
+    return points.length > 0 && Math.max(...handed) <= FEW_VARIABLES;
   }
 
   #mayGotos(): Point[] {
