@@ -138,10 +138,12 @@ export function controlFlow(
     const insn = insns[last];
     const kind = opcode(insn.code)?.kind;
     const target = jumpTarget(insn, last);
-    const ways: number[] = [];
-    if (target !== undefined) ways.push(target);
-    if (kind !== 'exit' && kind !== 'goto' && after < end) ways.push(after);
-    const next = [...new Set(ways.map((slot) => nodeAt[slot - start]).filter((node) => node >= 0))];
+    const next: number[] = [];
+    if (target !== undefined && nodeAt[target - start] >= 0) next.push(nodeAt[target - start]);
+    if (kind !== 'exit' && kind !== 'goto' && after < end) {
+      const fallen = nodeAt[after - start];
+      if (fallen >= 0 && fallen !== next[0]) next.push(fallen);
+    }
     return { kind: 'code', frame: 0, start: first, end: after, next };
   });
 }

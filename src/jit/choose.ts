@@ -21,26 +21,23 @@ export function chooseInsteadOfJumping(nodes: Node[], insns: readonly Instructio
     const at = node.end - 1;
     if (opcode(insns[at].code)?.kind !== 'jump') continue;
     const [taken, fallen] = node.next;
-    for (const [arm, join, holds] of [
-      [fallen, taken, false],
-      [taken, fallen, true],
-    ] as const) {
-      const body = nodes[arm];
-      if (body.kind !== 'code' || body.frame !== node.frame || previous[arm] !== 1) continue;
-      if (body.next.length !== 1 || body.next[0] !== join || !isSimple(body, insns)) continue;
-      nodes[arm] = {
-        kind: 'choose',
-        frame: node.frame,
-        jump: at,
-        holds,
-        start: body.start,
-        end: body.end,
-        next: [join],
-      };
-      node.next.splice(0, 2, arm);
-      break;
-    }
+    const { frame } = node;
+    const isFree = (arm: number, join: number) =>
+      previous[arm] === 1 && isArm(nodes[arm], frame, join, insns);
+    const holds = !isFree(fallen, taken);
+    if (holds && !isFree(taken, fallen)) continue;
+    const arm = holds ? taken : fallen;
+    const { start, end } = nodes[arm] as CodeNode;
+    nodes[arm] = { kind: 'choose', frame, jump: at, holds, start, end, next: [holds ? fallen : taken] };
+    node.next.length = 1;
+    node.next[0] = arm;
   }
+}
+
+/** Whether a node of a frame does a few register operations, and goes on to `join`. */
+function isArm(node: Node, frame: number, join: number, insns: readonly Instruction[]): boolean {
+  if (node.kind !== 'code' || node.frame !== frame) return false;
+  return node.next.length === 1 && node.next[0] === join && isSimple(node, insns);
 }
 
 function isSimple({ start, end }: CodeNode, insns: readonly Instruction[]): boolean {

@@ -1,5 +1,5 @@
 import type { DispatchNode, EnterNode, Graph, Node } from './cfg.ts';
-import { dominates, dominators } from './dominators.ts';
+import { dominates, dominators, reversePostorder } from './dominators.ts';
 
 /**
  * Makes a graph reducible: afterwards each loop is entered at one node only, so that WebAssembly's structured control
@@ -106,10 +106,21 @@ function isMostly({ kind, next }: Node, inside: Uint8Array): boolean {
 }
 
 function isReducible(graph: Graph): boolean {
+  if (!hasLoops(graph)) return true;
   const tree = dominators(graph.length, 0, (node) => graph[node].next);
   return tree.order.every((node) =>
     graph[node].next.every((to) => tree.rank[to] > tree.rank[node] || dominates(tree, to, node)),
   );
+}
+
+function hasLoops(graph: Graph): boolean {
+  const order = reversePostorder(graph.length, 0, (node) => graph[node].next);
+  const isPassed = new Uint8Array(graph.length);
+  for (const node of order) {
+    isPassed[node] = 1;
+    for (const to of graph[node].next) if (isPassed[to] !== 0) return true;
+  }
+  return false;
 }
 
 /** Sets of nodes that lead to each other (Tarjan), without the edges back to the region's header. */

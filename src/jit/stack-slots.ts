@@ -2,7 +2,7 @@ import type { Instruction } from '../isa/instruction.ts';
 import { type AccessSize, opcode } from '../isa/opcodes.ts';
 import type { Facts } from '../verifier/facts.ts';
 import type { Graph } from './cfg.ts';
-import { reversePostorder } from './dominators.ts';
+import { forward } from './flow.ts';
 
 /**
  * Which bytes of a function's stack frame can be locals instead: those that only its own plain loads and stores reach, at
@@ -98,33 +98,31 @@ function readBeforeWritten(
   const number = new Map(cells.map(({ offset }, i) => [offset, i]));
   const words = (cells.length + 31) >> 5;
   /** What is surely written before each node; all until something arrives. */
-  const before = graph.map((_, node) => new Int32Array(words).fill(node === 0 ? 0 : -1));
-  const order = reversePostorder(graph.length, 0, (node) => graph[node].next);
-  const walk = (node: number, report: boolean): Int32Array => {
-    const written = before[node].slice();
+  const before = new Int32Array(graph.length * words).fill(-1);
+  before.fill(0, 0, words);
+  const written = new Int32Array(words);
+  // What is surely written only becomes less, so what was found once stays true.
+  const walk = (node: number): void => {
+    for (let word = 0; word < words; word++) written[word] = before[node * words + word];
     const code = graph[node];
-    if (code.kind !== 'code') return written;
+    if (code.kind !== 'code') return;
     for (let at = code.start; at < code.end; at++) {
-      const access = ownStackAccess(insns, facts, at);
-      const cell = access === undefined ? undefined : number.get(access.offset);
-      if (access === undefined || cell === undefined) continue;
-      if (access.writes) written[cell >> 5] |= 1 << (cell & 31);
-      else if (report && (written[cell >> 5] & (1 << (cell & 31))) === 0) found.add(access.offset);
+      const cell = number.get(ownStackOffset(facts, at));
+      if (cell === undefined) continue;
+      const bit = 1 << (cell & 31);
+      if (opcode(insns[at].code)?.kind === 'store') written[cell >> 5] |= bit;
+      else if ((written[cell >> 5] & bit) === 0) found.add(cells[cell].offset);
     }
-    return written;
   };
-  for (let changed = true; changed; ) {
-    changed = false;
-    for (const node of order) {
-      const after = walk(node, false);
-      for (const to of graph[node].next)
-        for (let i = 0; i < words; i++) {
-          const both = before[to][i] & after[i];
-          if (both !== before[to][i]) changed = true;
-          before[to][i] = both;
-        }
+  const meet = (to: number): boolean => {
+    let isLess = false;
+    for (let word = 0, there = to * words; word < words; word++, there++) {
+      const both = before[there] & written[word];
+      if (both !== before[there]) isLess = true;
+      before[there] = both;
     }
-  }
-  for (const node of order) walk(node, true);
+    return isLess;
+  };
+  forward(graph, walk, meet);
   return found;
 }

@@ -81,11 +81,16 @@ class Structure {
   #expand(node: number): void {
     const work = this.#work;
     const { rank } = this.#tree;
+    const isLoop = this.#isLoop[node] !== 0;
+    if (!isLoop && !this.#children[node].some((child) => this.#isMerge[child] !== 0)) {
+      this.#leave(node);
+      work.push({ kind: 'code', node });
+      return;
+    }
     // The one that comes last in reverse postorder stands outermost, and behind all others.
     const merges = this.#children[node]
       .filter((child) => this.#isMerge[child] !== 0)
       .sort((a, b) => rank[b] - rank[a]);
-    const isLoop = this.#isLoop[node] !== 0;
     const inside = isLoop ? merges.filter((child) => this.#isIn(child, node)) : merges;
     // What the loop leads to but is not part of stands behind it, unless something of the loop has to stand behind that.
     const first = inside.length > 0 ? merges.indexOf(inside[0]) : merges.length;
