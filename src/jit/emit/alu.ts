@@ -101,7 +101,7 @@ function emitMove(e: Emitter, at: number, insn: Instruction, row: AluOpcode): vo
   const { dst, src, off, imm } = insn;
   if (row.source === 'K') {
     if (row.width === 64) code.i64(imm);
-    else code.i64Big(BigInt(imm >>> 0));
+    else code.i64Unsigned(imm >>> 0);
     e.set(dst);
   } else if (row.width === 32) {
     e.getLow(src);
@@ -121,7 +121,7 @@ function emitCast(e: Emitter, at: number, { dst, src, imm }: Instruction): void 
   const { code } = e;
   const known = e.lowConstant(at, src);
   if (known !== undefined && imm === CAST_KERN) {
-    code.i64Big(BigInt(known >>> 0));
+    code.i64Unsigned(known >>> 0);
     e.set(dst);
     return;
   }

@@ -97,6 +97,7 @@ export class Emitter {
   readonly framePointer: number | undefined;
   /** Local that holds the lowest address of all frames of this function: what stack accesses count from. */
   #stackBase: number | undefined;
+  readonly #kernelHigh: bigint;
   readonly #deepest: number;
   #scratch: number | undefined;
   #pageState: number | undefined;
@@ -128,6 +129,7 @@ export class Emitter {
     this.program = context.program;
     this.insns = context.program.insns;
     this.target = context.target;
+    this.#kernelHigh = BigInt(context.target.kernelHigh) << 32n;
     this.options = context.options;
     this.callees = context.callees;
     this.plans = context.plans;
@@ -262,7 +264,7 @@ export class Emitter {
 
   /** Makes the offset on the stack, an i64 below 2^32, a pointer into kernel memory. */
   kernelPointer(): void {
-    this.code.i64Big(BigInt(this.target.kernelHigh) << 32n);
+    this.code.i64Big(this.#kernelHigh);
     this.code.op(OP.i64_or);
   }
 

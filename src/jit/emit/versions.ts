@@ -49,7 +49,7 @@ const LARGEST = 5_000;
 const LONG = 256;
 const FEW_VARIABLES = 16;
 /** What to expect of a version. */
-const BYTES_AN_INSN = 16;
+const BYTES_AN_INSN = 32;
 const MOST_LOOPS = 12;
 /** WebAssembly engines take 1,000 parameters. */
 const MOST_VARIABLES = 900;

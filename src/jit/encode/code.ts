@@ -18,7 +18,7 @@ export class Code {
   readonly bytes: Bytes;
   readonly locals: ValueType[] = [];
   /** Byte offset within the body, BPF instruction, alternating, in ascending order; {@link positionCount} of each. */
-  positions = new Uint32Array(64);
+  positions: Uint32Array;
   positionCount = 0;
   /** Byte offset of a br_if or if within the body, 1 when it is likely, alternating. */
   readonly hints: number[] = [];
@@ -29,6 +29,7 @@ export class Code {
   constructor(parameters: number, expected = 1024) {
     this.#parameters = parameters;
     this.bytes = new Bytes(expected);
+    this.positions = new Uint32Array(Math.max(64, expected >> 3));
   }
 
   /** A new local. @returns its index. */
@@ -92,6 +93,12 @@ export class Code {
   i64(value: number): void {
     this.bytes.byte(OP.i64_const);
     this.bytes.signed(value);
+  }
+
+  /** @param value an unsigned integer of 32 bits. */
+  i64Unsigned(value: number): void {
+    if (value <= 0x7fff_ffff) this.i64(value);
+    else this.i64Big(BigInt(value));
   }
 
   i64Big(value: bigint): void {
