@@ -46,6 +46,7 @@ const { values, positionals } = argumentsOf(USAGE, { jobs: { type: 'string', def
 const JIT_TESTS = [
   'src/embedded/compiled.test.ts',
   'test/engines-found.test.ts',
+  'src/embedded/page-runs.test.ts',
   'test/instructions/jit.test.ts',
   'test/instructions/faults.test.ts',
   'test/engines.test.ts',

@@ -272,6 +272,29 @@ const EMISSION: readonly Mutant[] = [
     ['loads are aligned where the first one is, all of them', '!learns || !isAligned || ', '!learns || '],
   ),
   ...mutantsOf(
+    'page-runs.ts',
+    ['each node is passed in each round', 'if (farthest <= i) always.add(node);', 'always.add(node);'],
+    ['a step may leave the alignment', ' || step % check.unit !== 0', ''],
+    ['ways that move a pointer differently meet', ' && place.offset === other.offset', ''],
+    ['a pointer counts where code may be left', 'run.checks.size === others ?', 'others >= 0 ?'],
+  ),
+  ...mutantsOf(
+    'emit/page-runs.ts',
+    [
+      'a run ends a page too late',
+      'PAGES * PAGE_SIZE - (to - from)',
+      '(PAGES + 1) * PAGE_SIZE - (to - from)',
+    ],
+    [
+      'its last access may end behind it',
+      'PAGES * PAGE_SIZE - (to - from)',
+      'PAGES * PAGE_SIZE - (to - from) + 2',
+    ],
+    ['nothing has to be aligned', 'code.i32(unit - 1);', 'code.i32(0);'],
+    ['where a round is left does not count', 'code.i32(counter.distance);', 'code.i32(0);'],
+    ['what is moved downwards ends at its end', 'code.get(step > 0 ? last : first);', 'code.get(last);'],
+  ),
+  ...mutantsOf(
     'checked-pages.ts',
     ['a function that is put in keeps what was checked', 'if (isInlined) state.pages = [];', ''],
     ['and its registers', 'isInlined ? MAX_BPF_REG : CLOBBERED', 'CLOBBERED'],
