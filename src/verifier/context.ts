@@ -126,6 +126,9 @@ export const RAW_TRACEPOINT_CONTEXT: ContextRules = {
 /** The record of a tracepoint, which is read only (Linux: PERF_MAX_TRACE_SIZE). */
 export const TRACEPOINT_CONTEXT: ContextRules = { fields: [], buffer: 8192, readOnly: true };
 
+/** struct pt_regs of x86-64: the registers of whoever came by, which may be read in parts. */
+export const KPROBE_CONTEXT: ContextRules = { fields: [], buffer: 168, readOnly: true };
+
 /** struct bpf_perf_event_data on x86-64: registers, then the sample's period and address, which may be read in parts. */
 export const PERF_EVENT_CONTEXT: ContextRules = {
   fields: [

@@ -29,6 +29,7 @@ const GROUPS: Partial<Record<ProgramType, HelperGroup>> = {
   raw_tracepoint: 'raw_tracepoint',
   tracepoint: 'raw_tracepoint',
   perf_event: 'raw_tracepoint',
+  kprobe: 'raw_tracepoint',
   tracing: 'tracing',
 };
 

@@ -2,6 +2,7 @@ import type { ProgramType } from '../object/program-types.ts';
 import {
   CGROUP_SKB_CONTEXT,
   type ContextRules,
+  KPROBE_CONTEXT,
   PERF_EVENT_CONTEXT,
   RAW_TRACEPOINT_CONTEXT,
   SCHED_CLS_CONTEXT,
@@ -25,8 +26,8 @@ export interface ProgramRules {
   readonly bareContext?: boolean;
   /** May it load packet data by BPF_ABS and BPF_IND (Linux: may_access_skb)? */
   readonly loadsPacket?: boolean;
-  /** What r0 may be at the end, by attach type. Absent: anything. */
-  readonly returns?: (attachType: string | undefined) => readonly [number, number];
+  /** What r0 may be at the end, by attach type. Absent, or undefined: anything. */
+  readonly returns?: (attachType: string | undefined) => readonly [number, number] | undefined;
 }
 
 export const PROGRAM_RULES: Partial<Record<ProgramType, ProgramRules>> = {
@@ -43,6 +44,11 @@ export const PROGRAM_RULES: Partial<Record<ProgramType, ProgramRules>> = {
   raw_tracepoint: { context: RAW_TRACEPOINT_CONTEXT, bareContext: true },
   tracepoint: { context: TRACEPOINT_CONTEXT, bareContext: true },
   perf_event: { context: PERF_EVENT_CONTEXT },
+  kprobe: {
+    context: KPROBE_CONTEXT,
+    bareContext: true,
+    returns: (attachType) => (attachType?.endsWith('probe_session') ? [0, 1] : undefined),
+  },
 };
 
 /** SEC("iter/…"). */

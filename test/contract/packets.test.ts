@@ -218,13 +218,14 @@ describe('a test run of a tracing program', () => {
     [0x0b0a0908, 0x0b0a0908, 'EINVAL', 'EINVAL', 'EINVAL', 'EINVAL'],
   );
 
-  it('is there for tracepoints and perf events, too, which Linux runs only where they are attached', async () => {
+  it('is there for tracepoints, probes and perf events, too, which Linux runs only where they are attached', async () => {
     const run = (section: string, body: string, ctx: Uint8Array) => everywhere(section, body, [{ ctx }]);
     const retvals = [
       ...(await run('tp/sched/sched_switch', 'r0 = *(u16 *)(r1 + 8)\nexit', packet(64))),
       ...(await run('perf_event', 'r0 = *(u64 *)(r1 + 168)\nexit', packet(184))),
+      ...(await run('uprobe.s', 'r0 = *(u32 *)(r1 + 112)\nexit', packet(168))),
     ].map((answer) => (typeof answer === 'string' ? answer : answer.retval));
-    assert.deepEqual(retvals, [0x0908, 0xabaaa9a8]);
+    assert.deepEqual(retvals, [0x0908, 0xabaaa9a8, 0x73727170]);
   });
 });
 

@@ -12,6 +12,8 @@ const RAW_TRACEPOINT_BYTES = 12 * 8;
 const TRACEPOINT_BYTES = 8192;
 /** struct bpf_perf_event_data on x86-64: the registers, the sample's period and its address. */
 const PERF_EVENT_BYTES = 184;
+/** struct pt_regs on x86-64. */
+const REGISTERS_BYTES = 168;
 
 export const CONTEXTS: Partial<Record<ProgramType, Context>> = {
   syscall: bytesContext({ most: MAX_CTX, comesBack: true }),
@@ -21,9 +23,10 @@ export const CONTEXTS: Partial<Record<ProgramType, Context>> = {
   socket_filter: SKB_L3,
   cgroup_skb: SKB_L3,
   raw_tracepoint: bytesContext({ most: RAW_TRACEPOINT_BYTES, comesBack: false }),
-  // Linux runs these two only where they are attached.
+  // Linux runs these only where they are attached.
   tracepoint: bytesContext({ most: TRACEPOINT_BYTES, comesBack: false }),
   perf_event: bytesContext({ most: PERF_EVENT_BYTES, comesBack: false }),
+  kprobe: bytesContext({ most: REGISTERS_BYTES, comesBack: false }),
 };
 
 /** How programs of a type run. Throws TypeError for one that does not. */

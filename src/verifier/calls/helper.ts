@@ -60,7 +60,7 @@ export function checkHelperCall(env: Env, insn: Instruction): number {
   env.setReg(0, NOT_INIT);
   env.setReg(0, resultOf(env, row, meta));
   checkMap(env, row, meta);
-  if (row.name === 'get_func_ip') {
+  if (row.name === 'get_func_ip' && env.program.type !== 'kprobe') {
     const number = env.program.type === 'raw_tracepoint' ? 17 : 31;
     const where =
       env.program.type === 'tracing'

@@ -1,3 +1,4 @@
+import type { ProgramType } from '../../object/program-types.ts';
 import { matchesStruct } from '../btf-walk.ts';
 import { type Env, Rejection } from '../env.ts';
 import { markPrecise } from '../explore/precision.ts';
@@ -206,11 +207,17 @@ function checkByRule(env: Env, meta: KfuncMeta, index: number, rule: PointerRule
   }
 }
 
+/** Of program types that see no packet as a socket buffer. */
+const KERNEL_CONTEXTS: Partial<Record<ProgramType, string>> = {
+  xdp: 'xdp_buff',
+  kprobe: 'pt_regs',
+};
+
 /** The kernel's own structure behind a context (Linux: get_kern_ctx_btf_id). */
 function kernelContext(env: Env, { btf }: KfuncMeta): number {
   const { type = 'syscall' } = env.program;
-  const name = type === 'xdp' ? 'xdp_buff' : SKB_TYPES.includes(type) ? 'sk_buff' : '';
-  const id = name === '' ? undefined : btf.idOf(name, 'struct');
+  const name = SKB_TYPES.includes(type) ? 'sk_buff' : KERNEL_CONTEXTS[type];
+  const id = name === undefined ? undefined : btf.idOf(name, 'struct');
   if (id === undefined) throw env.reject('EINVAL', 'kern ctx type id 0 is not a struct');
   return id;
 }
