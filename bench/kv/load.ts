@@ -40,6 +40,13 @@ export function isAnswer(bytes: Uint8Array): boolean {
   return item !== undefined && text === answerOf(Number(item));
 }
 
+/** Whether bytes are some item's GET, as an echo sends it back. */
+export function isRequest(bytes: Uint8Array): boolean {
+  const text = new TextDecoder('latin1').decode(bytes.subarray(DATAGRAM_HEADER_BYTES));
+  const item = /^get bench:0*(\d+)\r\n$/.exec(text)?.[1];
+  return item !== undefined && Buffer.compare(bytes, requestOf(Number(item))) === 0;
+}
+
 /** Random item numbers by Zipf's law with exponent 0.99 (as YCSB's). */
 export class Keys {
   readonly #cumulative: Float64Array;
