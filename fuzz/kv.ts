@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Reader } from '../test/kv/exchanges.ts';
 import { freePort, startServer } from '../test/kv/harness.ts';
-import { argumentsOf, misunderstood, wholeNumber } from '../tools/arguments.ts';
+import { argumentsOf, misunderstood, positiveNumber, wholeNumber } from '../tools/arguments.ts';
 
 const USAGE = `usage: npm run fuzz:kv -- [--seconds S] [--seed S] [--kernel NAME]
   --seconds S    how long (10)
@@ -274,7 +274,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   });
   const { kernel } = values;
   const seed = wholeNumber(USAGE, 'seed', values.seed, 0);
-  const seconds = wholeNumber(USAGE, 'seconds', values.seconds, 1);
+  const seconds = positiveNumber(USAGE, 'seconds', values.seconds);
   if (kernel !== 'embedded' && kernel !== 'linux')
     misunderstood(USAGE, `--kernel is embedded or linux: not '${kernel}'`);
   const memcached = await startMemcached();

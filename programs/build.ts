@@ -10,7 +10,7 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFile
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { argumentsOf } from '../tools/arguments.ts';
+import { parseArgs } from 'node:util';
 
 const USAGE = `usage: npm run programs -- [--check] [--native DIR]
   --check       compiles into memory, and fails where a committed object is another
@@ -191,7 +191,13 @@ function native(directory: string): number {
 }
 
 function main(): number {
-  const { values } = argumentsOf(USAGE, { check: { type: 'boolean' }, native: { type: 'string' } });
+  const { values } = parseArgs({
+    options: { check: { type: 'boolean' }, native: { type: 'string' }, help: { type: 'boolean' } },
+  });
+  if (values.help) {
+    console.log(USAGE);
+    return 0;
+  }
   // npm runs scripts in the package's root, so a relative DIR counts from there.
   if (values.native !== undefined) return native(resolve(values.native));
   return values.check ? check() : rebuild();

@@ -37,3 +37,11 @@ export function wholeNumber(usage: string, name: string, text: string, least: nu
     misunderstood(usage, `--${name} is a whole number, at least ${least}: not '${text}'`);
   return number;
 }
+
+/** An option's number above 0. */
+export function positiveNumber(usage: string, name: string, text: string): number {
+  const number = Number(text);
+  if (!(number > 0 && Number.isFinite(number)))
+    misunderstood(usage, `--${name} is a number above 0: not '${text}'`);
+  return number;
+}

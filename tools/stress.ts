@@ -1,5 +1,5 @@
 import { BpfError, embedded, type LoadedObject, open, type RecordReader } from '../src/index.ts';
-import { argumentsOf, wholeNumber } from './arguments.ts';
+import { argumentsOf, positiveNumber, wholeNumber } from './arguments.ts';
 
 /**
  * `npm run stress -- --seconds 60 --cpus 4`: all CPUs insert, look up and delete in one arena hash table and one hash map,
@@ -25,7 +25,7 @@ const { values } = argumentsOf(USAGE, {
   cpus: { type: 'string', default: '4' },
   seed: { type: 'string', default: String(Date.now() % 1_000_000) },
 });
-const seconds = wholeNumber(USAGE, 'seconds', values.seconds, 1);
+const seconds = positiveNumber(USAGE, 'seconds', values.seconds);
 const cpus = wholeNumber(USAGE, 'cpus', values.cpus, 1);
 const seed = wholeNumber(USAGE, 'seed', values.seed, 0);
 console.log(`seed ${seed}`);

@@ -31,9 +31,9 @@ const FAILURES: readonly (readonly [what: string, text: string, code: string, me
   ],
   [
     'a program type that is missing',
-    `.section kprobe/x\n.func main : s32 (void *ctx)\n${END}`,
+    `.section lsm/x\n.func main : s32 (void *ctx)\n${END}`,
     'EOPNOTSUPP',
-    /program type kprobe/,
+    /program type lsm/,
   ],
   [
     'a cast without an arena',

@@ -81,7 +81,8 @@ function model(insns: readonly Instruction[], registers: bigint[]): void {
   for (let pc = 0; pc < insns.length; pc++) {
     const { code, dst, src, off, imm } = insns[pc];
     const row = opcode(code) as Opcode;
-    const bits = 'width' in row ? row.width : 64;
+    // Every row has every field; those that are not its kind's are undefined.
+    const bits = ('width' in row ? row.width : undefined) ?? 64;
     const operand = 'source' in row && row.source === 'X' ? registers[src] : BigInt(imm);
     const a = u(bits, registers[dst]);
     const b = u(bits, operand);

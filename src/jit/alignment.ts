@@ -132,7 +132,8 @@ function step(state: Uint8Array, insn: Instruction, at: number, constant: (insn:
 function learn(state: Uint8Array, names: Int32Array, insn: Instruction): void {
   const base = baseRegister(insn);
   const row = opcode(insn.code);
-  const size = row !== undefined && 'size' in row ? row.size : 1;
+  // Rows of other kinds have a size, too, which is undefined.
+  const size = (row !== undefined && 'size' in row ? row.size : undefined) ?? 1;
   if (base < 0 || insn.off % size !== 0) return;
   const bits = zeroBits(size);
   for (let register = 0; register < MAX_BPF_REG; register++)
