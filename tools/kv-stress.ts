@@ -1,3 +1,4 @@
+import { SEGMENT_PAGES } from '../apps/kv/layout.ts';
 import { type Command, Port, type Result, startStore } from '../programs/kv/commands.ts';
 import { KvModel, Shared } from '../programs/kv/model.ts';
 import { BpfError, embedded, type Kernel, type LoadedObject } from '../src/index.ts';
@@ -112,7 +113,7 @@ class Store implements Disposable {
   }
 
   #tablePages(): number {
-    return this.loaded.globals.kv.segments * 16;
+    return this.loaded.globals.kv.segments * SEGMENT_PAGES;
   }
 
   /** Looks at how much memory is taken now. */
