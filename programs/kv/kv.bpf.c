@@ -33,17 +33,17 @@ static __always_inline int kv_open_port(__u32 number)
 	return port->commands && port->results ? 0 : -ENOMEM;
 }
 
-/* Random odd numbers, from the seed (splitmix64). */
+/* Random odd numbers, from the seed (splitmix64): all of them, whatever is left of the loop budget. */
 static __always_inline void kv_make_factors(void)
 {
 	__u64 state = kv_settings.seed, factor;
 	__u32 i;
 
-	for (i = unknown_zero; i < KV_KEY_WORDS && can_loop; i++) {
+	for (i = 0; i < KV_KEY_WORDS; i++) {
 		state += 0x9e3779b97f4a7c15ull;
 		factor = (state ^ state >> 30) * 0xbf58476d1ce4e5b9ull;
 		factor = (factor ^ factor >> 27) * 0x94d049bb133111ebull;
-		kv.factor[i & (KV_KEY_WORDS - 1)] = (factor ^ factor >> 31) | 1;
+		kv.factor[i] = (factor ^ factor >> 31) | 1;
 	}
 }
 
