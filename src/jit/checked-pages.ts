@@ -1,8 +1,8 @@
 import { type Instruction, slots, writtenRegister } from '../isa/instruction.ts';
 import { BPF_PSEUDO_CALL, MAX_BPF_REG, opcode } from '../isa/opcodes.ts';
 import type { Graph } from './cfg.ts';
-import { reversePostorder } from './dominators.ts';
-import { derived, type Place } from './groups.ts';
+import { forward, SlotSet } from './flow.ts';
+import { distanceOf, Places, sourceOf } from './places.ts';
 
 /**
  * Which bytes around a register surely lie in pages that may be written, since fast code is left where a check fails, and a page
@@ -46,6 +46,7 @@ interface State {
 
 const FROM = 0;
 const TO = MAX_BPF_REG;
+const WIDTH = 2 * MAX_BPF_REG;
 
 /**
  * @param checks what the check before a slot shows, for those that have one.
@@ -60,78 +61,64 @@ export function checkedPages(
   const passed = new Set<number>();
   const atMayGoto = new Map<number, KnownPages>();
   if (checks.size < 2) return { passed, atMayGoto };
-  const before: (State | undefined)[] = graph.map(() => undefined);
-  before[0] = { bytes: new Int32Array(2 * MAX_BPF_REG), pages: [] };
-  const order = reversePostorder(graph.length, 0, (node) => graph[node].next);
-  const walk = (node: number, state: State, keep: boolean): void => {
+  const isKnownAt = new SlotSet(graph);
+  const before: State[] = graph.map(() => ({ bytes: new Int32Array(WIDTH), pages: [] }));
+  const isReached = new Uint8Array(graph.length);
+  isReached[0] = 1;
+  const state: State = { bytes: new Int32Array(WIDTH), pages: [] };
+  const places = new Places();
+  const walk = (node: number): void => {
+    copy(before[node], state);
     const code = graph[node];
     if (code.kind !== 'code') return;
-    let roots = 0;
-    const places: Place[] = Array.from({ length: MAX_BPF_REG }, () => ({ root: roots++, offset: 0 }));
+    let roots = MAX_BPF_REG;
+    places.reset();
     for (let at = code.start; at < code.end; at += slots(insns[at])) {
       const insn = insns[at];
       const kind = opcode(insn.code)?.kind;
       const check = checks.get(at);
       if (check !== undefined) {
         const known = constant(at, check.base);
-        if (keep && isKnown(state, check, known)) passed.add(at);
+        isKnownAt.set(at, isKnown(state, check, known));
         learn(state, places, check, known);
       }
-      if (keep && kind === 'may_goto') atMayGoto.set(at, knownOf(state));
+      if (kind === 'may_goto') atMayGoto.set(at, knownOf(state));
       if (kind === 'call') {
         // What comes back from a function that was put into this one may be another version, which has checked nothing.
         const isInlined = insn.src === BPF_PSEUDO_CALL;
         if (isInlined) state.pages = [];
         for (let register = 0; register < (isInlined ? MAX_BPF_REG : CLOBBERED); register++) {
           put(state.bytes, register, 0, 0);
-          places[register] = { root: roots++, offset: 0 };
+          places.put(register, roots++);
         }
         continue;
       }
       const written = writtenRegister(insn);
       if (written === undefined) continue;
-      const place = derived(insn, places);
-      follow(
-        state,
-        written,
-        place && { from: sourceOf(insn), distance: place.offset - places[sourceOf(insn)].offset },
-      );
-      places[written] = place ?? { root: roots++, offset: 0 };
+      const source = sourceOf(insn);
+      if (source < 0) put(state.bytes, written, 0, 0);
+      else follow(state.bytes, written, source, distanceOf(insn));
+      if (places.step(insn, roots)) roots++;
     }
   };
-  for (let changed = true; changed; ) {
-    changed = false;
-    for (const node of order) {
-      const start = before[node];
-      if (start === undefined) continue;
-      const state = { bytes: start.bytes.slice(), pages: start.pages };
-      walk(node, state, false);
-      for (const to of graph[node].next) {
-        const there = before[to];
-        if (there === undefined) before[to] = { bytes: state.bytes.slice(), pages: state.pages };
-        else if (!meet(there, state)) continue;
-        changed = true;
-      }
-    }
-  }
-  for (const node of order) {
-    const start = before[node];
-    if (start !== undefined) walk(node, { bytes: start.bytes.slice(), pages: start.pages }, true);
-  }
+  forward(graph, walk, (to) => {
+    if (isReached[to] !== 0) return meet(before[to], state);
+    isReached[to] = 1;
+    copy(state, before[to]);
+    return true;
+  });
+  for (const at of checks.keys()) if (isKnownAt.has(at)) passed.add(at);
   return { passed, atMayGoto };
 }
 
-/** Of a move or the addition of a constant. */
-function sourceOf(insn: Instruction): number {
-  const row = opcode(insn.code);
-  return row?.kind === 'alu' && row.op === 'mov' ? insn.src : insn.dst;
+function copy(from: State, to: State): void {
+  for (let i = 0; i < WIDTH; i++) to.bytes[i] = from.bytes[i];
+  to.pages = from.pages;
 }
 
-/** Gives a register what is known of another one, `distance` bytes before it; or nothing. */
-function follow({ bytes }: State, register: number, source?: { from: number; distance: number }): void {
-  const from = source === undefined ? 0 : bytes[FROM + source.from] - source.distance;
-  const to = source === undefined ? 0 : bytes[TO + source.from] - source.distance;
-  put(bytes, register, from, to);
+/** Gives a register what is known of another one, `distance` bytes before it. */
+function follow(bytes: Int32Array, register: number, source: number, distance: number): void {
+  put(bytes, register, bytes[FROM + source] - distance, bytes[TO + source] - distance);
 }
 
 function put(bytes: Int32Array, register: number, from: number, to: number): void {
@@ -154,7 +141,7 @@ function isKnown({ bytes, pages }: State, check: CheckedBytes, address: number |
 
 function learn(
   state: State,
-  places: readonly Place[],
+  { roots, offsets }: Places,
   check: CheckedBytes,
   address: number | undefined,
 ): void {
@@ -163,10 +150,10 @@ function learn(
     if (fresh.length > 0) state.pages = [...state.pages, ...fresh];
     return;
   }
-  const { root, offset } = places[check.base];
+  const { base } = check;
   for (let register = 0; register < MAX_BPF_REG; register++) {
-    if (places[register].root !== root) continue;
-    const distance = (offset - places[register].offset) | 0;
+    if (roots[register] !== roots[base]) continue;
+    const distance = (offsets[base] - offsets[register]) | 0;
     joinBytes(state.bytes, register, check.from + distance, check.to + distance);
   }
 }

@@ -1,5 +1,6 @@
-import { type Instruction, isLdImm64, slots, writtenRegister } from '../isa/instruction.ts';
+import { type Instruction, slots } from '../isa/instruction.ts';
 import { type AccessSize, atomicOperation, MAX_BPF_REG, opcode } from '../isa/opcodes.ts';
+import { Places } from './places.ts';
 
 /**
  * Which arena accesses of a straight run of instructions go through the same pointer, so that one check serves them all:
@@ -59,9 +60,9 @@ export function arenaAccess(insn: Instruction, at: number): ArenaAccess | undefi
   }
 }
 
-/** Where an access lies: a pointer that has a number, and the distance from it. */
-export interface Place {
-  readonly root: number;
+/** An access, and how far its base is from its root. */
+interface Placed {
+  readonly access: ArenaAccess;
   readonly offset: number;
 }
 
@@ -76,22 +77,24 @@ export function groupsOf(
   isArena: (at: number) => boolean,
 ): Group[] {
   if (!hasTwo(start, end, isArena)) return [];
-  let roots = 0;
-  const places: Place[] = Array.from({ length: MAX_BPF_REG }, () => ({ root: roots++, offset: 0 }));
-  const byRoot = new Map<number, { access: ArenaAccess; place: Place }[]>();
+  const places = new Places();
+  let roots = MAX_BPF_REG;
+  const byRoot = new Map<number, Placed[]>();
   for (let at = start; at < end; at += slots(insns[at])) {
     const insn = insns[at];
     const access = isArena(at) ? arenaAccess(insn, at) : undefined;
     if (access !== undefined) {
-      const place = places[access.base];
-      const found = byRoot.get(place.root);
-      if (found === undefined) byRoot.set(place.root, [{ access, place }]);
-      else found.push({ access, place });
+      const root = places.roots[access.base];
+      const placed = { access, offset: places.offsets[access.base] };
+      const found = byRoot.get(root);
+      if (found === undefined) byRoot.set(root, [placed]);
+      else found.push(placed);
     }
-    const written = writtenRegister(insn);
-    if (written !== undefined) places[written] = derived(insn, places) ?? { root: roots++, offset: 0 };
+    if (places.step(insn, roots)) roots++;
   }
-  return [...byRoot.values()].flatMap((found) => (found.length < 2 ? [] : split(found)));
+  const groups: Group[] = [];
+  for (const found of byRoot.values()) if (found.length > 1) split(found, groups);
+  return groups;
 }
 
 function hasTwo(start: number, end: number, isArena: (at: number) => boolean): boolean {
@@ -100,35 +103,26 @@ function hasTwo(start: number, end: number, isArena: (at: number) => boolean): b
   return count === 2;
 }
 
-/** The place that a register holds after a move or the addition of a constant. */
-export function derived(insn: Instruction, places: readonly Place[]): Place | undefined {
-  const row = opcode(insn.code);
-  if (row?.kind !== 'alu' || isLdImm64(insn)) return undefined;
-  if (row.op === 'mov' && row.source === 'X' && insn.off <= 1) return places[insn.src];
-  if (row.source === 'X' || (row.op !== 'add' && row.op !== 'sub')) return undefined;
-  const { root, offset } = places[insn.dst];
-  return { root, offset: (row.op === 'add' ? offset + insn.imm : offset - insn.imm) | 0 };
-}
-
 /** Parts of which each spans little enough. */
-function split(found: readonly { access: ArenaAccess; place: Place }[]): Group[] {
-  const groups: Group[] = [];
-  let open = [...found];
+function split(found: readonly Placed[], groups: Group[]): void {
+  let open = found;
   while (open.length > 1) {
-    const [{ access: first, place }] = open;
-    let from = first.off;
-    let to = first.off + first.size;
+    const [head] = open;
+    let from = head.access.off;
+    let to = from + head.access.size;
     let isAligned = true;
     const members: ArenaAccess[] = [];
-    const rest: typeof open = [];
+    const rest: Placed[] = [];
     for (const each of open) {
       const { access } = each;
-      const base = each.place.offset - place.offset;
+      const base = each.offset - head.offset;
       const at = base + access.off;
-      const wider = { from: Math.min(from, base, at), to: Math.max(to, base + 1, at + access.size) };
-      if (wider.to - wider.from > WIDEST || wider.to > WIDEST || wider.from < -WIDEST) rest.push(each);
+      const first = Math.min(from, base, at);
+      const last = Math.max(to, base + 1, at + access.size);
+      if (last - first > WIDEST || last > WIDEST || first < -WIDEST) rest.push(each);
       else {
-        ({ from, to } = wider);
+        from = first;
+        to = last;
         isAligned &&= at % access.size === 0;
         members.push(access);
       }
@@ -137,5 +131,4 @@ function split(found: readonly { access: ArenaAccess; place: Place }[]): Group[]
     if (members.length > 1) groups.push({ first: members[0], members, from, to, isAligned });
     open = rest;
   }
-  return groups;
 }

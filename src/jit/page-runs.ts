@@ -1,7 +1,8 @@
 import { type Instruction, slots, writtenRegister } from '../isa/instruction.ts';
-import { MAX_BPF_REG, opcode } from '../isa/opcodes.ts';
+import { BPF_REG_10, MAX_BPF_REG, opcode } from '../isa/opcodes.ts';
 import type { CodeNode, Graph } from './cfg.ts';
-import { derived, type Place } from './groups.ts';
+import { baseRegister } from './flow.ts';
+import { Places } from './places.ts';
 
 /**
  * Loops that walk through arrays: where each round moves a pointer by the same number of bytes, what its accesses ask for can be
@@ -59,8 +60,15 @@ export interface RunCounter {
 const WIDEST = 2048;
 const LONGEST_STEP = 256;
 
-/** A register whose value is of no interest. */
-const UNKNOWN: Place = { root: -1, offset: 0 };
+/** The root of a register whose value is of no interest. */
+const UNKNOWN = -1;
+
+/** A check, and where its base is, counted from what a register holds when the round begins. */
+interface Asked {
+  readonly check: Check;
+  readonly root: number;
+  readonly offset: number;
+}
 
 /**
  * @param loop nodes of an innermost loop. @param mayGoto the one among them that ends in the may_goto.
@@ -76,56 +84,89 @@ export function pageRun(
 ): PageRun | undefined {
   const round = roundOf(nodes, loop, mayGoto, insns);
   if (round === undefined) return undefined;
-  const before = new Map<number, Place[]>();
-  before.set(
-    round[0],
-    Array.from({ length: MAX_BPF_REG }, (_, root) => ({ root, offset: 0 })),
-  );
-  const asked: { readonly check: Check; readonly place: Place }[] = [];
-  const ends = new Map<number, readonly Place[]>();
+  const places = placesIn(nodes, round, insns, mayGoto);
+  if (places === undefined) return undefined;
+  const { before, behind } = places;
+  const asked: Asked[] = [];
   /** What leads out of the middle of a round, or counts as one. */
   let others = 0;
   const always = passedAlways(nodes, loop, round, mayGoto);
-  let after: readonly Place[] = [];
+  const now = new Places();
+  for (const node of round) {
+    const code = nodes[node];
+    if (code.kind !== 'code') continue;
+    const all = checksOf(code);
+    others += all.length;
+    if (node !== mayGoto && opcode(insns[code.end - 1].code)?.kind === 'may_goto') others++;
+    if (!always.has(node)) continue;
+    now.copy(before.get(node) as Places);
+    let next = 0;
+    for (let at = code.start; next < all.length; at += slots(insns[at])) {
+      for (; all[next]?.at === at; next++) {
+        const { base, isMovable } = all[next];
+        if (isMovable) asked.push({ check: all[next], root: now.roots[base], offset: now.offsets[base] });
+      }
+      now.step(insns[at], UNKNOWN);
+    }
+  }
+  const run = runOf(asked, behind.get(mayGoto) as Places);
+  if (run === undefined) return undefined;
+  const ends = [...behind].filter(
+    ([node]) => node !== mayGoto && nodes[node].next.some((to) => !loop.has(to)),
+  );
+  return { ...run, counter: run.checks.size === others ? counterOf(run.pointers, ends) : undefined };
+}
+
+/**
+ * Where registers lead before and behind each node of a round. @returns undefined where no access goes through a register that the
+ * round moves by a constant.
+ */
+function placesIn(nodes: Graph, round: readonly number[], insns: readonly Instruction[], mayGoto: number) {
+  const before = new Map<number, Places>([[round[0], new Places()]]);
+  const behind = new Map<number, Places>();
+  /** Roots of what accesses go through, a bit each. */
+  let used = 0;
   for (const node of round) {
     const code = nodes[node];
     if (code.kind !== 'code' && code.kind !== 'choose') return undefined;
-    const places = [...(before.get(node) as Place[])];
-    const all = code.kind === 'code' ? checksOf(code) : [];
-    others += all.length;
-    const checks = always.has(node) ? all.filter(({ isMovable }) => isMovable) : [];
+    const places = new Places();
+    places.copy(before.get(node) as Places);
     for (let at = code.start; at < code.end; at += slots(insns[at])) {
-      for (const check of checks) if (check.at === at) asked.push({ check, place: places[check.base] });
+      const base = baseRegister(insns[at]);
+      if (base >= 0 && base !== BPF_REG_10 && places.roots[base] >= 0) used |= 1 << places.roots[base];
       const written = writtenRegister(insns[at]);
-      if (written !== undefined)
-        places[written] = (code.kind === 'code' ? derived(insns[at], places) : undefined) ?? UNKNOWN;
+      if (code.kind === 'code') places.step(insns[at], UNKNOWN);
+      else if (written !== undefined) places.put(written, UNKNOWN);
     }
-    if (node === mayGoto) {
-      after = places;
-      break;
+    behind.set(node, places);
+    if (node === mayGoto) break;
+    for (const to of code.next) {
+      const known = before.get(to);
+      if (known !== undefined) meet(known, places);
+      else {
+        const copy = new Places();
+        copy.copy(places);
+        before.set(to, copy);
+      }
     }
-    if (opcode(insns[code.end - 1].code)?.kind === 'may_goto') others++;
-    for (const to of code.next)
-      if (loop.has(to)) before.set(to, meet(before.get(to), places));
-      else ends.set(node, places);
   }
-  const run = runOf(asked, after);
-  if (run === undefined) return undefined;
-  return { ...run, counter: run.checks.size === others ? counterOf(run.pointers, ends) : undefined };
+  const { roots } = behind.get(mayGoto) as Places;
+  for (let register = 0; register < MAX_BPF_REG; register++)
+    if ((used & (1 << register)) !== 0 && roots[register] === register) return { before, behind };
+  return undefined;
 }
 
 /** A pointer of which it is known, wherever the loop is left, how far the round has moved it. */
 function counterOf(
   pointers: readonly RunPointer[],
-  ends: ReadonlyMap<number, readonly Place[]>,
+  ends: readonly (readonly [node: number, places: Places])[],
 ): RunCounter | undefined {
   const found = pointers.find(
-    ({ register, step }) =>
-      step !== 0 && [...ends.values()].every((places) => places[register].root === register),
+    ({ register, step }) => step !== 0 && ends.every(([, { roots }]) => roots[register] === register),
   );
   if (found === undefined) return undefined;
   const { register, step } = found;
-  return { register, step, at: new Map([...ends].map(([node, places]) => [node, places[register].offset])) };
+  return { register, step, at: new Map(ends.map(([node, { offsets }]) => [node, offsets[register]])) };
 }
 
 /** The nodes of a round in order, beginning behind the may_goto; undefined where a round could pass a node twice, or calls. */
@@ -188,26 +229,20 @@ function passedAlways(
   return always;
 }
 
-function meet(known: Place[] | undefined, places: readonly Place[]): Place[] {
-  if (known === undefined) return [...places];
-  return known.map((place, register) => {
-    const other = places[register];
-    return place.root === other.root && place.offset === other.offset ? place : UNKNOWN;
-  });
+function meet(known: Places, { roots, offsets }: Places): void {
+  for (let register = 0; register < MAX_BPF_REG; register++)
+    if (known.roots[register] !== roots[register] || known.offsets[register] !== offsets[register])
+      known.put(register, UNKNOWN);
 }
 
-/** What is asked of the registers that the round moves by a constant. @param after where they are when it ends. */
-function runOf(
-  asked: readonly { readonly check: Check; readonly place: Place }[],
-  after: readonly Place[],
-): Omit<PageRun, 'counter'> | undefined {
+/** What is asked of the registers that the round moves by a constant. The places are those at its end. */
+function runOf(asked: readonly Asked[], { roots, offsets }: Places): Omit<PageRun, 'counter'> | undefined {
   const pointers = new Map<number, RunPointer>();
   const members = new Set<number>();
   const checks = new Set<number>();
-  for (const { check, place } of asked) {
-    const { root, offset } = place;
-    if (root < 0 || after[root].root !== root) continue;
-    const step = after[root].offset;
+  for (const { check, root, offset } of asked) {
+    if (root < 0 || roots[root] !== root) continue;
+    const step = offsets[root];
     if (Math.abs(step) > LONGEST_STEP || step % check.unit !== 0) continue;
     const known = pointers.get(root) ?? { register: root, step, from: 0, to: 0, aligned: [] };
     const wider = widened(known, check, offset);
