@@ -62,7 +62,7 @@ export function alignments(
         for (let register = 6; register < MAX_BPF_REG; register++)
           state[register] = Math.min(state[register], checks.sure(at, register));
       step(state, insn, at, constant);
-      const written = writtenRegister(insn);
+      const written = checks === undefined ? undefined : writtenRegister(insn);
       if (written !== undefined) names[written] = isCopy(insn) ? names[insn.src] : fresh++;
     }
   };

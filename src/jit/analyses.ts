@@ -1,8 +1,7 @@
-import { type Instruction, slots } from '../isa/instruction.ts';
+import { slots } from '../isa/instruction.ts';
 import { opcode } from '../isa/opcodes.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import { alignments } from './alignment.ts';
-import type { Graph } from './cfg.ts';
 import { type CheckedBytes, type CheckedPages, checkedPages } from './checked-pages.ts';
 import { SlotSet } from './flow.ts';
 import { type ArenaAccess, arenaAccess, type Group, groupsOf, type Lookup } from './groups.ts';
@@ -38,9 +37,9 @@ interface Found {
   pages: CheckedPages | undefined;
   constants: Known<number | undefined> | undefined;
   checks: FastChecks | undefined;
-  /** Groups by the slot where their run begins: those that are possible, and those that save something. */
-  readonly possible: Map<number, readonly Group[]>;
-  readonly groups: Map<number, readonly Group[]>;
+  /** Groups that are possible, and those that save something. */
+  possible: readonly Group[] | undefined;
+  groups: readonly Group[] | undefined;
 }
 
 export class Analyses {
@@ -66,8 +65,8 @@ export class Analyses {
       pages: undefined,
       constants: undefined,
       checks: undefined,
-      possible: new Map(),
-      groups: new Map(),
+      possible: undefined,
+      groups: undefined,
     };
     return this.#found[number];
   }
@@ -130,15 +129,21 @@ export class Analyses {
     return narrowArithmetic(graph, this.#program, (insn) => this.#target.call(insn));
   }
 
-  /** What arena accesses have to look up together. */
-  lookupOf(accesses: readonly ArenaAccess[]): Lookup {
-    if (
-      this.#options.storeChecks !== false &&
-      accesses.some(({ kind }) => kind === 'store' || kind === 'atomic')
-    )
-      return 'writable';
-    const looks = this.#target.reportsFaults || accesses.some(({ kind }) => kind === 'acquire');
-    return looks ? 'present' : 'none';
+  /** What an arena access has to look up. */
+  lookupOf({ kind }: ArenaAccess): Lookup {
+    if (this.#options.storeChecks !== false && (kind === 'store' || kind === 'atomic')) return 'writable';
+    return this.#target.reportsFaults || kind === 'acquire' ? 'present' : 'none';
+  }
+
+  /** What several have to look up together. */
+  lookupOfAll(accesses: readonly ArenaAccess[]): Lookup {
+    let all: Lookup = 'none';
+    for (const access of accesses) {
+      const lookup = this.lookupOf(access);
+      if (lookup === 'writable') return lookup;
+      if (lookup === 'present') all = lookup;
+    }
+    return all;
   }
 
   /** How fast code checks the accesses of a function. */
@@ -150,28 +155,21 @@ export class Analyses {
 
   #findFastChecks(plan: FunctionPlan): FastChecks {
     const { passed } = this.checkedPages(plan);
+    const all = this.#groups(plan);
+    const members = membersOf(plan, all);
     const groups = new Map<number, Group>();
-    const members = new SlotSet(plan.graph);
-    for (const [start, end] of runsOf(plan.graph, this.#program.insns))
-      for (const group of this.#groupsOf(plan, start, end)) {
-        for (const { at } of group.members) members.set(at, true);
-        if (!passed.has(group.first.at)) groups.set(group.first.at, group);
-      }
+    for (const group of all) if (!passed.has(group.first.at)) groups.set(group.first.at, group);
     return {
       groups,
       modeOf: (at) => (members.has(at) ? 'checked' : passed.has(at) ? 'writable' : 'single'),
     };
   }
 
-  /** The groups between two slots, with no call between them, that fast code checks together: those that save something. */
-  #groupsOf(plan: FunctionPlan, start: number, end: number): readonly Group[] {
-    const { groups } = this.#of(plan);
-    let known = groups.get(start);
-    if (known === undefined) {
-      known = this.#possibleGroups(plan, start, end).filter((group) => this.#isWorthwhile(plan, group));
-      groups.set(start, known);
-    }
-    return known;
+  /** The groups that fast code checks together: those that save something. */
+  #groups(plan: FunctionPlan): readonly Group[] {
+    const found = this.#of(plan);
+    found.groups ??= this.#possibleGroups(plan).filter((group) => this.#isWorthwhile(plan, group));
+    return found.groups;
   }
 
   /** Accesses that need no check on their own are better off alone. */
@@ -182,10 +180,10 @@ export class Analyses {
       const { at, base, off, size } = access;
       const bits = this.zeroBits(plan, at, base, true);
       if (((off | (1 << bits)) & (size - 1)) !== 0) alone += off === 0 ? 1 : 2;
-      if (this.lookupOf([access]) !== 'none') alone += 2;
+      if (this.lookupOf(access) !== 'none') alone += 2;
     }
     const bounds = this.staysInPage(plan, group) ? 0 : 2;
-    return alone > (this.lookupOf(members) === 'none' ? bounds : 2 + bounds);
+    return alone > (this.lookupOfAll(members) === 'none' ? bounds : 2 + bounds);
   }
 
   /** Whether what fast code knows of a group's base says that all of it lies in the base's page. */
@@ -200,25 +198,35 @@ export class Analyses {
    * Groups that may be checked together. Loads that are aligned where the first one is are none: its check shows that for all of
    * them, also where they lie in two pages.
    */
-  #possibleGroups(plan: FunctionPlan, start: number, end: number): readonly Group[] {
-    const { possible } = this.#of(plan);
-    let known = possible.get(start);
-    if (known === undefined) {
-      known = this.#findGroups(start, end);
-      possible.set(start, known);
-    }
-    return known;
+  #possibleGroups(plan: FunctionPlan): readonly Group[] {
+    const found = this.#of(plan);
+    found.possible ??= this.#findGroups(plan);
+    return found.possible;
   }
 
-  #findGroups(start: number, end: number): readonly Group[] {
+  #findGroups({ graph }: FunctionPlan): readonly Group[] {
     const { insns, facts } = this.#program;
     const { arena } = this.#target;
     if (this.#options.grouping === false || arena === undefined) return [];
     const learns =
       hasMargins(arena) && this.#options.straddleChecks !== false && this.#options.ranges !== false;
-    return groupsOf(insns, start, end, (at) => facts.reachesArena(at)).filter(
-      ({ members, isAligned }) => !learns || !isAligned || this.lookupOf(members) !== 'none',
-    );
+    const isArena = (at: number) => facts.reachesArena(at);
+    const found: Group[] = [];
+    const find = (start: number, end: number): void => {
+      for (const group of groupsOf(insns, start, end, isArena))
+        if (!learns || !group.isAligned || this.lookupOfAll(group.members) !== 'none') found.push(group);
+    };
+    for (const node of graph) {
+      if (node.kind !== 'code') continue;
+      let { start } = node;
+      for (let at = start; at < node.end; at += slots(insns[at])) {
+        if (opcode(insns[at].code)?.kind !== 'call') continue;
+        find(start, at);
+        start = at + 1;
+      }
+      find(start, node.end);
+    }
+    return found;
   }
 
   /** What fast code knows of pages, where they stay. */
@@ -244,7 +252,7 @@ export class Analyses {
         const { first, members, from, to } = group;
         const bytes = { base: first.base, from: Math.min(from, 0), to: Math.max(to, 1) };
         // Pages that are read only may never have been written.
-        const isMovable = this.lookupOf(members) === 'writable';
+        const isMovable = this.lookupOfAll(members) === 'writable';
         const all = members.map((member) => member.at);
         found.push({ at, members: all, ...bytes, distance: 0, unit: 1, isMovable });
       }
@@ -252,7 +260,7 @@ export class Analyses {
       const access = facts.reachesArena(at) && mode !== 'checked' ? arenaAccess(insns[at], at) : undefined;
       if (access === undefined) continue;
       const { base, off, size } = access;
-      const lookup = mode === 'writable' ? 'none' : this.lookupOf([access]);
+      const lookup = mode === 'writable' ? 'none' : this.lookupOf(access);
       const isAligned = ((off | (1 << this.zeroBits(plan, at, base, true))) & (size - 1)) === 0;
       if (lookup === 'none' && isAligned) continue;
       const bytes = { base, from: off, to: lookup === 'none' ? off : off + size };
@@ -276,56 +284,47 @@ export class Analyses {
     const { arena } = this.#target;
     const { ranges, storeChecks } = this.#options;
     if (!arena?.pagesStay || !hasMargins(arena) || ranges === false || storeChecks === false) return found;
-    const { insns, facts } = this.#program;
-    for (const [start, end] of runsOf(plan.graph, insns)) {
-      const members = new Set<number>();
-      for (const group of this.#groupsOf(plan, start, end)) {
-        for (const { at } of group.members) members.add(at);
-        if (this.lookupOf(group.members) !== 'writable') continue;
-        const { first, from, to } = group;
+    const groups = this.#groups(plan);
+    for (const { first, members, from, to } of groups)
+      if (this.lookupOfAll(members) === 'writable')
         found.set(first.at, { base: first.base, from: Math.min(from, 0), to: Math.max(to, 1) });
-      }
-      for (let at = start; at < end; at += slots(insns[at])) {
-        const access = facts.reachesArena(at) && !members.has(at) ? arenaAccess(insns[at], at) : undefined;
-        if (access === undefined || this.lookupOf([access]) !== 'writable') continue;
-        const { base, off, size } = access;
+    const members = membersOf(plan, groups);
+    this.#eachAccess(plan, (access) => {
+      const { at, base, off, size } = access;
+      if (!members.has(at) && this.lookupOf(access) === 'writable')
         found.set(at, { base, from: off, to: off + size });
-      }
-    }
+    });
     return found;
   }
 
   /** Arena accesses that fast code checks for alignment: those that are in no group, where an address may wrap around. */
   #checkedAlone(plan: FunctionPlan): SlotSet {
-    const { insns, facts } = this.#program;
     const found = new SlotSet(plan.graph);
     const { arena } = this.#target;
     if (arena === undefined || this.#options.straddleChecks === false) return found;
     const wraps = hasMargins(arena);
-    for (const [start, end] of runsOf(plan.graph, insns)) {
-      const members = new Set<number>();
-      for (const group of this.#possibleGroups(plan, start, end))
-        for (const { at } of group.members) members.add(at);
-      for (let at = start; at < end; at += slots(insns[at]))
-        if (facts.reachesArena(at) && !members.has(at) && (wraps || insns[at].off === 0)) found.set(at, true);
-    }
+    const members = membersOf(plan, this.#possibleGroups(plan));
+    this.#eachAccess(plan, ({ at, off }) => {
+      if (!members.has(at) && (wraps || off === 0)) found.set(at, true);
+    });
     return found;
+  }
+
+  #eachAccess({ graph }: FunctionPlan, visit: (access: ArenaAccess) => void): void {
+    const { insns, facts } = this.#program;
+    for (const node of graph) {
+      if (node.kind !== 'code') continue;
+      for (let at = node.start; at < node.end; at += slots(insns[at])) {
+        const access = facts.reachesArena(at) ? arenaAccess(insns[at], at) : undefined;
+        if (access !== undefined) visit(access);
+      }
+    }
   }
 }
 
-/** Slots, from and to, of the straight runs of a graph without a call. */
-function* runsOf(
-  graph: Graph,
-  insns: readonly Instruction[],
-): Generator<readonly [from: number, to: number]> {
-  for (const node of graph) {
-    if (node.kind !== 'code') continue;
-    let { start } = node;
-    for (let at = start; at < node.end; at += slots(insns[at])) {
-      if (opcode(insns[at].code)?.kind !== 'call') continue;
-      yield [start, at];
-      start = at + 1;
-    }
-    yield [start, node.end];
-  }
+/** The slots of all that are in groups. */
+function membersOf({ graph }: FunctionPlan, groups: readonly Group[]): SlotSet {
+  const found = new SlotSet(graph);
+  for (const { members } of groups) for (const { at } of members) found.set(at, true);
+  return found;
 }

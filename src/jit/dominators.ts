@@ -8,26 +8,25 @@ export type Edges = (node: number) => readonly number[];
 
 /** Nodes that can be reached from `entry`, each before what only it leads to. */
 export function reversePostorder(count: number, entry: number, edges: Edges): number[] {
-  const state = new Uint8Array(count);
+  const isSeen = new Uint8Array(count);
+  /** Of each node on the way down, how many of its edges were followed. */
+  const followed = new Int32Array(count);
   const order: number[] = [];
   const stack = [entry];
-  const position = [0];
-  state[entry] = 1;
+  isSeen[entry] = 1;
   while (stack.length > 0) {
     const node = stack[stack.length - 1];
     const next = edges(node);
-    const at = position[position.length - 1]++;
+    const at = followed[node]++;
     if (at < next.length) {
       // The last edge first: reversed, the first one comes right behind its node.
       const to = next[next.length - 1 - at];
-      if (state[to] !== 0) continue;
-      state[to] = 1;
+      if (isSeen[to] !== 0) continue;
+      isSeen[to] = 1;
       stack.push(to);
-      position.push(0);
     } else {
       order.push(node);
       stack.pop();
-      position.pop();
     }
   }
   return order.reverse();
@@ -40,8 +39,9 @@ export interface Dominators {
   readonly rank: Int32Array;
   /** Immediate dominator, by node; the entry's is itself. */
   readonly idom: Int32Array;
-  /** What leads to each node. */
-  readonly previous: readonly (readonly number[])[];
+  /** What leads to the nodes, one after the other: see {@link previousOf}. */
+  readonly previous: Int32Array;
+  readonly firstPrevious: Int32Array;
 }
 
 export function dominators(count: number, entry: number, edges: Edges): Dominators {
@@ -50,8 +50,12 @@ export function dominators(count: number, entry: number, edges: Edges): Dominato
   order.forEach((node, place) => {
     rank[node] = place;
   });
-  const previous: number[][] = Array.from({ length: count }, () => []);
-  for (const node of order) for (const to of edges(node)) previous[to].push(node);
+  const firstPrevious = new Int32Array(count + 1);
+  for (const node of order) for (const to of edges(node)) firstPrevious[to + 1]++;
+  for (let node = 0; node < count; node++) firstPrevious[node + 1] += firstPrevious[node];
+  const previous = new Int32Array(firstPrevious[count]);
+  const filled = firstPrevious.slice();
+  for (const node of order) for (const to of edges(node)) previous[filled[to]++] = node;
   const idom = new Int32Array(count).fill(-1);
   idom[entry] = entry;
   for (let changed = true; changed; ) {
@@ -59,14 +63,16 @@ export function dominators(count: number, entry: number, edges: Edges): Dominato
     for (let i = 1; i < order.length; i++) {
       const node = order[i];
       let found = -1;
-      for (const from of previous[node])
+      for (let at = firstPrevious[node]; at < firstPrevious[node + 1]; at++) {
+        const from = previous[at];
         if (idom[from] >= 0) found = found < 0 ? from : common(idom, rank, found, from);
+      }
       if (idom[node] === found) continue;
       idom[node] = found;
       changed = true;
     }
   }
-  return { order, rank, idom, previous };
+  return { order, rank, idom, previous, firstPrevious };
 }
 
 function common(idom: Int32Array, rank: Int32Array, a: number, b: number): number {
@@ -77,6 +83,11 @@ function common(idom: Int32Array, rank: Int32Array, a: number, b: number): numbe
     while (rank[right] > rank[left]) right = idom[right];
   }
   return left;
+}
+
+/** What leads to a node. */
+export function previousOf({ previous, firstPrevious }: Dominators, node: number): Int32Array {
+  return previous.subarray(firstPrevious[node], firstPrevious[node + 1]);
 }
 
 /** Whether every way to `node` leads through `by`. */

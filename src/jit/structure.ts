@@ -48,19 +48,21 @@ class Structure {
     this.#graph = graph;
     const tree = dominators(graph.length, 0, (node) => graph[node].next);
     this.#tree = tree;
-    const { order, rank, idom, previous } = tree;
+    const { order, rank, idom, previous, firstPrevious } = tree;
     this.#children = graph.map(() => []);
     this.#isLoop = new Uint8Array(graph.length);
     this.#isMerge = new Uint8Array(graph.length);
     this.#size = new Int32Array(graph.length).fill(1);
     for (const node of order) {
       let forward = 0;
-      for (const from of previous[node])
+      for (let at = firstPrevious[node]; at < firstPrevious[node + 1]; at++) {
+        const from = previous[at];
         if (rank[from] < rank[node]) forward++;
         else this.#isLoop[node] = 1;
-      // What a dispatch leads to is reached by a br_table, which needs blocks to leave.
-      const dispatched = previous[node].some((from) => graph[from].kind === 'dispatch');
-      if (forward > 1 || dispatched) this.#isMerge[node] = 1;
+        // What a dispatch leads to is reached by a br_table, which needs blocks to leave.
+        if (graph[from].kind === 'dispatch') this.#isMerge[node] = 1;
+      }
+      if (forward > 1) this.#isMerge[node] = 1;
       if (idom[node] !== node) this.#children[idom[node]].push(node);
     }
     for (let i = order.length - 1; i > 0; i--) this.#size[idom[order[i]]] += this.#size[order[i]];
@@ -142,19 +144,21 @@ class Structure {
   }
 
   #loops(): Int32Array {
-    const { order, rank, previous } = this.#tree;
+    const { order, rank, previous, firstPrevious } = this.#tree;
     const loopOf = new Int32Array(this.#graph.length).fill(-1);
     // Inner loops come last: each takes what reaches its header from behind and is not taken yet.
     for (let i = order.length - 1; i >= 0; i--) {
       const header = order[i];
       if (this.#isLoop[header] === 0) continue;
-      const work = previous[header].filter((from) => rank[from] >= rank[header]);
+      const work: number[] = [];
+      for (let at = firstPrevious[header]; at < firstPrevious[header + 1]; at++)
+        if (rank[previous[at]] >= rank[header]) work.push(previous[at]);
       for (let node = work.pop(); node !== undefined; node = work.pop()) {
         let outer = node;
         while (outer !== header && loopOf[outer] >= 0 && loopOf[outer] !== header) outer = loopOf[outer];
         if (outer === header || loopOf[outer] === header) continue;
         loopOf[outer] = header;
-        for (const from of previous[outer]) if (rank[from] >= 0) work.push(from);
+        for (let at = firstPrevious[outer]; at < firstPrevious[outer + 1]; at++) work.push(previous[at]);
       }
     }
     return loopOf;

@@ -1,5 +1,5 @@
 import type { CodeNode, Graph, Node } from './cfg.ts';
-import { dominates, dominators } from './dominators.ts';
+import { dominates, dominators, previousOf } from './dominators.ts';
 import type { PageRun } from './page-runs.ts';
 
 /**
@@ -128,13 +128,13 @@ function innermostLoop(nodes: Graph, node: number, entry: number): Set<number> {
   for (const header of tree.order) {
     if (!dominates(tree, header, node)) continue;
     const loop = new Set([header]);
-    const work = tree.previous[header].filter((from) => dominates(tree, header, from));
+    const work = [...previousOf(tree, header)].filter((from) => dominates(tree, header, from));
+    const isLoop = work.length > 0;
     for (let member = work.pop(); member !== undefined; member = work.pop()) {
       if (loop.has(member)) continue;
       loop.add(member);
-      work.push(...tree.previous[member]);
+      work.push(...previousOf(tree, member));
     }
-    const isLoop = tree.previous[header].some((from) => dominates(tree, header, from));
     if (isLoop && loop.has(node) && (best.size === 0 || loop.size < best.size)) best = loop;
   }
   return best;

@@ -1,5 +1,5 @@
 import type { KnownPages } from '../checked-pages.ts';
-import { KERNEL_MEMORY } from '../encode/code.ts';
+import { KERNEL_MEMORY, type Label } from '../encode/code.ts';
 import { MEMORY_OP, OP } from '../encode/opcodes.ts';
 import type { ArenaAccess, Group, Lookup } from '../groups.ts';
 import { hasMargins, PAGE_PRESENT, PAGE_WRITTEN } from '../target.ts';
@@ -34,96 +34,99 @@ const BOTH_WRITABLE = (PAGE_PRESENT | PAGE_WRITTEN) * 0x101;
  */
 export type Mode = 'single' | 'writable' | 'passed' | 'checked';
 
-/**
- * Emits an access: `fast` emits it with the address on the stack, given the offset that is still to be added; `absent`
- * emits what happens instead where the page is not present.
- */
-export function emitArenaAccess(
-  e: Emitter,
-  access: ArenaAccess,
-  mode: Mode,
-  zeroBits: number,
-  fast: (offset: number) => void,
-  absent: () => void,
-): void {
+/** How loads, stores or atomics are emitted; `at` is the slot of one. */
+export interface Emission {
+  /** With the address on the stack; `offset` is still to be added to it. */
+  fast(e: Emitter, at: number, offset: number): void;
+  /** What happens instead where the page is not present. */
+  absent(e: Emitter, at: number): void;
+}
+
+export function emitArenaAccess(e: Emitter, access: ArenaAccess, mode: Mode, emission: Emission): void {
   const { code } = e;
+  const { at, base, off, size } = access;
   if (mode === 'checked') {
-    fast(pushNear(e, access));
-    return;
-  }
-  if (mode === 'passed') {
-    pushAddress(e, access);
-    fast(0);
+    emission.fast(e, at, pushNear(e, access));
     return;
   }
   const check = e.options.straddleChecks !== false;
-  const mask = access.size - 1;
-  const aligned = ((access.off | (1 << zeroBits)) & mask) === 0;
-  const lookup = mode === 'writable' ? 'none' : e.analyses.lookupOf([access]);
-  const stays = access.off === 0 || hasMargins(e.arena) || !check;
-  if (stays && lookup === 'none' && (aligned || mask === 0 || !check)) {
+  const lookup = mode === 'single' ? e.analyses.lookupOf(access) : 'none';
+  const isAligned = !check || ((off | (1 << e.zeroBits(at, base))) & (size - 1)) === 0;
+  const stays = off === 0 || hasMargins(e.arena) || !check;
+  if (mode === 'passed' || (stays && isAligned && lookup === 'none')) {
     pushAddress(e, access);
-    fast(0);
+    emission.fast(e, at, 0);
     return;
   }
-  const out = e.exits.failedCheck(e.frame.index, access.at, lookup !== 'none');
+  const out = e.exits.failedCheck(e.frame.index, at, lookup !== 'none');
   if (out !== undefined) {
-    emitChecked(e, access, { stays, aligned: aligned || !check, lookup }, () => code.brIfOut(out), fast);
+    const offset = emitChecks(e, access, stays, isAligned, lookup, out, undefined);
+    emission.fast(e, at, offset);
     return;
   }
   const done = code.block();
   const slow = code.block();
-  emitChecked(e, access, { stays, aligned: aligned || !check, lookup }, () => code.brIf(slow, false), fast);
+  const offset = emitChecks(e, access, stays, isAligned, lookup, undefined, slow);
+  emission.fast(e, at, offset);
   code.br(done);
   code.end();
-  emitSlow(e, access, fast, absent);
+  emitSlow(e, access, emission);
   code.end();
 }
 
-/** Emits an access behind its checks; `leave` emits the branch for when the condition on the stack says that one failed. */
-function emitChecked(
+/**
+ * Emits the checks of an access, and pushes its address. Where the condition on the stack says that one failed, it is left for the block
+ * number `out` around all code, or for `slow`. @returns the offset that is still to be added.
+ */
+function emitChecks(
   e: Emitter,
   access: ArenaAccess,
-  known: { stays: boolean; aligned: boolean; lookup: Lookup },
-  leave: () => void,
-  fast: (offset: number) => void,
-): void {
+  stays: boolean,
+  isAligned: boolean,
+  lookup: Lookup,
+  out: number | undefined,
+  slow: Label | undefined,
+): number {
   const { code } = e;
-  const { stays, aligned, lookup } = known;
-  const mask = access.size - 1;
+  const { off, size } = access;
   const address = e.scratch;
   if (lookup !== 'none') forgetPageState(e);
-  const isNear = !stays && access.off >= 0 && access.off <= NEAR;
+  const isNear = !stays && off >= 0 && off <= NEAR;
   if (isNear) {
     e.getLow(access.base);
     code.set(address);
-    emitPageBounds(e, address, access.off, access.off + access.size);
-    leave();
+    emitPageBounds(e, address, off, off + size);
+    leave(e, out, slow);
   } else {
     if (!stays) {
       emitLeavesWindow(e, access);
-      leave();
+      leave(e, out, slow);
     }
     pushAddress(e, access);
     code.set(address);
-    if (mask !== 0 && !aligned) {
+    if (!isAligned) {
       if (e.exits.isFast) {
         code.get(address);
-        code.i32(mask);
+        code.i32(size - 1);
         code.op(OP.i32_and);
       } else {
         // Careful code does not learn that a pointer is aligned, and is where programs are whose data is not.
-        emitPageBounds(e, address, 0, access.size);
+        emitPageBounds(e, address, 0, size);
       }
-      leave();
+      leave(e, out, slow);
     }
   }
   if (lookup !== 'none') {
     emitLookup(e, address, lookup);
-    leave();
+    leave(e, out, slow);
   }
   code.get(address);
-  fast(isNear ? access.off : 0);
+  return isNear ? off : 0;
+}
+
+function leave({ code }: Emitter, out: number | undefined, slow: Label | undefined): void {
+  if (out !== undefined) code.brIfOut(out);
+  else if (slow !== undefined) code.brIf(slow, false);
 }
 
 /** Pushes whether base plus offset lies outside the window. */
@@ -142,7 +145,7 @@ function emitLeavesWindow(e: Emitter, { base, off, size }: ArenaAccess): void {
 export function emitGroupCheck(e: Emitter, group: Group): void {
   const { code } = e;
   const { first, members, from, to } = group;
-  const lookup = e.analyses.lookupOf(members);
+  const lookup = e.analyses.lookupOfAll(members);
   const stays = e.analyses.staysInPage(e.frame.plan, group);
   const isPair = !stays && lookup !== 'none' && hasMargins(e.arena);
   const out = e.exits.failedCheck(e.frame.index, first.at, lookup !== 'none' && !isPair);
@@ -283,7 +286,7 @@ export function emitPagesCheck(e: Emitter, { registers, pages }: KnownPages, lea
 }
 
 /** The access behind the full check. */
-function emitSlow(e: Emitter, access: ArenaAccess, fast: (offset: number) => void, absent: () => void): void {
+function emitSlow(e: Emitter, access: ArenaAccess, emission: Emission): void {
   const { code } = e;
   e.getLow(access.base);
   code.i32(access.off);
@@ -293,9 +296,9 @@ function emitSlow(e: Emitter, access: ArenaAccess, fast: (offset: number) => voi
   code.call(e.callees.check());
   code.if();
   pushAddress(e, access);
-  fast(0);
+  emission.fast(e, access.at, 0);
   code.else();
-  absent();
+  emission.absent(e, access.at);
   code.end();
 }
 

@@ -4,11 +4,12 @@ import {
   type AtomicOpcode,
   type AtomicOperation,
   atomicOperation,
+  opcode,
 } from '../../isa/opcodes.ts';
 import { ARENA_MEMORY, KERNEL_MEMORY, type MemoryIndex } from '../encode/code.ts';
 import { ATOMIC_OP, OP, TYPE } from '../encode/opcodes.ts';
-import { arenaAccess } from '../groups.ts';
-import { emitArenaAccess, type Mode } from './arena.ts';
+import { type ArenaAccess, arenaAccess } from '../groups.ts';
+import { type Emission, emitArenaAccess, type Mode } from './arena.ts';
 import type { Emitter } from './emitter.ts';
 import { pushKernelAddress } from './memory.ts';
 import { emitPlainUnless } from './plain-atomic.ts';
@@ -43,25 +44,41 @@ const STORE: Readonly<Record<AccessSize, number>> = {
   8: ATOMIC_OP.i64_atomic_store,
 };
 
+const ARENA_ATOMIC: Emission = {
+  fast(e, at, offset) {
+    const insn = e.insns[at];
+    const { base, off, size } = arenaAccess(insn, at) as ArenaAccess;
+    const isAligned = ((off | (1 << e.zeroBits(at, base))) & (size - 1)) === 0;
+    emitAt(
+      e,
+      ARENA_MEMORY,
+      offset,
+      insn,
+      atomicOperation(insn.imm, size) as AtomicOperation,
+      size,
+      isAligned,
+    );
+  },
+  absent(e, at) {
+    const insn = e.insns[at];
+    const { size } = opcode(insn.code) as AtomicOpcode;
+    const result = resultRegister(atomicOperation(insn.imm, size) as AtomicOperation, insn);
+    if (result === undefined || size === 8) return;
+    e.get(result);
+    cut(e, size);
+    e.set(result);
+  },
+};
+
 export function emitAtomic(e: Emitter, at: number, insn: Instruction, row: AtomicOpcode, mode: Mode): void {
   const { program } = e;
   const operation = atomicOperation(insn.imm, row.size);
   if (operation === undefined) throw new TypeError(`instruction ${at} is no atomic operation`);
-  const result = resultRegister(operation, insn);
-  const size = row.size;
+  const { size } = row;
   if (program.facts.reachesArena(at)) {
     const access = arenaAccess(insn, at);
     if (access === undefined) return;
-    const zeroBits = e.zeroBits(at, access.base);
-    const isAligned = ((access.off | (1 << zeroBits)) & (size - 1)) === 0;
-    const fast = (off: number) => emitAt(e, ARENA_MEMORY, off, insn, operation, size, isAligned);
-    const absent = () => {
-      if (result === undefined || size === 8) return;
-      e.get(result);
-      cut(e, size);
-      e.set(result);
-    };
-    emitArenaAccess(e, access, mode, zeroBits, fast, absent);
+    emitArenaAccess(e, access, mode, ARENA_ATOMIC);
     return;
   }
   const fact = program.facts.insns[at];

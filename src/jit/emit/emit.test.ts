@@ -96,6 +96,11 @@ const ARENA_ACCESSES: readonly Case[] = [
     code: 'leave; i64.load $arena; i64.load $arena offset=4; return_call $function_0.careful',
   },
   {
+    rule: 'also behind a jump over a call, and what stands right behind that',
+    asm: `${POINTER} r7 = 0; if r6 == 0 goto a; call 5; a: *(u32 *)(r6 + 0) = 1; *(u32 *)(r6 + 4) = 2; r0 = 0; exit`,
+    code: 'br_if; call $bpf_ktime_get_ns; pages?; page?; leave; i64.store32 $arena; i64.store32 $arena offset=4; return_call $function_0.careful',
+  },
+  {
     rule: 'but not across a call',
     asm: `${POINTER} *(u8 *)(r6 + 0) = 1; call 5; *(u8 *)(r6 + 4) = 2; r0 = 0; exit`,
     code: 'page?; leave; i64.store8 $arena; call $bpf_ktime_get_ns; page?; leave; i64.store8 $arena; return_call $function_0.careful; return_call $function_0.careful',

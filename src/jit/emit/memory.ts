@@ -1,10 +1,10 @@
 import type { Instruction } from '../../isa/instruction.ts';
-import type { AccessSize, LoadOpcode, StoreOpcode } from '../../isa/opcodes.ts';
+import { type AccessSize, type LoadOpcode, opcode, type StoreOpcode } from '../../isa/opcodes.ts';
 import { ARENA_MEMORY, KERNEL_MEMORY, type MemoryIndex } from '../encode/code.ts';
 import { MEMORY_OP, OP, TYPE } from '../encode/opcodes.ts';
 import { arenaAccess } from '../groups.ts';
 import { ownStackAccess } from '../stack-slots.ts';
-import { emitArenaAccess, type Mode } from './arena.ts';
+import { type Emission, emitArenaAccess, type Mode } from './arena.ts';
 import type { Emitter } from './emitter.ts';
 
 /**
@@ -12,15 +12,18 @@ import type { Emitter } from './emitter.ts';
  * kernel memory (all proven, so nothing is checked), or to the arena.
  */
 
-const LOAD: Readonly<Record<`${AccessSize}${'u' | 's'}`, number>> = {
-  '1u': MEMORY_OP.i64_load8_u,
-  '1s': MEMORY_OP.i64_load8_s,
-  '2u': MEMORY_OP.i64_load16_u,
-  '2s': MEMORY_OP.i64_load16_s,
-  '4u': MEMORY_OP.i64_load32_u,
-  '4s': MEMORY_OP.i64_load32_s,
-  '8u': MEMORY_OP.i64_load,
-  '8s': MEMORY_OP.i64_load,
+const LOAD: Readonly<Record<AccessSize, number>> = {
+  1: MEMORY_OP.i64_load8_u,
+  2: MEMORY_OP.i64_load16_u,
+  4: MEMORY_OP.i64_load32_u,
+  8: MEMORY_OP.i64_load,
+};
+
+const LOAD_SIGNED: Readonly<Record<AccessSize, number>> = {
+  1: MEMORY_OP.i64_load8_s,
+  2: MEMORY_OP.i64_load16_s,
+  4: MEMORY_OP.i64_load32_s,
+  8: MEMORY_OP.i64_load,
 };
 
 const STORE: Readonly<Record<AccessSize, number>> = {
@@ -39,22 +42,28 @@ const SIGN_EXTEND: Readonly<Record<number, number>> = {
 /** Linux: what skb->queue_mapping cannot be set to, nor to more. */
 const NO_QUEUE_MAPPING = 0xffff;
 
+/** The slot holds a load. */
+function loadFrom(e: Emitter, at: number, memory: MemoryIndex, offset: number): void {
+  const { code, dst } = e.insns[at];
+  const { size, signed } = opcode(code) as LoadOpcode;
+  e.code.memory((signed ? LOAD_SIGNED : LOAD)[size], memory, offset);
+  e.set(dst);
+}
+
+const ARENA_LOAD: Emission = {
+  fast: (e, at, offset) => loadFrom(e, at, ARENA_MEMORY, offset),
+  absent(e, at) {
+    e.code.i64(0);
+    e.set(e.insns[at].dst);
+  },
+};
+
 export function emitLoad(e: Emitter, at: number, insn: Instruction, row: LoadOpcode, mode: Mode): void {
   const { code, program } = e;
-  const opcode = LOAD[`${row.size}${row.signed ? 's' : 'u'}`];
   const { dst } = insn;
-  const load = (memory: MemoryIndex, offset: number) => {
-    code.memory(opcode, memory, offset);
-    e.set(dst);
-  };
   if (program.facts.reachesArena(at)) {
     const access = arenaAccess(insn, at);
-    if (access === undefined) return;
-    const absent = () => {
-      code.i64(0);
-      e.set(dst);
-    };
-    emitArenaAccess(e, access, mode, e.zeroBits(at, access.base), (off) => load(ARENA_MEMORY, off), absent);
+    if (access !== undefined) emitArenaAccess(e, access, mode, ARENA_LOAD);
     return;
   }
   const own = ownStackAccess(e.insns, program.facts, at);
@@ -68,44 +77,47 @@ export function emitLoad(e: Emitter, at: number, insn: Instruction, row: LoadOpc
   }
   if (program.facts.probes.has(at)) {
     pushProbedAddress(e, insn);
-    load(KERNEL_MEMORY, 0);
+    loadFrom(e, at, KERNEL_MEMORY, 0);
     return;
   }
   const offset = pushKernelAddress(e, at, own?.offset, insn.src, insn.off);
   if (program.facts.insns[at]?.contextField !== 'pointer') {
-    load(KERNEL_MEMORY, offset);
+    loadFrom(e, at, KERNEL_MEMORY, offset);
     return;
   }
-  code.memory(opcode, KERNEL_MEMORY, offset);
+  code.memory(LOAD[row.size], KERNEL_MEMORY, offset);
   e.kernelPointer();
   e.set(dst);
 }
 
+/** The slot holds a store. */
+function storeTo(e: Emitter, at: number, memory: MemoryIndex, offset: number): void {
+  const row = opcode(e.insns[at].code) as StoreOpcode;
+  pushStored(e, e.insns[at], row);
+  e.code.memory(STORE[row.size], memory, offset);
+}
+
+function pushStored(e: Emitter, { src, imm }: Instruction, { source }: StoreOpcode): void {
+  if (source === 'X') e.get(src);
+  else e.code.i64(imm);
+}
+
+const ARENA_STORE: Emission = {
+  fast: (e, at, offset) => storeTo(e, at, ARENA_MEMORY, offset),
+  absent: () => undefined,
+};
+
 export function emitStore(e: Emitter, at: number, insn: Instruction, row: StoreOpcode, mode: Mode): void {
   const { code, program } = e;
-  const push = () => (row.source === 'X' ? e.get(insn.src) : code.i64(insn.imm));
-  const store = (memory: MemoryIndex, offset: number) => {
-    push();
-    code.memory(STORE[row.size], memory, offset);
-  };
   if (program.facts.reachesArena(at)) {
     const access = arenaAccess(insn, at);
-    if (access === undefined) return;
-    const bits = e.zeroBits(at, access.base);
-    emitArenaAccess(
-      e,
-      access,
-      mode,
-      bits,
-      (off) => store(ARENA_MEMORY, off),
-      () => undefined,
-    );
+    if (access !== undefined) emitArenaAccess(e, access, mode, ARENA_STORE);
     return;
   }
   const own = ownStackAccess(e.insns, program.facts, at);
   const cell = own === undefined ? undefined : e.cell(own.offset);
   if (cell !== undefined) {
-    push();
+    pushStored(e, insn, row);
     if (row.size < 8) {
       code.i64Big((1n << BigInt(8 * row.size)) - 1n);
       code.op(OP.i64_and);
@@ -115,17 +127,17 @@ export function emitStore(e: Emitter, at: number, insn: Instruction, row: StoreO
   }
   const { contextField } = program.facts.insns[at] ?? {};
   if (contextField === undefined) {
-    store(KERNEL_MEMORY, pushKernelAddress(e, at, own?.offset, insn.dst, insn.off));
+    storeTo(e, at, KERNEL_MEMORY, pushKernelAddress(e, at, own?.offset, insn.dst, insn.off));
     return;
   }
   if (contextField === 'queue') {
-    push();
+    pushStored(e, insn, row);
     code.i64(NO_QUEUE_MAPPING);
     code.op(OP.i64_lt_u);
     code.if();
   }
   const offset = pushKernelAddress(e, at, undefined, insn.dst, insn.off);
-  push();
+  pushStored(e, insn, row);
   code.memory(STORE[2], KERNEL_MEMORY, offset);
   if (contextField === 'queue') code.end();
 }
