@@ -8,7 +8,7 @@ import { encodeStruct, type StructLayout, structSize } from './layouts.ts';
  * perf_event_open(2): the events that programs are attached to and send records through.
  */
 
-/** struct perf_event_attr, its first version. */
+/** struct perf_event_attr, its second version. */
 const ATTRIBUTES = {
   type: 4,
   size: 4,
@@ -21,6 +21,7 @@ const ATTRIBUTES = {
   wakeup_events: 4,
   bp_type: 4,
   config1: 8,
+  config2: 8,
 } as const satisfies StructLayout;
 
 /** PERF_TYPE_*. */
@@ -66,6 +67,9 @@ export interface PerfEventAttributes {
   readonly sample_type?: number;
   readonly flags?: bigint;
   readonly wakeup_events?: number;
+  /** Of probes: the name of a function or a file, and an offset. */
+  readonly config1?: Uint8Array;
+  readonly config2?: number;
 }
 
 /** Of whom: −1 is every process, or every CPU; not both. */
@@ -90,7 +94,7 @@ function refused(result: number, what: string): BpfError {
   const reasons: Readonly<Record<number, string>> = {
     [ERRNO.EACCES]: `not permitted: it takes root or CAP_PERFMON${paranoid()}`,
     [ERRNO.EPERM]: `not permitted: it takes root or CAP_PERFMON${paranoid()}`,
-    [ERRNO.ENOENT]: 'this machine has no such event',
+    [ERRNO.ENOENT]: 'this machine has no such event or function',
     [ERRNO.EOPNOTSUPP]: 'this machine has no such event',
     [ERRNO.ENODEV]: 'that CPU is offline, or has no such event',
     [ERRNO.ESRCH]: 'there is no such process',

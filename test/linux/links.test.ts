@@ -6,6 +6,7 @@ import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type LoadedObject, open } from '../../src/index.ts';
 import { linux } from '../../src/linux/index.ts';
+import { executablePath, functionOffset } from '../../src/linux/links/executable.ts';
 import { type AttachTarget, attach, type Link } from '../../src/linux/links/index.ts';
 import { LinuxProgram } from '../../src/linux/program.ts';
 import { assembleObject } from '../../src/object/write.ts';
@@ -251,6 +252,64 @@ onLinux('links to the kernel itself', () => {
     it(`refused: ${JSON.stringify(target)}`.replaceAll('"', ''), async () => {
       using programs = await Programs.load();
       assert.throws(() => programs.attach(name, target), { code, message });
+    });
+  }
+});
+
+onLinux('links to functions of this process', () => {
+  const skip = !existsSync('/sys/bus/event_source/devices/uprobe') && 'not run: this kernel has no uprobes';
+  for (const target of [
+    { kind: 'uprobe' },
+    { kind: 'uprobe', pid: 0 },
+    { kind: 'uprobe', binary: 'libc.so.6', function: 'getuid', pid: 0 },
+    { kind: 'uprobe', pid: 0, returns: true },
+  ] as const satisfies readonly AttachTarget[]) {
+    it(`${JSON.stringify(target)}`.replaceAll('"', ''), { skip }, async () => {
+      using programs = await Programs.load();
+      const link = programs.attach('count_probe', target);
+      assert.equal(link.info.type, 'perf_event');
+      for (let i = 0; i < 5; i++) process.getuid?.();
+      assert.ok(programs.runs('probe') >= 5);
+      link.close();
+      const runs = programs.runs('probe');
+      process.getuid?.();
+      assert.equal(programs.runs('probe'), runs);
+    });
+  }
+
+  it('a uretprobe sees what its function returns', {
+    skip: skip || (process.arch !== 'x64' && 'not run: the program knows registers of x86-64'),
+  }, async () => {
+    using programs = await Programs.load();
+    using link = programs.attach('keep_result', { kind: 'uprobe', pid: 0 });
+    const uid = process.getuid?.() ?? 0;
+    assert.match(link.where, /^uretprobe '\/.*libc\.so\.6:getuid', process \d+$/);
+    assert.equal(programs.runs('result'), uid + 1);
+  });
+
+  it('a place in a file may be given by its offset', { skip }, async () => {
+    const binary = executablePath('libc.so.6');
+    using programs = await Programs.load();
+    using _ = programs.attach('count_probe', {
+      kind: 'uprobe',
+      binary,
+      offset: functionOffset(binary, 'getuid'),
+      pid: 0,
+    });
+    process.getuid?.();
+    assert.ok(programs.runs('probe') > 0);
+  });
+
+  for (const [target, code, message] of [
+    [{ kind: 'uprobe', function: 'no_such' }, 'ENOENT', /libc\.so\.6' has no function 'no_such'/],
+    [{ kind: 'uprobe', binary: 'no_such.so' }, 'ENOENT', /is in none of the usual folders/],
+    [{ kind: 'uprobe', binary: '/no/such' }, 'ENOENT', /'\/no\/such' cannot be read/],
+    [{ kind: 'uprobe', binary: '/etc/passwd', function: 'f' }, undefined, /no little-endian ELF file/],
+    [{ kind: 'kprobe', function: 'bpf_arena_no_such' }, 'ENOENT', /no kprobes|no such event or function/],
+  ] as const satisfies readonly (readonly [AttachTarget, string | undefined, RegExp])[]) {
+    it(`refused: ${JSON.stringify(target)}`.replaceAll('"', ''), { skip }, async () => {
+      using programs = await Programs.load();
+      assert.throws(() => programs.attach('count_probe', target), { ...(code && { code }), message });
     });
   }
 });

@@ -2,6 +2,7 @@ import { BpfError } from '../../errors.ts';
 import { type CgroupTarget, cgroup } from './cgroup.ts';
 import { type IteratorTarget, iterator } from './iterator.ts';
 import { type AttachableProgram, Link, type LinkKind } from './link.ts';
+import { type KprobeTarget, kprobe, type UprobeTarget, uprobe } from './probe.ts';
 import { type TcxTarget, tcx } from './tcx.ts';
 import {
   type PerfEventTarget,
@@ -20,22 +21,26 @@ import { type XdpTarget, xdp } from './xdp.ts';
 export type AttachTarget =
   | CgroupTarget
   | IteratorTarget
+  | KprobeTarget
   | PerfEventTarget
   | RawTracepointTarget
   | TcxTarget
   | TracepointTarget
   | TracingTarget
+  | UprobeTarget
   | XdpTarget;
 
 export type { AttachableProgram, LinkInfo, LinkType } from './link.ts';
 export type {
   CgroupTarget,
   IteratorTarget,
+  KprobeTarget,
   PerfEventTarget,
   RawTracepointTarget,
   TcxTarget,
   TracepointTarget,
   TracingTarget,
+  UprobeTarget,
   XdpTarget,
 };
 export { Link };
@@ -45,11 +50,13 @@ type Kinds = { readonly [Kind in AttachTarget['kind']]: LinkKind<Extract<AttachT
 const KINDS: Kinds = {
   cgroup,
   iter: iterator,
+  kprobe,
   perf_event: perfEvent,
   raw_tracepoint: rawTracepoint,
   tcx,
   tracepoint,
   tracing,
+  uprobe,
   xdp,
 };
 

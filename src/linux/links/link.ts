@@ -15,6 +15,7 @@ export interface AttachableProgram {
   readonly name: string;
   readonly type: ProgramType;
   readonly fdNumber: number;
+  readonly section?: string;
   /** What its section said. */
   readonly spec?: { readonly attachType?: AttachType | undefined; readonly attachTo?: string | undefined };
 }

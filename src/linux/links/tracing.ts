@@ -7,6 +7,7 @@ import {
   PERF_EVENTS,
   PERF_FLAG,
   PERF_TYPES,
+  type PerfEventAttributes,
   type PerfEventName,
 } from '../perf-event.ts';
 import { tracepointId } from '../tracefs.ts';
@@ -17,7 +18,7 @@ import { type AttachableProgram, type Attached, createLink, type LinkKind, refus
  * or of the kernel happened often enough; and at what a program was verified against.
  */
 
-interface Cookie {
+export interface Cookie {
   /** What bpf_get_attach_cookie gives the program. */
   cookie?: bigint;
 }
@@ -126,9 +127,9 @@ const PERF_REFUSALS = {
 } as const;
 
 /** The event is opened disabled, so that it does not count before the program is there. */
-function attachToPerfEvent(
+export function attachToPerfEvent(
   program: AttachableProgram,
-  attributes: { type: number; config: number | bigint; sample_period: number; flags?: bigint },
+  attributes: PerfEventAttributes,
   place: { pid: number; cpu: number },
   where: string,
   cookie = 0n,
