@@ -3,9 +3,9 @@ import { type JumpOp, type JumpOpcode, opcode } from '../../isa/opcodes.ts';
 import type { CodeNode, LeaveNode, Node, RefillNode } from '../cfg.ts';
 import type { Label } from '../encode/code.ts';
 import { OP, TYPE } from '../encode/opcodes.ts';
-import { emitPagesCheck } from './arena.ts';
 import type { Emitter } from './emitter.ts';
 import { emitRun, emitSettle, pushRunEnded } from './page-runs.ts';
+import { emitPagesCheck } from './pages.ts';
 
 /**
  * Conditions of jumps (RFC 9669, section 4.3), and `may_goto`: a local counts down, and only when it is used up the kernel

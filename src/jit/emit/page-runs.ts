@@ -2,8 +2,8 @@ import { KERNEL_MEMORY } from '../encode/code.ts';
 import { MEMORY_OP, OP, TYPE } from '../encode/opcodes.ts';
 import type { PageRun, RunCounter, RunPointer } from '../page-runs.ts';
 import { PAGE_PRESENT, PAGE_WRITTEN } from '../target.ts';
-import { PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, pushNotWritable } from './arena.ts';
 import type { Emitter, Loop } from './emitter.ts';
+import { PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, pushNotWritable } from './pages.ts';
 
 /**
  * Runs of rounds (../page-runs.ts). The count of a may_goto is for a part of what is left: during a run for as many rounds as may go

@@ -1,17 +1,16 @@
-import { slots } from '../../isa/instruction.ts';
-import { opcode } from '../../isa/opcodes.ts';
 import type { VerifiedProgram } from '../../verifier/result.ts';
 import type { Analyses } from '../analyses.ts';
 import type { Graph } from '../cfg.ts';
 import { Code } from '../encode/code.ts';
-import { CREDIT, type ModuleBuilder, RETURNED_AT } from '../encode/module.ts';
+import { type ModuleBuilder, RETURNED_AT } from '../encode/module.ts';
 import { OP, TYPE, type ValueType } from '../encode/opcodes.ts';
 import { Liveness } from '../liveness.ts';
-import { type PageRun, pageRun } from '../page-runs.ts';
+import { Loops } from '../loops.ts';
 import type { FunctionPlan } from '../plan.ts';
 import type { JitOptions, Target } from '../target.ts';
 import { type Unit, unitOf } from '../unit.ts';
-import { enteredAt, enteredBehind, leftAt, loopAround, type Point } from '../versions.ts';
+import { enteredAt, enteredBehind, leftAt, type Point } from '../versions.ts';
+import { emitCredit } from './credit.ts';
 import { type Callees, Emitter, type Exits } from './emitter.ts';
 import { emitGraph, emitLoopStart } from './function.ts';
 import { pushIterations } from './page-runs.ts';
@@ -37,12 +36,6 @@ export interface UnitContext {
   readonly analyses: Analyses;
 }
 
-/** Of a frame's may_goto. */
-interface LoopRun {
-  readonly frame: number;
-  readonly run: PageRun;
-}
-
 /** Instructions up to which a unit gets more than one version, and may_goto that get one. */
 const LARGEST = 5_000;
 /** Instructions from which on it is left at its first may_goto, and variables that may live there. */
@@ -53,10 +46,6 @@ const BYTES_AN_INSN = 32;
 const MOST_LOOPS = 12;
 /** WebAssembly engines take 1,000 parameters. */
 const MOST_VARIABLES = 900;
-/** Rounds of may_goto that the careful version stays in itself, at least and at most. */
-const LEAST_CREDIT = 2;
-const MOST_CREDIT = 256;
-
 /** The registers that a function takes as arguments, in order. */
 export function argumentRegisters({ args }: FunctionPlan): number[] {
   return [1, 2, 3, 4, 5].filter((register) => (args & (1 << register)) !== 0);
@@ -70,7 +59,7 @@ export class Versions {
   /** Slots of all its nodes. */
   #size = 0;
   #knownLiveness: Liveness | undefined;
-  #knownRuns: ReadonlyMap<number, LoopRun> | undefined;
+  readonly #loops: Loops;
   /** Where the fast versions are left for the careful one; the order numbers its entries. */
   readonly #points: Point[] = [];
   readonly #pointNumbers = new Map<number, number>();
@@ -85,6 +74,7 @@ export class Versions {
     this.#plan = context.plans[number];
     this.#unit = unitOf(context.program, context.plans, number, context.options);
     this.#index = index;
+    this.#loops = new Loops(context.program, context.analyses, this.#unit);
     for (const node of this.#unit.nodes) if (node.kind === 'code') this.#size += node.end - node.start;
   }
 
@@ -113,12 +103,12 @@ export class Versions {
       const goOnBehind = (frame: number, at: number) => {
         if (this.#emitting !== undefined) this.#leaveForBehind(this.#emitting, { frame, at });
       };
-      this.#emitMain(leftAt(nodes, this.#mayGotos()), { ...exits, goOnBehind });
+      this.#emitMain(leftAt(nodes, this.#loops.points), { ...exits, goOnBehind });
     } else this.#emitMain(nodes, exits);
     for (let key = this.#pending.pop(); key !== undefined; key = this.#pending.pop()) this.#emitBehind(key);
     // What the careful version leads to may in turn lead to it, at points that it has to have.
     if (this.#careful !== undefined) {
-      for (const point of this.#mayGotos()) this.#versionBehind(point);
+      for (const point of this.#loops.points) this.#versionBehind(point);
       for (let key = this.#pending.pop(); key !== undefined; key = this.#pending.pop()) this.#emitBehind(key);
       this.#emitCareful(this.#careful);
     }
@@ -127,7 +117,7 @@ export class Versions {
   #hasVersions(): boolean {
     const { variables } = this.#unit;
     if (this.#context.options.versions === false || variables.length > MOST_VARIABLES) return false;
-    return this.#size <= LARGEST && this.#mayGotos().length <= MOST_LOOPS;
+    return this.#size <= LARGEST && this.#loops.points.length <= MOST_LOOPS;
   }
 
   /**
@@ -136,19 +126,10 @@ export class Versions {
    */
   #endsAtMayGotos(): boolean {
     // Runs of rounds are for loops that have gone on for a while: page-runs.ts.
-    if (this.#size < LONG || this.#runs.size > 0) return false;
-    const points = this.#mayGotos();
+    if (this.#size < LONG || this.#loops.runs.size > 0) return false;
+    const points = this.#loops.points;
     const handed = points.map(({ frame, at }) => this.#liveness.before(frame, at).length);
     return points.length > 0 && Math.max(...handed) <= FEW_VARIABLES;
-  }
-
-  #mayGotos(): Point[] {
-    const { insns } = this.#context.program;
-    return this.#unit.nodes.flatMap((node) => {
-      if (node.kind !== 'code' || node.end === node.start || node.next.length !== 2) return [];
-      const at = node.end - 1;
-      return opcode(insns[at].code)?.kind === 'may_goto' ? [{ frame: node.frame, at }] : [];
-    });
   }
 
   /** Exits of a fast version, with the code that is emitted for each at its end. */
@@ -158,30 +139,26 @@ export class Versions {
     const numbers = new Map<number, number>();
     const block = (frame: number, at: number, write: (e: Emitter) => void): number => {
       const number = blocks.push(write) - 1;
-      numbers.set(this.#key(frame, at), number);
+      numbers.set(this.#loops.key({ frame, at }), number);
       return number;
     };
     return {
       isFast: true,
       blocks,
       failedCheck: (frame, at, looks) =>
-        numbers.get(this.#key(frame, at)) ??
+        numbers.get(this.#loops.key({ frame, at })) ??
         block(frame, at, (e) => this.#leaveForCareful(e, { frame, at }, looks)),
       exhausted: (frame, at) =>
-        numbers.get(this.#key(frame, at)) ?? block(frame, at, (e) => this.#leaveForBehind(e, { frame, at })),
+        numbers.get(this.#loops.key({ frame, at })) ??
+        block(frame, at, (e) => this.#leaveForBehind(e, { frame, at })),
       // The may_goto is gone through again, and takes its iteration once more.
       failedRun: (frame, at) => blocks.push((e) => this.#leaveForCareful(e, { frame, at }, false, 1)) - 1,
       goOnBehind: undefined,
     };
   }
 
-  /** One number for a point. */
-  #key(frame: number, at: number): number {
-    return frame * this.#context.program.insns.length + at;
-  }
-
   #leaveForCareful(e: Emitter, point: Point, looks: boolean, givenBack = 0): void {
-    const key = this.#key(point.frame, point.at);
+    const key = this.#loops.key(point);
     let number = this.#pointNumbers.get(key);
     if (number === undefined) {
       number = this.#points.push(point) - 1;
@@ -228,30 +205,8 @@ export class Versions {
     else pushIterations(e, loop);
   }
 
-  /** The runs of rounds that loops have, by their may_goto, in functions with versions. */
-  get #runs(): ReadonlyMap<number, LoopRun> {
-    this.#knownRuns ??= this.#findRuns();
-    return this.#knownRuns;
-  }
-
-  #findRuns(): Map<number, LoopRun> {
-    const found = new Map<number, LoopRun>();
-    const { analyses, program } = this.#context;
-    const { frames, nodes } = this.#unit;
-    if (!analyses.hasRuns) return found;
-    for (const point of this.#mayGotos()) {
-      const { node, loop } = loopAround(nodes, point);
-      const { plan } = frames[point.frame];
-      const run = pageRun(nodes, loop, node, program.insns, ({ start, end }) =>
-        analyses.checks(plan, start, end),
-      );
-      if (run !== undefined) found.set(this.#key(point.frame, point.at), { frame: point.frame, run });
-    }
-    return found;
-  }
-
   #versionBehind(point: Point): number {
-    const key = this.#key(point.frame, point.at);
+    const key = this.#loops.key(point);
     const known = this.#behind.get(key);
     if (known !== undefined) return known.index;
     const index = this.#context.module.reserve();
@@ -281,24 +236,16 @@ export class Versions {
     const name = `${this.#plan.name}.behind${point.at}`;
     const live = this.#liveness.before(point.frame, point.at);
     this.#emit(index, name, live, 0, this.#fastExits(), (e) =>
-      emitGraph(e, enteredBehind(this.#unit.nodes, point, this.#restarts(point), this.#runs.get(key)?.run)),
+      emitGraph(
+        e,
+        enteredBehind(
+          this.#unit.nodes,
+          point,
+          this.#context.target.loopIterations > 0 && this.#loops.restarts(point),
+          this.#loops.runs.get(key)?.run,
+        ),
+      ),
     );
-  }
-
-  /** Whether only constants are loaded before a may_goto in its node, so that they may be loaded again. */
-  #restarts({ frame, at }: Point): boolean {
-    const { insns } = this.#context.program;
-    if (this.#context.target.loopIterations < 1) return false;
-    const node = this.#unit.nodes.find(
-      (each) => each.kind === 'code' && each.frame === frame && each.start <= at && at < each.end,
-    );
-    if (node?.kind !== 'code') return false;
-    for (let slot = node.start; slot < at; slot += slots(insns[slot])) {
-      const row = opcode(insns[slot].code);
-      if (row?.kind !== 'ld_imm64' && (row?.kind !== 'alu' || row.op !== 'mov' || row.source !== 'K'))
-        return false;
-    }
-    return true;
   }
 
   #emitCareful(index: number): void {
@@ -351,7 +298,7 @@ export class Versions {
       unit: this.#unit,
       locals,
       exits,
-      metered: new Set(exits.isFast ? [...this.#runs.values()].map(({ frame }) => frame) : []),
+      metered: new Set(exits.isFast ? [...this.#loops.runs.values()].map(({ frame }) => frame) : []),
       framePointer: needsFrame ? params.length - 1 : undefined,
     });
     this.#emitting = emitter;
@@ -371,37 +318,6 @@ export class Versions {
     if (e.framePointer !== undefined) names[e.framePointer] = 'fp';
     return names;
   }
-}
-
-/**
- * How long the careful version stays: while its checks fail again soon after it has left, twice as long as the last time;
- * if the fast versions had a good run in between, it leaves as soon as it can. A run is measured in rounds of may_goto.
- * @param left the local that holds what is left for the may_goto of the frame whose check failed.
- */
-function emitCredit(e: Emitter, left: number): void {
-  const { code } = e;
-  code.i32(LEAST_CREDIT);
-  code.globalGet(CREDIT);
-  code.i32(1);
-  code.op(OP.i32_shl);
-  code.i32(1);
-  code.op(OP.i32_or);
-  code.tee(e.credit);
-  code.i32(MOST_CREDIT);
-  code.get(e.credit);
-  code.i32(MOST_CREDIT);
-  code.op(OP.i32_lt_u);
-  code.op(OP.select);
-  code.globalGet(RETURNED_AT);
-  code.get(left);
-  code.op(OP.i32_sub);
-  code.globalGet(CREDIT);
-  code.i32(2);
-  code.op(OP.i32_shl);
-  code.op(OP.i32_gt_u);
-  code.op(OP.select);
-  code.tee(e.credit);
-  code.globalSet(CREDIT);
 }
 
 /** A version that nothing leads away from. */
