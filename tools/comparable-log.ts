@@ -23,7 +23,7 @@ export function comparableLog(log: string): string[] {
  * are not told here; nor what Linux finds in prototypes that it does not hold against the program.
  */
 const LEFT_OUT =
-  /^(verification time |stack depth |SCC |\(\d*(?:,\d+)*\) (?:frame|live)|arg#\d reference type\('UNKNOWN '\) size|R\d is not a scalar$)/;
+  /^(verification time |SCC |\(\d*(?:,\d+)*\) (?:frame|live)|arg#\d (?:reference type\('UNKNOWN '\) size|type tag is not supported in static)|R\d is not a scalar$)/;
 
 const CHANGED: readonly (readonly [RegExp, string])[] = [
   // Linux prints where its map is in memory, and type ids of its own BTF.

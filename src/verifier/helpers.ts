@@ -5,6 +5,7 @@ import type { HelperGroup, HelperPrototype } from './helpers/prototype.ts';
 import { SOCKET_HELPERS } from './helpers/sockets.ts';
 import { SYSTEM_HELPERS } from './helpers/system.ts';
 import { HELPER_VARIANTS } from './helpers/variants.ts';
+import type { ProgramToVerify } from './input.ts';
 
 /**
  * The helpers that the verifier knows, by their prototypes: all that programs of the judged types may call on Linux 6.18,
@@ -19,36 +20,41 @@ export const HELPERS = [...SYSTEM_HELPERS, ...MAP_HELPERS, ...PACKET_HELPERS, ..
 
 export type HelperName = (typeof HELPERS)[number]['name'];
 
-const GROUPS: Partial<Record<ProgramType, HelperGroup>> = {
-  syscall: 'syscall',
-  xdp: 'xdp',
-  sched_cls: 'tc',
-  sched_act: 'tc',
-  socket_filter: 'socket_filter',
-  cgroup_skb: 'cgroup_skb',
-  raw_tracepoint: 'raw_tracepoint',
-  tracepoint: 'raw_tracepoint',
-  perf_event: 'raw_tracepoint',
-  kprobe: 'raw_tracepoint',
-  tracing: 'tracing',
+const GROUPS: Partial<Record<ProgramType, readonly HelperGroup[]>> = {
+  syscall: ['syscall'],
+  xdp: ['xdp'],
+  sched_cls: ['tc'],
+  sched_act: ['tc'],
+  socket_filter: ['socket_filter'],
+  cgroup_skb: ['cgroup_skb'],
+  raw_tracepoint: ['raw_tracepoint'],
+  tracepoint: ['raw_tracepoint'],
+  perf_event: ['raw_tracepoint', 'perf_event'],
+  kprobe: ['raw_tracepoint'],
+  tracing: ['tracing'],
 };
 
-const ALL: readonly HelperGroup[] = [...new Set(Object.values(GROUPS))];
+/** Who calls a helper. */
+export type HelperUser = Pick<ProgramToVerify, 'type' | 'attachType'>;
 
-/** Rows by group and number. */
-const TABLES = new Map(
-  ALL.map((group) => {
-    const table = new Map<number, HelperPrototype>();
-    for (const row of [...HELPERS, ...HELPER_VARIANTS] as readonly HelperPrototype[])
-      if (row.in === undefined || row.in.includes(group)) table.set(row.id, row);
-    return [group, table] as const;
-  }),
-);
+/** Rows by number, for each list of groups that was asked for. */
+const TABLES = new Map<readonly HelperGroup[], ReadonlyMap<number, HelperPrototype>>();
+
+function tableOf(groups: readonly HelperGroup[]): ReadonlyMap<number, HelperPrototype> {
+  let table = TABLES.get(groups);
+  if (table === undefined) {
+    const rows: readonly HelperPrototype[] = [...HELPERS, ...HELPER_VARIANTS];
+    const theirs = rows.filter((row) => row.in === undefined || row.in.some((each) => groups.includes(each)));
+    table = new Map(theirs.map((row) => [row.id, row]));
+    TABLES.set(groups, table);
+  }
+  return table;
+}
 
 /** The prototype that a helper has for programs of a type; undefined where they may not call it (Linux: get_func_proto). */
-export function helperFor(type: ProgramType, id: number): HelperPrototype | undefined {
-  const group = GROUPS[type];
-  return group === undefined ? undefined : TABLES.get(group)?.get(id);
+export function helperFor({ type = 'syscall' }: HelperUser, id: number): HelperPrototype | undefined {
+  const groups = GROUPS[type];
+  return groups === undefined ? undefined : tableOf(groups).get(id);
 }
 
 /** Whether a call of a helper may sleep, in a program that may or may not (Linux: might_sleep). */

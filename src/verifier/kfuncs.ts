@@ -1,4 +1,4 @@
-import type { ProgramType } from '../object/program-types.ts';
+import type { AttachType, ProgramType } from '../object/program-types.ts';
 
 /**
  * The kfuncs of Linux 6.18 that programs of the supported types meet: C prototypes, behind the flags that BTF_ID_FLAGS gives
@@ -38,11 +38,19 @@ const SETS = {
   reqsk: ['sched_cls'],
   test: ['syscall', 'sched_cls', ...TRACING],
   rstat: TRACING,
+  session: ['kprobe'],
+  sockDestroy: ['tracing'],
   /** Of program types that are not supported here. */
   others: [],
 } as const satisfies Record<string, 'all' | readonly ProgramType[]>;
 
 type KfuncSet = keyof typeof SETS;
+
+/** Sets that are also bound to how the program is attached (Linux: btf_kfunc_filter_t). */
+const ATTACHED: Partial<Record<KfuncSet, readonly AttachType[]>> = {
+  session: ['trace_kprobe_session', 'trace_uprobe_session'],
+  sockDestroy: ['trace_iter'],
+};
 
 const PROTOTYPES: Readonly<Record<KfuncSet, string>> = {
   common: `
@@ -238,12 +246,16 @@ KF_RELEASE void bpf_kfunc_call_memb_release(struct prog_test_member *p);
 void css_rstat_updated(struct cgroup_subsys_state *css, int cpu);
 KF_SLEEPABLE void css_rstat_flush(struct cgroup_subsys_state *css);
 `,
-  others: `
+  session: `
 __u64 *bpf_session_cookie(void);
 bool bpf_session_is_return(void);
+`,
+  sockDestroy: `
+KF_TRUSTED_ARGS int bpf_sock_destroy(struct sock_common *sock);
+`,
+  others: `
 KF_ACQUIRE KF_TRUSTED_ARGS KF_RET_NULL struct file *bpf_get_task_exe_file(struct task_struct *task);
 KF_RELEASE void bpf_put_file(struct file *file);
-KF_TRUSTED_ARGS int bpf_sock_destroy(struct sock_common *sock);
 `,
 };
 
@@ -282,8 +294,10 @@ export function kfuncNamed(name: string): KfuncRow | undefined {
   return BY_NAME.get(name);
 }
 
-/** Whether programs of a type may call a kfunc (Linux: btf_kfunc_id_set_contains). */
-export function mayCall({ set }: KfuncRow, type: ProgramType): boolean {
+/** Whether programs of a type, attached so, may call a kfunc (Linux: btf_kfunc_id_set_contains). */
+export function mayCall({ set }: KfuncRow, type: ProgramType, attachType: AttachType | undefined): boolean {
   const types: 'all' | readonly ProgramType[] = SETS[set];
+  const attached = ATTACHED[set];
+  if (attached !== undefined && (attachType === undefined || !attached.includes(attachType))) return false;
   return types === 'all' || types.includes(type);
 }

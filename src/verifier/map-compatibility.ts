@@ -1,6 +1,7 @@
 import { isLdImm64 } from '../isa/instruction.ts';
 import { BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE } from '../isa/opcodes.ts';
 import { MAP_TYPES, type MapTypeName, mapTypeName } from '../object/map-types.ts';
+import type { ProgramType } from '../object/program-types.ts';
 import { arenaOf } from './arena.ts';
 import type { Env } from './env.ts';
 import type { FieldKind } from './fields.ts';
@@ -57,7 +58,16 @@ function isCgroupStorage({ type }: MapInfo): boolean {
   return type === MAP_TYPES.cgroup_storage || type === MAP_TYPES.percpu_cgroup_storage;
 }
 
-/** Fields of map values that programs of tracepoints may not have, by what Linux's message calls them. */
+/** Programs that may interrupt whoever holds a lock (Linux: is_tracing_prog_type). */
+const INTERRUPTING: readonly ProgramType[] = [
+  'kprobe',
+  'tracepoint',
+  'perf_event',
+  'raw_tracepoint',
+  'raw_tracepoint_writable',
+];
+
+/** Fields of map values that such programs may not have, by what Linux's message calls them. */
 const NOT_FOR_TRACING: readonly (readonly [string, readonly FieldKind[]])[] = [
   ['bpf_{list_head,rb_root}', ['list_head', 'rb_root']],
   ['bpf_spin_lock', ['spin_lock', 'res_spin_lock']],
@@ -72,7 +82,7 @@ function checkFields(env: Env, { fields }: MapInfo, index: number): void {
     if (!has(kinds)) continue;
     if (env.program.type === 'socket_filter' && name === 'bpf_spin_lock')
       throw env.reject('EINVAL', 'socket filter progs cannot use bpf_spin_lock yet', index);
-    if (env.program.type === 'raw_tracepoint')
+    if (INTERRUPTING.includes(env.program.type ?? 'syscall'))
       throw env.reject('EINVAL', `tracing progs cannot use ${name} yet`, index);
   }
 }

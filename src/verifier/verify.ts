@@ -17,7 +17,7 @@ import { findExceptionCallback } from './flow/exceptions.ts';
 import { withoutFastcalls } from './flow/fastcall.ts';
 import { liveRegisters } from './flow/live-registers.ts';
 import { findPoints } from './flow/points.ts';
-import { checkStackDepth } from './flow/stack-depth.ts';
+import { checkStackDepth, finalDepths } from './flow/stack-depth.ts';
 import { checkReachability, checkStructure } from './flow/structure.ts';
 import { helperFor } from './helpers.ts';
 import type { ProgramToVerify } from './input.ts';
@@ -96,7 +96,7 @@ function attempt(program: ProgramToVerify): VerifiedProgram {
     exploreAll(env);
     checkStackDepth(env);
     checkDeadFunctions(env);
-    conclude(env, start);
+    conclude(env, start, finalDepths(env));
     return new VerifiedProgram(SEAL, program, env.facts, {
       log: env.log.text,
       insnsProcessed: env.processed,
@@ -105,7 +105,7 @@ function attempt(program: ProgramToVerify): VerifiedProgram {
   } catch (error) {
     if (error instanceof Unsupported) throw new UnsupportedProgram(program, error.insn, error.message);
     if (!(error instanceof Rejection)) throw error;
-    conclude(env, start);
+    conclude(env, start, withoutFastcalls(env));
     throw new VerifierError(program, error.insn, error.message, error.code, env.log.text, env.processed);
   } finally {
     keep(env);
@@ -121,15 +121,13 @@ function kindOf({ type = 'syscall', attachType, attachTo }: ProgramToVerify): st
 }
 
 /** How many of r1 to r5 a helper or kfunc call of the program reads. */
-function argumentCounts({ kernelBtf, type = 'syscall' }: ProgramToVerify): (insn: Instruction) => number {
+function argumentCounts(program: ProgramToVerify): (insn: Instruction) => number {
   return (insn) =>
-    insn.src === BPF_PSEUDO_KFUNC_CALL
-      ? kfuncArguments(kernelBtf, type, insn)
-      : helperArguments(type, insn.imm);
+    insn.src === BPF_PSEUDO_KFUNC_CALL ? kfuncArguments(program, insn) : helperArguments(program, insn.imm);
 }
 
 function envOf(program: ProgramToVerify, rules: ProgramRules): Env {
-  const { insns, subprograms, kernelBtf, type = 'syscall' } = program;
+  const { insns, subprograms, kernelBtf } = program;
   const callKind = callKinds(kernelBtf);
   const components = findComponents(insns);
   const argumentsRead = argumentCounts(program);
@@ -142,7 +140,7 @@ function envOf(program: ProgramToVerify, rules: ProgramRules): Env {
     live: liveRegisters(insns, argumentsRead),
     clobbers: (insn) => {
       const all = (1 << (argumentsRead(insn) + 1)) - 1;
-      const helper = insn.src === BPF_PSEUDO_KFUNC_CALL ? undefined : helperFor(type, insn.imm);
+      const helper = insn.src === BPF_PSEUDO_KFUNC_CALL ? undefined : helperFor(program, insn.imm);
       return helper?.returns === 'void' ? all & ~1 : all;
     },
   });
@@ -155,8 +153,8 @@ function exploreAll(env: Env): void {
   logProgram(env);
   begin(env, 0, [pointer('ctx')]);
   explore(env);
+  if (!log.all) log.cutTo(0);
   for (;;) {
-    if (!log.all) log.cutTo(0);
     const next = env.subprograms.findIndex((_, number) => env.globalCalls.has(number) && !done.has(number));
     if (next < 0) return;
     done.add(next);
@@ -192,12 +190,12 @@ function begin(env: Env, subprog: number, args: readonly Reg[]): void {
 }
 
 /** The log's last lines. */
-function conclude(env: Env, start: number): void {
+function conclude(env: Env, start: number, depths: readonly number[]): void {
   const { level } = env.log;
   if (level === 0) return;
   if ((level & LEVEL_STATS) !== 0) {
     env.say(`verification time ${Math.round((performance.now() - start) * 1e3)} usec`);
-    env.say(`stack depth ${withoutFastcalls(env).join('+')}`);
+    env.say(`stack depth ${depths.join('+')}`);
   }
   const states = `max_states_per_insn ${env.maxStatesPerInsn} total_states ${env.totalStates}`;
   env.say(

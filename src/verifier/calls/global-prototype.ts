@@ -145,7 +145,7 @@ class ArgumentReader {
     const target = bare(this.#btf, id);
     if (target.type.kind !== 'struct') return false;
     const name = this.#btf.nameOf(target.id);
-    if (type === 'kprobe') return name === 'pt_regs';
+    if (type === 'kprobe') return name === 'pt_regs' || name === context;
     return name === context || name === PROJECTIONS[context];
   }
 

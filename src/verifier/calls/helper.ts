@@ -1,13 +1,13 @@
 import { helperName } from '../../isa/helper-names.ts';
 import type { Instruction } from '../../isa/instruction.ts';
 import { MAP_TYPES } from '../../object/map-types.ts';
-import type { ProgramType } from '../../object/program-types.ts';
+import { PROGRAM_TYPES } from '../../object/program-types.ts';
 import { type Env, Rejection } from '../env.ts';
 import { markPrecise } from '../explore/precision.ts';
 import { forgetArguments } from '../explore/registers.ts';
 import { ARGUMENTS } from '../helpers/arguments.ts';
 import type { HelperPrototype } from '../helpers/prototype.ts';
-import { helperFor, sleeps } from '../helpers.ts';
+import { type HelperUser, helperFor, sleeps } from '../helpers.ts';
 import { isGplCompatible } from '../license.ts';
 import { takesMap } from '../map-rules.ts';
 import { releaseDynptr } from '../memory/dynptr.ts';
@@ -27,8 +27,8 @@ import { returnToo } from './subprogram.ts';
 /** Calls of helpers by their prototypes (Linux: check_helper_call). */
 
 /** How many of r1 to r5 a helper call reads. */
-export function helperArguments(type: ProgramType, id: number): number {
-  const args = helperFor(type, id)?.args;
+export function helperArguments(program: HelperUser, id: number): number {
+  const args = helperFor(program, id)?.args;
   if (args === undefined) return 5;
   const unchecked = args.findIndex((each) => ARGUMENTS[each].base === 'unchecked');
   return unchecked < 0 ? args.length : unchecked;
@@ -61,7 +61,7 @@ export function checkHelperCall(env: Env, insn: Instruction): number {
   env.setReg(0, resultOf(env, row, meta));
   checkMap(env, row, meta);
   if (row.name === 'get_func_ip' && env.program.type !== 'kprobe') {
-    const number = env.program.type === 'raw_tracepoint' ? 17 : 31;
+    const number = PROGRAM_TYPES[env.program.type ?? 'syscall'];
     const where =
       env.program.type === 'tracing'
         ? 'supported only for fentry/fexit/fmod_ret programs'
@@ -85,7 +85,7 @@ function prototypeOf(env: Env, id: number): HelperPrototype {
   if (id === BAD_RELOCATION)
     throw env.unsupported('it relies on a kernel type or field that the embedded kernel does not have');
   if (id < 0 || id > MAX_HELPER) throw env.reject('EINVAL', `invalid func unknown#${id}`);
-  const row = helperFor(env.program.type ?? 'syscall', id);
+  const row = helperFor(env.program, id);
   if (row === undefined) {
     const title = `bpf_${name ?? 'unspec'}#${id}`;
     throw env.reject('EINVAL', `program of this type cannot use helper ${title}`);

@@ -211,6 +211,7 @@ function checkByRule(env: Env, meta: KfuncMeta, index: number, rule: PointerRule
 const KERNEL_CONTEXTS: Partial<Record<ProgramType, string>> = {
   xdp: 'xdp_buff',
   kprobe: 'pt_regs',
+  perf_event: 'bpf_perf_event_data_kern',
 };
 
 /** The kernel's own structure behind a context (Linux: get_kern_ctx_btf_id). */

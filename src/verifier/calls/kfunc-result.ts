@@ -68,6 +68,8 @@ function special(env: Env, meta: KfuncMeta): Reg | undefined {
         flags: PTR_TRUSTED,
         of: { kind: 'btf', btf: meta.btf, id: meta.returnId },
       });
+    case 'bpf_session_cookie':
+      return pointer('mem', { of: { kind: 'mem', size: 8 } });
     case 'bpf_rdonly_cast':
       return readOnlyCast(env, meta);
     case 'bpf_dynptr_slice':

@@ -1,11 +1,11 @@
 import type { Btf, BtfFuncProto } from '../../btf/index.ts';
 import type { Instruction } from '../../isa/instruction.ts';
 import { BPF_PSEUDO_KFUNC_CALL, opcode } from '../../isa/opcodes.ts';
-import type { ProgramType } from '../../object/program-types.ts';
 import type { Env } from '../env.ts';
 import { pushBranch } from '../explore/branches.ts';
 import { forgetArguments } from '../explore/registers.ts';
 import type { ObjectFact } from '../facts.ts';
+import type { ProgramToVerify } from '../input.ts';
 import { kfuncNamed, mayCall } from '../kfuncs.ts';
 import { distrustIterators, stepIterator } from '../memory/iterator.ts';
 import { forgetPacketPointers } from '../memory/packet-pointers.ts';
@@ -34,22 +34,25 @@ const KEPT: { meta?: KfuncMeta } = {};
 
 /** The kfunc that a call names by its BTF id; throws when this kernel does not have it. */
 function kfuncOf(env: Env, insn: Instruction): KfuncMeta {
-  const { kernelBtf: btf, type = 'syscall' } = env.program;
+  const { kernelBtf: btf, type = 'syscall', attachType } = env.program;
   const proto = prototypeOf(btf, insn.imm);
   if (btf === undefined || proto === undefined)
     throw env.reject('EINVAL', `kernel btf_id ${insn.imm} is not a function`);
   const name = btf.nameOf(insn.imm);
   const row = kfuncNamed(name);
-  if (row === undefined || !mayCall(row, type))
+  if (row === undefined || !mayCall(row, type, attachType))
     throw env.reject('EACCES', `calling kernel function ${name} is not allowed`);
   KEPT.meta = new KfuncMeta(row, proto, btf);
   return KEPT.meta;
 }
 
 /** How many of r1 to r5 a kfunc call reads; all of them where it is none that the program may call. */
-export function kfuncArguments(btf: Btf | undefined, type: ProgramType, insn: Instruction): number {
+export function kfuncArguments(
+  { kernelBtf: btf, type = 'syscall', attachType }: ProgramToVerify,
+  insn: Instruction,
+): number {
   const row = kfuncNamed(btf?.nameOf(insn.imm) ?? '');
-  if (row === undefined || !mayCall(row, type)) return 5;
+  if (row === undefined || !mayCall(row, type, attachType)) return 5;
   return prototypeOf(btf, insn.imm)?.params.length ?? 5;
 }
 

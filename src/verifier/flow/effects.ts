@@ -46,7 +46,7 @@ function findEffects(env: Env): Effects[] {
         own.sleeps ||= (row.flags & KF.KF_SLEEPABLE) !== 0;
         own.changesPacket ||= PACKET_KFUNCS.includes(row.name);
       } else {
-        const row = helperFor(env.program.type ?? 'syscall', insn.imm);
+        const row = helperFor(env.program, insn.imm);
         own.sleeps ||= row !== undefined && sleeps(env, row);
         own.changesPacket ||= row?.changesPacket === true;
       }

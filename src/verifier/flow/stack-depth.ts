@@ -72,6 +72,36 @@ export function checkStackDepth(env: Env): void {
   }
 }
 
+/** What the loop that Linux writes in place of a bpf_loop saves, and where x86-64 keeps the time of a `may_goto`; in bytes. */
+const LOOP_SAVES = 24;
+const MAY_GOTO_TIME = 16;
+
+/**
+ * Bytes of each function's frame once Linux has rewritten an accepted program: functions that nothing reaches are gone, loops
+ * need room, and one that ends the program is there where nothing catches what it throws.
+ */
+export function finalDepths(env: Env): number[] {
+  const { facts, insns, subprograms } = env;
+  const depths = withoutFastcalls(env);
+  const final: number[] = [];
+  let throws = false;
+  subprograms.forEach(({ start, end }, subprog) => {
+    if (facts.seen[start] === 0) return;
+    let loops = false;
+    let mayGoto = false;
+    for (let at = start; at < end; at++) {
+      if (facts.seen[at] === 0) continue;
+      loops ||= facts.loopOf(at) !== undefined;
+      mayGoto ||= opcode(insns[at].code)?.kind === 'may_goto';
+      throws ||= env.callKind(insns[at]) === 'throw';
+    }
+    const saves = loops ? (-depths[subprog] & 7) + LOOP_SAVES : 0;
+    final.push(depths[subprog] + saves + (mayGoto ? MAY_GOTO_TIME : 0));
+  });
+  if (throws && env.exceptionCallback === undefined) final.push(0);
+  return final;
+}
+
 /** All chains of calls from one function. */
 class Chains {
   readonly #env: Env;

@@ -29,16 +29,11 @@ export function checkReachability(program: ProgramToVerify): void {
 /** Calls go to functions of the program, and to kfuncs only under a licence that allows it. */
 function checkCalls(program: ProgramToVerify): void {
   const starts = new Set(program.subprograms.map(({ start }) => start));
-  const { license } = program;
-  const compatible = isGplCompatible(license);
+  const compatible = isGplCompatible(program.license);
   program.insns.forEach((insn, index) => {
     if (!compatible && opcode(insn.code)?.kind === 'call' && insn.src === BPF_PSEUDO_KFUNC_CALL) {
-      const advice = `its licence is '${license}': char LICENSE[] SEC("license") = "GPL"`;
-      throw new VerifierError(
-        program,
-        index,
-        `cannot call kernel function from non-GPL compatible program; ${advice}`,
-      );
+      const problem = 'cannot call kernel function from non-GPL compatible program';
+      throw new VerifierError(program, index, problem);
     }
     const target = subprogramTarget(insn, index);
     if (target !== undefined && !starts.has(target)) {

@@ -30,6 +30,7 @@ export type HelperGroup =
   | 'socket_filter'
   | 'cgroup_skb'
   | 'raw_tracepoint'
+  | 'perf_event'
   | 'tracing';
 
 export interface HelperPrototype {

@@ -60,6 +60,22 @@ export const SYSTEM_HELPERS = [
     gplOnly: true,
   },
   {
+    id: 56,
+    name: 'perf_prog_read_value',
+    args: ['ctx', 'mem_uninit', 'size'],
+    returns: 'integer',
+    gplOnly: true,
+    in: ['perf_event'],
+  },
+  {
+    id: 119,
+    name: 'read_branch_records',
+    args: ['ctx', 'mem_or_null', 'size_or_zero', 'flags'],
+    returns: 'integer',
+    gplOnly: true,
+    in: ['perf_event'],
+  },
+  {
     id: 67,
     name: 'get_stack',
     args: ['ctx', 'mem_uninit', 'size_or_zero', 'flags'],
