@@ -406,11 +406,7 @@ const PRUNING: readonly Mutant[] = [
     ],
     ['call sites do not matter', 'if (a.callsite !== b.callsite ||', 'if ('],
     ['held references do not matter', 'if (!sameHeld(old, current, ids)) return false;', ''],
-    [
-      'the stack does not matter',
-      'if (!slotsEqual(old.stack[i], current.stack[i], ids, exactness)) return false;',
-      '',
-    ],
+    ['the stack does not matter', 'if (!slotsEqual(slot, other, ids, exactness)) return false;', ''],
     ['zero bytes equal any', 'if (a !== b && a !== INVALID && a !== MISC) return false;', ''],
   ),
   ...mutantsOf(
@@ -440,12 +436,12 @@ const PRUNING: readonly Mutant[] = [
     'explore/precision.ts',
     [
       'what an equal state relied on is forgotten',
-      "if (reg.kind === 'scalar' && reg.precise) wanted.addReg(i, number);",
-      '',
+      "if (regs[i].precise && regs[i].kind === 'scalar') wanted.addReg(i, number);",
+      ';',
     ],
     [
       'what an equal state relied on is forgotten, on the stack',
-      'if (slot?.isScalarSpill && slot.reg?.precise) wanted.addSlot(i, number);',
+      'if (slot?.reg?.precise && slot.isScalarSpill) wanted.addSlot(i, number);',
       '',
     ],
   ),
@@ -476,7 +472,7 @@ const PRUNING: readonly Mutant[] = [
     ['what an equal state read is forgotten', 'propagateReads(old, state);', ''],
     [
       'an unfinished loop is compared as a finished one',
-      'const loop = isIncomplete(env, old);',
+      'const loop = isIncomplete(old);',
       'const loop = false;',
     ],
     [
