@@ -25,6 +25,7 @@ export interface Image {
 /** The fields of struct kv that matter here. */
 interface Kv {
   budget: number;
+  pages: bigint;
   upper: bigint;
   directory: bigint;
   readonly state: bigint;
@@ -55,7 +56,9 @@ function arenaOf(loaded: LoadedObject): {
 interface KvXdp {
   port: number;
   cpu: bigint;
-  readonly cpus: number;
+  hot: bigint;
+  cpus: number;
+  hot_pages: number;
 }
 
 const kvOf = (loaded: LoadedObject): Kv => loaded.globals.kv as unknown as Kv;
@@ -149,12 +152,9 @@ export function putImage(loaded: LoadedObject, { extents, bytes }: Image): void 
     }
   }
   const xdp = loaded.globals.kv_xdp as unknown as KvXdp;
-  // Nothing is answered until the program is attached again.
-  xdp.port = 0;
-  if (xdp.cpu !== 0n) {
-    xdp.cpu = here(xdp.cpu);
-    take(Number(xdp.cpu - start) / PAGE, xdp.cpus);
-  }
+  // Nothing is answered until the program is started and attached again; then it takes pages anew, and has no hot answers.
+  kv.pages -= BigInt(xdp.cpus + xdp.hot_pages);
+  Object.assign(xdp, { port: 0, cpu: 0n, hot: 0n, cpus: 0, hot_pages: 0 });
   const directory = Number(kv.directory - start) >> 2;
   for (let i = 0; i < kv.segments; i++) {
     const segment = ((words[directory + i] - low) >>> 0) >> 2;

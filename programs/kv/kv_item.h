@@ -120,14 +120,14 @@ struct kv_ahead {
 /* The store. Times in seconds since 1970. */
 struct kv {
 	__u32 now; /* user space keeps it up to date */
-	__u32 budget; /* pages */
+	__u32 epoch; /* << 8, as items have it */
 	__u64 pages; /* taken: table, slabs, large items, ports, and these globals */
 	__u64 state; /* buckets in the lower half, and in the upper one a mask of as many bits as the last one's number has */
 	__u64 directory; /* of segments: arena addresses, 32 bits each */
 	__u32 segments, segments_max; /* in the directory, and that it has room for */
 	__u64 upper; /* half of user addresses */
 	__u64 cas; /* the last one given out */
-	__u32 epoch; /* << 8, as items have it */
+	__u32 budget; /* pages */
 	__u32 flush_at; /* when a flush that waits takes place; 0: none does */
 	__u32 growing; /* a lock: one bucket is split at a time */
 	__u32 crawled; /* the bucket that the crawler comes to next */

@@ -12,7 +12,7 @@
 #ifndef KV_XDP_H
 #define KV_XDP_H
 
-#include "kv_xdp_reply.h"
+#include "kv_xdp_straight.h"
 
 /* Bytes of "\r\nEND\r\n". */
 #define KV_TRAILER 7
@@ -23,19 +23,15 @@ static __always_inline bool kv_may_answer(__u64 item)
 	return !kv_is_gone(item) && !(kv_at(struct kv_item, item)->bits & (KV_ITEM_STALE | KV_ITEM_WIN_SENT));
 }
 
-/* Puts the answer with an item together in cpu->answer. False where the loop budget ends. */
-static __noinline bool kv_build_one(__u64 to, __u64 item, __u32 key_bytes, __u64 text, __u32 value_bytes)
+/* Puts the answer with an item together. False where the loop budget ends. */
+static __always_inline bool kv_build_one(__u64 to, __u64 item, __u32 key_bytes, __u64 text, __u32 digits, __u32 value_bytes)
 {
 	__u64 key = kv_key_of(item), value = kv_value_of(item, key_bytes);
-	__u32 digits = value_bytes < 10 ? 1 : value_bytes < 100 ? 2 : 3, i;
 
-	*kv_at(__u64, to) = kv_text4('V', 'A', 'L', 'U') | (__u64)kv_text2('E', ' ') << 32;
-	to += 6;
-	for (i = 0; i < KV_KEY_WORDS; i++) {
-		if (8 * i >= key_bytes)
-			break;
-		*kv_at(__u64, to + 8 * i) = *kv_at(__u64, key + 8 * i);
-	}
+	*kv_at(__u64, to) = (__u64)kv_text4('V', 'A', 'L', 'U') << 16 | (__u64)kv_text2('E', ' ') << 48;
+	to += KV_ANSWER_FRONT + 6;
+	if (kv_copy(to, key, key_bytes))
+		return false;
 	to += key_bytes;
 	*kv_at(__u64, to) = text;
 	to += 5 + digits;
@@ -44,63 +40,6 @@ static __noinline bool kv_build_one(__u64 to, __u64 item, __u32 key_bytes, __u64
 	to += value_bytes;
 	*kv_at(__u64, to) = kv_text4('\r', '\n', 'E', 'N') | (__u64)kv_text4('D', '\r', '\n', 0) << 32;
 	return true;
-}
-
-/* Copies an item's value into the packet, words whole: the last one may reach into where the trailer will be. */
-static __noinline void kv_put_value(__u8 *p, const __u8 *end, __u64 value, __u32 bytes)
-{
-	__u64 __arena *from = kv_at(__u64, value);
-	const __u8 *stop = kv_place(p, kv_padded(bytes));
-	__u64 a, b, c, d;
-	__u32 i;
-
-	for (i = 0; i < 1000 / 32; i++) {
-		if (p + 32 > stop || p + 32 > end)
-			break;
-		a = READ_ONCE(from[0]);
-		b = READ_ONCE(from[1]);
-		c = READ_ONCE(from[2]);
-		d = READ_ONCE(from[3]);
-		kv_u64(p) = a;
-		kv_u64(p + 8) = b;
-		kv_u64(p + 16) = c;
-		kv_u64(p + 24) = d;
-		from += 4;
-		p += 32;
-	}
-	for (i = 0; i < 3; i++) {
-		if (p + 8 > stop || p + 8 > end)
-			break;
-		kv_u64(p) = READ_ONCE(*from);
-		from++;
-		p += 8;
-	}
-}
-
-/*
- * Moves the key two bytes on, each word read before the one in front of it is stored. Behind the key is room. The last eight bytes are
- * stored last, with what was in front of a short key.
- */
-static __noinline void kv_move_key(__u8 *front, const __u8 *end, __u32 bytes)
-{
-	const __u8 *stop = kv_place(front, bytes + 8), *last = kv_place(front, bytes);
-	__u64 word, next, tail;
-	__u8 *p = front + 8;
-	__u32 i;
-
-	if (last + 10 > end || p + 8 > end)
-		return;
-	tail = kv_u64(last);
-	word = kv_u64(p);
-	for (i = 0; i < KV_KEY_MAX / 8; i++) {
-		if (p + 8 > stop || p + 16 > end)
-			break;
-		next = kv_u64(p + 8);
-		kv_u64(p + 2) = word;
-		word = next;
-		p += 8;
-	}
-	kv_u64((__u8 *)last + 2) = tail;
 }
 
 /* " 0 100\r\n", which is eight bytes, or less with a shorter number, of an item whose flags are a digit and whose length has at most three. */
@@ -124,6 +63,13 @@ struct kv_in_packet {
 	__u32 bytes;
 };
 
+/* An answer in memory. */
+struct kv_ready {
+	__u64 slot; /* the key's, 0 where there are none */
+	__u64 answer;
+	__u32 bytes;
+};
+
 static __always_inline bool kv_has_packet_key(const void *wanted, __u64 item)
 {
 	const struct kv_in_packet *w = wanted;
@@ -131,32 +77,35 @@ static __always_inline bool kv_has_packet_key(const void *wanted, __u64 item)
 	return kv_is_key(w->front, w->end, w->bytes, item);
 }
 
-/*
- * Answers a request for one key, whose flags are a digit and whose value's length has three at most. -EAGAIN where it is something
- * else, and a matter for kv_answer_many().
- */
-static __always_inline int kv_answer_one(struct xdp_md *ctx, const struct kv_request *request, struct kv_xdp_cpu __arena *cpu)
+/* Counts the keys of an answered packet, and its bytes. */
+static __always_inline int kv_count_keys(struct kv_xdp_cpu __arena *cpu, __u32 keys, __u32 bytes, int why)
 {
-	__u8 *data = (__u8 *)(long)ctx->data, *p;
-	const __u8 *end = (__u8 *)(long)ctx->data_end;
-	__u32 keys = request->keys, last = request->end, key_bytes = last - keys - 2, value_bytes, flags, bytes, digits, value;
-	struct kv_in_packet wanted = { data + (keys - 8), end, key_bytes };
-	struct kv_found found;
-	struct kv_taken taken;
-	int err, grow;
-	__u64 text;
+	if (why == KV_XDP_HIT) {
+		cpu->count[KV_XDP_KEYS] += keys;
+		cpu->count[KV_XDP_BYTES] += bytes;
+	}
+	return why;
+}
 
-	p = kv_place(data, last - 2);
-	if (p + 2 > end || kv_u16(p) != kv_text2('\r', '\n') || last != request->frame_end || key_bytes - 1 >= KV_KEY_MAX)
-		return -EAGAIN;
-	kv_take_key(wanted.front, end, key_bytes, &taken);
-	if (taken.low)
-		return -EAGAIN;
-	if (!kv_is_checked(request, taken.sum))
-		return KV_XDP_HEADERS;
-	err = kv_find_as(kv_has_packet_key, &wanted, key_bytes, taken.hash, &found, false);
+/*
+ * The answer with a key, and how long it is, from an item: put together in the key's slot, if it takes it, else in cpu->answer. KV_XDP_HIT;
+ * -EAGAIN where flags have more than a digit or the value's length more than three: a matter for kv_answer_many().
+ */
+static __noinline int kv_answer_from_item(const struct kv_in_packet *wanted, __u32 hash, struct kv_ready *ready)
+{
+	struct kv_xdp_cpu __arena *cpu = kv_xdp_cpu();
+	__u32 value_bytes, flags, digits, bytes;
+	struct kv_hot __arena *hot = kv_at(struct kv_hot, ready->slot);
+	struct kv_found found;
+	__u64 text, when;
+	int err;
+
+	if (!cpu)
+		return KV_XDP_BUSY;
+	err = kv_find_as(kv_has_packet_key, wanted, wanted->bytes, hash, &found, false);
 	if (err)
 		return err == -ENOENT ? KV_XDP_MISS : KV_XDP_BUSY;
+	when = kv_when(&kv);
 	if (!kv_may_answer(found.item))
 		return KV_XDP_MISS;
 	flags = kv_at(struct kv_item, found.item)->flags;
@@ -164,48 +113,65 @@ static __always_inline int kv_answer_one(struct xdp_md *ctx, const struct kv_req
 	if (flags > 9 || value_bytes > 999)
 		return -EAGAIN;
 	text = kv_text_of(flags, value_bytes, &digits);
-	value = keys + 2 + key_bytes + 5 + digits;
-	bytes = value + value_bytes + KV_TRAILER - request->udp;
-	if (bytes > 8 + KV_XDP_PAYLOAD)
+	bytes = KV_ANSWER_FRONT + 6 + wanted->bytes + 5 + digits + value_bytes + KV_TRAILER;
+	if (bytes > KV_ANSWER_FRONT + KV_XDP_PAYLOAD - 8)
 		return KV_XDP_LARGE;
-	grow = value + value_bytes + KV_TRAILER - last;
-	if (kv_xdp.front || bpf_xdp_adjust_tail(ctx, grow)) {
-		if (!kv_build_one((__u64)cpu->answer, found.item, key_bytes, text, value_bytes) || !kv_is_valid(&found))
-			return KV_XDP_BUSY;
-		kv_mark_used(&found);
-		return kv_put_answer(ctx, kv_where(request), request->frame_end, bytes - 16, 1);
-	}
-	data = (__u8 *)(long)ctx->data;
-	end = (__u8 *)(long)ctx->data_end;
-	p = kv_place(data, value - 5 - digits);
-	if (p + 8 > end)
-		goto cut;
-	kv_u64(p) = text;
-	kv_put_value(data + value, end, kv_value_of(found.item, key_bytes), value_bytes);
-	p = kv_place(data, value + value_bytes);
-	if (p + KV_TRAILER > end)
-		goto cut;
-	kv_u32(p) = kv_text4('\r', '\n', 'E', 'N');
-	kv_u32(p + 3) = kv_text4('N', 'D', '\r', '\n');
-	if (!kv_is_valid(&found))
-		goto cut;
+	ready->bytes = bytes;
+	ready->answer = (__u64)cpu->answer;
+	if (ready->slot && kv_hot_takes(hot, hash, wanted->bytes, bytes))
+		ready->answer = (__u64)hot->answer;
+	if (!kv_build_one(ready->answer, found.item, wanted->bytes, text, digits, value_bytes) || !kv_is_valid(&found))
+		return KV_XDP_BUSY;
+	if (ready->answer != (__u64)cpu->answer)
+		kv_hot_holds(hot, hash, wanted->bytes, bytes, when, &found);
 	kv_mark_used(&found);
-
-	/* From here on it is the answer. */
-	kv_move_key(data + (keys - 8), end, key_bytes);
-	p = kv_place(data, keys - 6);
-	if (p + 8 > end)
-		goto cut;
-	kv_u64(p) = (__u64)kv_text4('V', 'A', 'L', 'U') << 16 | (__u64)kv_text2('E', ' ') << 48;
-	kv_turn_round(ctx, request, bytes);
-	cpu->count[KV_XDP_KEYS]++;
-	cpu->count[KV_XDP_BYTES] += request->udp + bytes;
 	return KV_XDP_HIT;
+}
 
-cut:
-	/* Shorter by what it grew by: that cannot fail. */
-	bpf_xdp_adjust_tail(ctx, -grow);
-	return KV_XDP_BUSY;
+/*
+ * Answers a request for one key. -EAGAIN where it is something else, and a matter for kv_answer_many().
+ */
+static __always_inline int kv_answer_one(struct xdp_md *ctx, const struct kv_request *request, struct kv_xdp_cpu __arena *cpu)
+{
+	__u8 *data = (__u8 *)(long)ctx->data, *p;
+	const __u8 *end = (__u8 *)(long)ctx->data_end;
+	__u32 keys = request->keys, last = request->end, key_bytes = last - keys - 2, grow;
+	struct kv_in_packet wanted = { data + (keys - 8), end, 0 };
+	struct kv_hot __arena *hot;
+	struct kv_ready ready;
+	struct kv_taken taken;
+	int why;
+
+	p = kv_place(data, last - 2);
+	if (p + 2 > end || kv_u16(p) != kv_text2('\r', '\n') || last != request->frame_end || key_bytes - 1 >= KV_KEY_MAX)
+		return -EAGAIN;
+	/* It is not larger; but that is not known of the number that was compared. */
+	key_bytes = kv_opaque(key_bytes) & 255;
+	wanted.bytes = key_bytes;
+	kv_take_key(wanted.front, end, key_bytes, &taken);
+	if (taken.low)
+		return -EAGAIN;
+	if (!kv_is_checked(request, taken.sum))
+		return KV_XDP_HEADERS;
+	ready.slot = kv_hot_of(cpu, taken.hash);
+	hot = kv_at(struct kv_hot, ready.slot);
+	if (ready.slot && kv_is_hot(hot, key_bytes, &kv) && kv_is_key(wanted.front, end, key_bytes, ready.slot)) {
+		kv_hot_hit(hot);
+		ready.answer = (__u64)hot->answer;
+		ready.bytes = hot->bytes;
+	} else {
+		why = kv_answer_from_item(&wanted, taken.hash, &ready);
+		if (why != KV_XDP_HIT)
+			return why;
+	}
+	grow = keys - 6 + ready.bytes - last;
+	why = KV_XDP_ROOM;
+	if (kv_where(request) == KV_STRAIGHT && ready.bytes - KV_STRAIGHT_STEP <= KV_STRAIGHT_MOST - KV_STRAIGHT_STEP &&
+	    kv_xdp.grow != KV_GROW_END)
+		why = kv_put_straight(ctx, ready.answer, grow);
+	if (why != KV_XDP_HIT)
+		why = kv_put_answer(ctx, kv_where(request), last, ready.answer, ready.bytes);
+	return kv_count_keys(cpu, 1, last + grow, why);
 }
 
 #endif /* KV_XDP_H */

@@ -71,7 +71,7 @@ static __noinline __u64 kv_add_answer(__u64 cpu_address, __u64 at, __u64 end, __
 {
 	struct kv_xdp_cpu __arena *cpu = kv_at(struct kv_xdp_cpu, cpu_address);
 	__u32 key_bytes = end - at, value_bytes, flags, i;
-	__u64 key = (__u64)cpu->key, limit = (__u64)cpu->answer + KV_XDP_PAYLOAD - 8;
+	__u64 key = (__u64)cpu->key, limit = (__u64)cpu->answer + KV_ANSWER_FRONT + KV_XDP_PAYLOAD - 8;
 	struct kv_found found;
 	int err;
 
@@ -125,6 +125,7 @@ __noinline int kv_answer_many(struct xdp_md *ctx, __u32 where, __u32 request_end
 	struct kv_request request = kv_request_at(where);
 	struct kv_xdp_cpu __arena *cpu = kv_xdp_cpu();
 	__u32 bytes = kv_opaque(request_end - request.keys), count = 0;
+	int why;
 	__u64 at, to, stop_at, next;
 
 	if (!cpu || bytes < 2 || bytes > KV_XDP_PAYLOAD || request.keys < KV_ETHERNET_BYTES + 40)
@@ -137,6 +138,8 @@ __noinline int kv_answer_many(struct xdp_md *ctx, __u32 where, __u32 request_end
 	if (kv_byte(stop_at - 1) == '\r')
 		stop_at--;
 	to = (__u64)cpu->answer;
+	kv_word(to) = 0;
+	to += KV_ANSWER_FRONT;
 	do {
 		next = kv_key_end(at, stop_at);
 		if (next < stop_at && kv_byte(next) != ' ')
@@ -153,7 +156,9 @@ __noinline int kv_answer_many(struct xdp_md *ctx, __u32 where, __u32 request_end
 
 all:
 	kv_word(to) = kv_text4('E', 'N', 'D', '\r') | (__u64)'\n' << 32;
-	return kv_put_answer(ctx, where, frame_end, to + 5 - (__u64)cpu->answer, count);
+	bytes = to + 5 - (__u64)cpu->answer;
+	why = kv_put_answer(ctx, where, frame_end, (__u64)cpu->answer, bytes);
+	return kv_count_keys(cpu, count, request.keys - 6 + bytes, why);
 }
 
 #ifdef __bpf__
@@ -168,6 +173,8 @@ int kv_xdp_answer(struct xdp_md *ctx)
 
 	if (!cpu || !kv_xdp.port)
 		return XDP_PASS;
+	if (kv_answer_hot(ctx, cpu))
+		return XDP_TX;
 	why = kv_parse(ctx, &request);
 	if (why == KV_XDP_HIT) {
 		why = kv_answer_one(ctx, &request, cpu);
@@ -180,9 +187,34 @@ int kv_xdp_answer(struct xdp_md *ctx)
 	return why == KV_XDP_HIT ? XDP_TX : XDP_PASS;
 }
 
+/* Gives each CPU slots for hot answers, as many as there is memory for: with less than a page each has none. */
+static __always_inline void kv_make_slots(__u32 cpus)
+{
+	__u32 slots = KV_HOT_MOST, share = kv.budget / KV_HOT_SHARE, cpu;
+	struct kv_xdp_cpu __arena *of;
+
+	for (; slots >= KV_HOT_PER_PAGE && can_loop; slots /= 2) {
+		kv_xdp.hot_pages = slots / KV_HOT_PER_PAGE * cpus;
+		if (kv_xdp.hot_pages > share)
+			continue;
+		kv_xdp.hot = kv_take_pages(kv_xdp.hot_pages);
+		if (kv_xdp.hot)
+			break;
+	}
+	if (!kv_xdp.hot) {
+		kv_xdp.hot_pages = 0;
+		return;
+	}
+	for (cpu = unknown_zero; cpu < cpus && can_loop; cpu++) {
+		of = kv_at(struct kv_xdp_cpu, kv_xdp.cpu + cpu * PAGE_SIZE);
+		of->hot = kv_xdp.hot + (__u64)cpu * slots * sizeof(struct kv_hot);
+		of->hot_slots = slots;
+	}
+}
+
 /*
- * Makes what each CPU needs; run->argument is their number. 0, -EINVAL, -ENOMEM. Before it has run, all packets pass. A store that comes
- * from a snapshot has it already.
+ * Makes what each CPU needs; run->argument is their number. 0, -EINVAL, -ENOMEM. Before it has run, all packets pass; nothing of it is in a
+ * snapshot.
  */
 SEC("syscall")
 int kv_xdp_start(struct kv_run *run)
@@ -196,9 +228,15 @@ int kv_xdp_start(struct kv_run *run)
 		return 0;
 	if (kv_xdp.cpu)
 		kv_give_pages(kv_xdp.cpu, kv_xdp.cpus);
+	if (kv_xdp.hot)
+		kv_give_pages(kv_xdp.hot, kv_xdp.hot_pages);
+	kv_xdp.hot = 0;
 	kv_xdp.cpu = kv_take_pages(cpus);
 	kv_xdp.cpus = cpus;
-	return kv_xdp.cpu ? 0 : -ENOMEM;
+	if (!kv_xdp.cpu)
+		return -ENOMEM;
+	kv_make_slots(cpus);
+	return 0;
 }
 
 #endif

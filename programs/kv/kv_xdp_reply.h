@@ -97,27 +97,31 @@ static __always_inline void kv_move_headers(struct xdp_md *ctx, __u32 head)
 #define KV_XDP_HEAD 192
 
 /*
- * Makes the packet the answer that is in cpu->answer, so many bytes behind memcached's header, to so many keys. It grows at its end,
- * where packets from interfaces have room; where it cannot, as on veth, at its front. KV_XDP_HIT, or KV_XDP_ROOM, and nothing was
- * changed.
+ * An answer in memory begins with the last two bytes of memcached's header, which are zero, so that the key in it is an aligned word, and
+ * so is in a packet what is in front of it.
  */
-__noinline int kv_put_answer(struct xdp_md *ctx, __u32 where, __u32 frame_end, __u32 bytes, __u32 found)
+#define KV_ANSWER_FRONT 2
+
+/*
+ * Makes the packet the answer at that address, so many bytes of it. It grows at its end, where packets from interfaces have room; where
+ * it cannot, as on veth, at its front. KV_XDP_HIT, or KV_XDP_ROOM, and nothing was changed.
+ */
+__noinline int kv_put_answer(struct xdp_md *ctx, __u32 where, __u32 frame_end, __u64 answer, __u32 bytes)
 {
 	struct kv_request request = kv_request_at(where);
-	struct kv_xdp_cpu __arena *cpu = kv_xdp_cpu();
 	const __u8 *end, *stop;
-	__u64 __arena *from;
+	__u64 __arena *from = kv_at(__u64, answer);
 	__u8 *data, *p;
 	int grow, head;
 	__u32 i;
 
 	bytes = kv_opaque(bytes);
-	if (!cpu || bytes < 8 || bytes > KV_XDP_PAYLOAD - 8 || request.keys < KV_ETHERNET_BYTES + 40)
+	if (bytes < 8 || bytes > KV_XDP_PAYLOAD - 8 + KV_ANSWER_FRONT || request.keys < KV_ETHERNET_BYTES + 40)
 		return KV_XDP_ROOM;
-	grow = request.keys - 4 + bytes - frame_end;
-	if ((kv_xdp.front && grow > 0) || bpf_xdp_adjust_tail(ctx, grow)) {
+	grow = request.keys - 6 + bytes - frame_end;
+	if ((kv_xdp.grow == KV_GROW_FRONT && grow > 0) || bpf_xdp_adjust_tail(ctx, grow)) {
 		head = grow < KV_XDP_HEAD ? grow : KV_XDP_HEAD;
-		if (head <= 0 || bpf_xdp_adjust_head(ctx, -head))
+		if (head <= 0 || kv_xdp.grow == KV_GROW_END || bpf_xdp_adjust_head(ctx, -head))
 			return KV_XDP_ROOM;
 		if (grow > head && bpf_xdp_adjust_tail(ctx, grow - head)) {
 			bpf_xdp_adjust_head(ctx, head);
@@ -127,22 +131,18 @@ __noinline int kv_put_answer(struct xdp_md *ctx, __u32 where, __u32 frame_end, _
 	}
 	data = (__u8 *)(long)ctx->data;
 	end = (__u8 *)(long)ctx->data_end;
-	p = data + (request.keys - 4);
-	stop = kv_place(data, request.keys - 4 + bytes);
-	from = cpu->answer;
+	p = data + (request.keys - 6);
+	stop = kv_place(data, request.keys - 6 + bytes);
 	for (i = 0; i < KV_XDP_PAYLOAD / 8; i++) {
 		if (p + 8 > stop || p + 8 > end)
 			break;
 		kv_u64(p) = *from++;
 		p += 8;
 	}
-	p = kv_place(data, request.keys - 4 + bytes - 8);
+	p = kv_place(data, request.keys - 6 + bytes - 8);
 	if (p + 8 <= end)
-		kv_u64(p) = *kv_at(__u64, (__u64)cpu->answer + bytes - 8);
-	bytes += 16;
-	kv_turn_round(ctx, &request, bytes);
-	cpu->count[KV_XDP_KEYS] += found;
-	cpu->count[KV_XDP_BYTES] += request.udp + bytes;
+		kv_u64(p) = *kv_at(__u64, answer + bytes - 8);
+	kv_turn_round(ctx, &request, bytes + 16 - KV_ANSWER_FRONT);
 	return KV_XDP_HIT;
 }
 

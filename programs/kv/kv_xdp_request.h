@@ -28,22 +28,45 @@ enum kv_xdp_count {
 /* Bytes of UDP payload at most, as memcached has them, with its header. */
 #define KV_XDP_PAYLOAD 1400
 
+/* A slot for an answer that is given often: kv_xdp_hot.h. The key is where an item has its own. */
+struct kv_hot {
+	__u64 when; /* kv_when(), when it was looked at */
+	__u32 bucket, sequence; /* where, and what its sequence was */
+	__u32 hash;
+	__u32 key_bytes;
+	__u32 bytes; /* of the answer, as kv_put_answer() takes it */
+	__u32 hits; /* what speaks for keeping it, in the upper half; until the item is looked at again, in the lower one */
+	__u64 answer[28];
+};
+bpf_type_emit(struct kv_hot);
+
 /* What a CPU has of its own: a page. */
 struct kv_xdp_cpu {
 	__u64 count[16];
+	__u64 hot; /* slots: the address of the first, */
+	__u64 hot_slots; /* and how many, a power of two or 0 */
 	__u64 key[32];
 	__u64 request[184]; /* of kv_xdp_many.h */
 	__u64 answer[184 + 32];
 };
 bpf_type_emit(struct kv_xdp_cpu);
 
+/* kv_xdp.grow: where packets grow. */
+enum {
+	KV_GROW_ANY, /* where it costs least */
+	KV_GROW_FRONT, /* the other two are for tests */
+	KV_GROW_END,
+};
+
 struct kv_xdp {
 	__u16 port; /* network order; 0: nothing is answered */
-	__u16 front; /* not 0: packets grow at their front, without trying the end first */
+	__u16 grow;
 	__u32 ipv4; /* network order: the only address that is answered for; 0: any */
 	__u64 ipv6[2]; /* likewise */
 	__u64 cpu; /* user address of as many struct kv_xdp_cpu as there are CPUs */
+	__u64 hot; /* of their slots, in pages */
 	__u32 cpus;
+	__u32 hot_pages;
 };
 
 struct kv_xdp __arena_global kv_xdp;
@@ -319,7 +342,7 @@ static __noinline void kv_take_key(const __u8 *front, const __u8 *end, __u32 byt
 	taken->sum = sum + (kv_text2('\r', '\n') << 8 * (bytes & 1));
 }
 
-/* Whether an item has this key. */
+/* Whether an item has this key, or a slot; what is behind the key there does not matter. */
 static __noinline bool kv_is_key(const __u8 *front, const __u8 *end, __u32 bytes, __u64 item)
 {
 	__u64 __arena *words = kv_at(__u64, kv_key_of(item));
@@ -338,7 +361,7 @@ static __noinline bool kv_is_key(const __u8 *front, const __u8 *end, __u32 bytes
 	if (!rest)
 		return true;
 	p = kv_place(front, bytes);
-	return p + 8 <= end && kv_u64(p) >> (64 - 8 * rest) == *words;
+	return p + 8 <= end && (kv_u64(p) >> (64 - 8 * rest) ^ *words) << (64 - 8 * rest) == 0;
 }
 
 #endif /* KV_XDP_REQUEST_H */

@@ -34,6 +34,8 @@ async function ask(socket: Socket, text: string, port: number, address: string):
 const ITEMS = 'set one 7 0 3 noreply\r\n111\r\nset two 0 0 2\r\n22\r\n';
 const BOTH = 'VALUE one 7 3\r\n111\r\nVALUE two 0 2\r\n22\r\nEND\r\n';
 
+const ONE = 'VALUE one 7 3\r\n111\r\nEND\r\n';
+
 /** Numbers of `stats`, by name. */
 function numbers(stats: string): Record<string, number> {
   return Object.fromEntries(
@@ -71,12 +73,26 @@ it('a store from a snapshot is accelerated, whether it was before or not', async
       const socket = createSocket('udp4');
       try {
         assert.equal(await ask(socket, ITEMS, first.server.udpPort, '127.0.0.1'), 'STORED\r\n');
+        // Hot answers, where there are such.
+        for (let i = 0; i < 3; i++)
+          assert.equal(await ask(socket, 'get one\r\n', first.server.udpPort, '127.0.0.1'), ONE);
+        const { pages } = first.server.store.loaded.globals.kv;
         await first.stop();
         const restored = readSnapshot(snapshot, Store.identity({ kernel: 'embedded', memory: 16 }));
         assert.ok(typeof restored === 'object', `${restored}`);
         const { server, stop } = await startServer({ ...settings, xdp: 'lo' }, restored);
         try {
+          // It has neither the pages that the one before had for each CPU, nor what was in them.
+          const { loaded } = server.store;
+          assert.deepEqual([loaded.globals.kv_xdp.cpu, loaded.globals.kv_xdp.hot], [0n, 0n]);
           await server.accelerate('lo');
+          if (before !== undefined) assert.equal(loaded.globals.kv.pages, pages);
+          const { hot, hot_pages } = loaded.globals.kv_xdp;
+          const at = Number(hot - (loaded.arena?.userVmStart ?? 0n));
+          assert.ok(
+            hot_pages > 0 &&
+              loaded.arena?.bytes.subarray(at, at + 4096 * hot_pages).every((byte) => byte === 0),
+          );
           assert.equal(await ask(socket, 'get one two\r\n', server.udpPort, '127.0.0.1'), BOTH);
           const { xdp_keys } = numbers(server.engine.statistics('') ?? '');
           assert.equal(xdp_keys, 2);
@@ -122,12 +138,19 @@ onLinuxWithNetwork('arena-kv --xdp on an interface', () => {
       const send = (text: string) => ask(socket, text, PORT, near.address);
       try {
         for (let i = 0; i < 10; i++) assert.equal(await send('get one two\r\n'), BOTH);
+        // The server's thread changes it, this one's CPU has its answer: a new one at once.
+        for (let i = 100; i < 300; i++) {
+          client.send(Buffer.from(`set often 0 0 3\r\n${i}\r\n`));
+          client.receive(new Uint8Array('STORED\r\n'.length));
+          for (let again = 0; again < 2; again++)
+            assert.equal(await send('get often\r\n'), `VALUE often 0 3\r\n${i}\r\nEND\r\n`);
+        }
         // Too long to grow into: the network stack has it.
         assert.equal(await send(`set long 0 0 900\r\n${'l'.repeat(900)}\r\n`), 'STORED\r\n');
         assert.equal(await send('get long\r\n'), `VALUE long 0 900\r\n${'l'.repeat(900)}\r\nEND\r\n`);
         client.send(Buffer.from('stats\r\nquit\r\n'));
         const stats = numbers(client.receiveAll());
-        assert.deepEqual([stats.xdp_hits, stats.xdp_keys, stats.get_hits], [10, 20, 21]);
+        assert.deepEqual([stats.xdp_hits, stats.xdp_keys, stats.get_hits], [410, 420, 421]);
         assert.ok(stats.xdp_passed_room >= 1);
       } finally {
         socket.close();

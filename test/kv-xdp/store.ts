@@ -116,7 +116,7 @@ export class AcceleratedStore implements Disposable {
 
   /** Has the accelerator see a frame. @param front whether an answer grows at the packet's front, not at its end */
   run(frame: Uint8Array, front = false): Verdict {
-    if (front !== this.#front) this.loaded.globals.kv_xdp.front = front ? 1 : 0;
+    if (front !== this.#front) this.loaded.globals.kv_xdp.grow = front ? 1 : 2;
     this.#front = front;
     return this.#run(frame);
   }
