@@ -15,8 +15,12 @@ const USAGE = `usage: npm run mutants [-- [--jobs N] TEXT...]
   --jobs N  how many are tried at a time; 2 by default
   TEXT      only bugs whose room, area, file or name contains it; all by default`;
 
-/** Milliseconds after which a bug is taken for seen: what it made endless would not have passed. */
-const LIMIT = 120_000;
+/**
+ * A bug is taken for seen where tests take so many milliseconds, and this many times as long as without it: it made something
+ * endless.
+ */
+const LEAST = 60_000;
+const TIMES = 4;
 
 const ROOT = new URL('..', import.meta.url).pathname;
 const COPIED = ['src', 'fuzz', 'tools', 'test', 'include', 'programs', 'package.json', 'tsconfig.json'];
@@ -73,6 +77,9 @@ function testsFor(root: string, room: Room, file: string): string[] {
 /** What no test finds, because the program itself is none: such a row is wrong. */
 const BROKEN = /SyntaxError|ReferenceError|ERR_INVALID_TYPESCRIPT_SYNTAX|ERR_MODULE_NOT_FOUND/;
 
+/** Milliseconds that tests took without any bug, by what is run; what is not in it is quick. */
+const took = new Map<string, number>();
+
 /** Runs tests until their first failure. @returns its name, or undefined when all pass. */
 function firstFailure(root: string, file: string, topics: readonly string[]): Promise<string | undefined> {
   const isCases = file.startsWith(CASES);
@@ -80,9 +87,10 @@ function firstFailure(root: string, file: string, topics: readonly string[]): Pr
   const options = ['--test', '--test-isolation=none', '--test-reporter=tap'];
   const args = [...(isCases ? [] : options), ...file.split(' '), ...(isCases ? topics : [])];
   const child = spawn(process.execPath, args, { cwd: root });
+  const limit = LEAST + TIMES * (took.get(file) ?? 0);
   return new Promise((resolve, reject) => {
     let [text, errors] = ['', ''];
-    const timer = setTimeout(() => end('it took too long'), LIMIT);
+    const timer = root === ROOT ? undefined : setTimeout(() => end('it took too long'), limit);
     const end = (result: string | undefined) => {
       clearTimeout(timer);
       child.kill('SIGKILL');
@@ -162,8 +170,10 @@ async function work(): Promise<void> {
 
 for (const room of new Set(bugs.map((bug) => bug.room))) {
   for (const file of testsFor(ROOT, room, '')) {
+    const begin = performance.now();
     const failed = await firstFailure(ROOT, file, []);
     if (failed !== undefined) throw new Error(`without any bug ${file} fails: ${failed}`);
+    took.set(file, performance.now() - begin);
   }
 }
 await Promise.all(Array.from({ length: wholeNumber(USAGE, 'jobs', values.jobs, 1) }, work));

@@ -51,6 +51,12 @@ it('what nothing outside leads to is no entry', () => {
   );
 });
 
+it('a loop beside it that has one entry keeps it', () => {
+  const made = reducible(graphOf([[1, 2], [2], [1, 3], [4], [3, 5], []]));
+  assert.equal(made.filter(({ kind }) => kind === 'dispatch').length, 1);
+  assert.deepEqual([made[3].next, made[4].next], [[4], [3, 5]]);
+});
+
 it('what another dispatch node sends to a loop keeps its choice', () => {
   const graph: Node[] = graphOf([[], [2], [3], [4, 1], []]);
   graph[0] = { kind: 'dispatch', next: [3, 2, 4] };

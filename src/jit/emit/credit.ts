@@ -13,7 +13,7 @@ const MOST_CREDIT = 256;
  * if the fast versions had a good run in between, it leaves as soon as it can. A run is measured in rounds of may_goto.
  * @param left the local that holds what is left for the may_goto of the frame whose check failed.
  */
-export function emitCredit(e: Emitter, left: number): void {
+export function emitCredit(e: Pick<Emitter, 'code' | 'credit'>, left: number): void {
   const { code } = e;
   code.i32(LEAST_CREDIT);
   code.globalGet(CREDIT);

@@ -36,16 +36,10 @@ export const CONTROL_FLOW: readonly Mutant[] = [
       'choice: 0, next: [dispatch] } satisfies EnterNode',
     ],
     [
-      'what begins another round goes around the dispatch node',
-      'if (to === first) next[i]',
-      'if (false) next[i]',
-    ],
-    [
       'a function that begins in a loop begins where its first comer enters',
       'choice: targets.indexOf(moved)',
       'choice: 0',
     ],
-    ['an edge to the header is part of what is inside', 'to === header || within', 'within'],
   ),
   ...mutantsOf(
     'structure.ts',
