@@ -20,6 +20,11 @@ function anyGraph(next: (below: number) => number): CodeNode[] {
   });
 }
 
+/** A node of one slot, its number. */
+function code(start: number, next: number[]): CodeNode {
+  return { kind: 'code', frame: 0, start, end: start + 1, next };
+}
+
 /** The slots passed from a node on. @param from the first slot of it. */
 function walk(graph: Graph, start: number, choose: () => boolean, choice = 0, from?: number): number[] {
   const passed: number[] = [];
@@ -61,10 +66,23 @@ it(`a version that is entered at points goes on from each as the graph does (see
 
 it('an instruction of another frame is another point, though its slot is the same', () => {
   const node = (frame: number): CodeNode => ({ kind: 'code', frame, start: 0, end: 3, next: [] });
-  const version = enteredAt([node(0), node(1)], [{ frame: 1, at: 1 }]);
-  const entered = version[version[0].next[0]];
-  assert.ok(entered.kind === 'code');
-  assert.deepEqual([entered.frame, entered.start, entered.end], [1, 1, 3]);
+  const version = enteredAt(
+    [node(0), node(1)],
+    [
+      { frame: 1, at: 1 },
+      { frame: 0, at: 2 },
+    ],
+  );
+  const entered = version[0].next.map((to) => {
+    const { kind, ...rest } = version[to];
+    return kind === 'code' && rest;
+  });
+  assert.deepEqual(entered, [
+    { frame: 1, start: 1, end: 3, next: [] },
+    { frame: 0, start: 2, end: 3, next: [] },
+  ]);
+  const left = leftAt([node(0), node(1)], [{ frame: 1, at: 2 }]);
+  assert.deepEqual([left[0].next, left[1].next], [[], [2]]);
 });
 
 it('a node of no instruction holds no point', () => {
@@ -103,13 +121,6 @@ it(`a version that begins behind a jump goes on as the graph does (seed ${SEED})
 
 it('a loop stands there twice, so that both copies have one entry', () => {
   // 0, then the loop 1 2 3 with its may_goto in 2, then 4.
-  const code = (i: number, next: number[]): CodeNode => ({
-    kind: 'code',
-    frame: 0,
-    start: i,
-    end: i + 1,
-    next,
-  });
   const graph = [code(0, [1]), code(1, [2]), code(2, [4, 3]), code(3, [1]), code(4, [])];
   const version = enteredBehind(graph, { frame: 0, at: 2 });
   assert.equal(reducible(version), version);
@@ -117,15 +128,16 @@ it('a loop stands there twice, so that both copies have one entry', () => {
   assert.deepEqual(starts.sort(), [0, 1, 1, 2, 2, 3, 3, 4]);
 });
 
+it('of loops around each other the innermost does', () => {
+  // The loop 1 2 3 4 around the loop 2 3, with its may_goto in 3.
+  const graph = [code(0, [1]), code(1, [2]), code(2, [3]), code(3, [4, 2]), code(4, [1])];
+  const version = enteredBehind(graph, { frame: 0, at: 3 });
+  const starts = version.flatMap((node) => (node.kind === 'code' ? [node.start] : []));
+  assert.deepEqual(starts.sort(), [0, 1, 2, 2, 3, 3, 4]);
+});
+
 it('a loop that begins with its may_goto is entered there again, and stands there once', () => {
   // 0, then the loop 1 2 with its may_goto in 1, then 3.
-  const code = (i: number, next: number[]): CodeNode => ({
-    kind: 'code',
-    frame: 0,
-    start: i,
-    end: i + 1,
-    next,
-  });
   const graph = [code(0, [1]), code(1, [3, 2]), code(2, [1]), code(3, [])];
   const version = enteredBehind(graph, { frame: 0, at: 1 }, true);
   assert.equal(reducible(version), version);
@@ -145,13 +157,6 @@ it('a loop that begins with its may_goto is entered there again, and stands ther
 
 it('a version that is left at its may_goto has nothing of what stands behind', () => {
   // 0, then the loop 1 2 with its may_goto in 1, then 3, to which 0 leads, too.
-  const code = (i: number, next: number[]): CodeNode => ({
-    kind: 'code',
-    frame: 0,
-    start: i,
-    end: i + 1,
-    next,
-  });
   const version = leftAt(
     [code(0, [1, 3]), code(1, [3, 2]), code(2, [1]), code(3, [])],
     [{ frame: 0, at: 1 }],
