@@ -5,6 +5,7 @@ import { linuxFeatures, linuxUnavailable } from '../src/linux/index.ts';
 import { HELPERS } from '../src/verifier/helpers.ts';
 import { ITERATOR_TARGETS } from '../src/verifier/iterators.ts';
 import { KFUNCS } from '../src/verifier/kfuncs.ts';
+import { JUDGED_TYPES } from '../src/verifier/rules.ts';
 import { argumentsOf } from './arguments.ts';
 
 /**
@@ -34,6 +35,7 @@ export function namesOf({ programTypes, iterators, mapTypes, helpers, kfuncs }: 
 
 /** What the verifier knows, whether it can be run here or not. */
 const JUDGED: Partial<Record<Family, ReadonlySet<string>>> = {
+  'program types': new Set(JUDGED_TYPES),
   helpers: new Set(HELPERS.map(({ name }) => `bpf_${name}`)),
   kfuncs: new Set(KFUNCS.map(({ name }) => name)),
   iterators: new Set(Object.keys(ITERATOR_TARGETS)),

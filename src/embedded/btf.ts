@@ -4,6 +4,7 @@ import { KFUNCS } from '../verifier/kfuncs.ts';
 import { KERNEL_TYPES } from './kernel-types.ts';
 import { OBJECT_TYPES } from './object-types.ts';
 import { PACKET_TYPES } from './packet-types.ts';
+import { SOCKET_TYPES } from './socket-types.ts';
 import { TRACE_TYPES } from './trace-types.ts';
 
 /**
@@ -44,6 +45,7 @@ function build(): Btf {
   types.declare(PACKET_TYPES);
   types.declare(OBJECT_TYPES);
   types.declare(TRACE_TYPES);
+  types.declare(SOCKET_TYPES);
   types.declare(ITERATOR_TYPES);
   for (const { prototype } of KFUNCS) {
     for (const { name, returns, params } of types.declare(prototype))

@@ -4,13 +4,14 @@ import { it } from 'node:test';
 import { Btf, type BtfMember } from '../btf/index.ts';
 import { embeddedBtf } from './btf.ts';
 import { PACKET_TYPES } from './packet-types.ts';
+import { SOCKET_TYPES } from './socket-types.ts';
 import { TRACE_TYPES } from './trace-types.ts';
 
 /** Structures that programs share with user space or with the wire: their layout is no business of a kernel's. */
 
 const VMLINUX = '/sys/kernel/btf/vmlinux';
 /** Of the kernel's own making: only the names of fields count there. */
-const INSIDE = /_kern$|^(perf_sample_data|vxlan_metadata)$/;
+const INSIDE = /_kern$|^(perf_sample_data|vxlan_metadata|sk_msg|nf_hook_state|bpf_flow_dissector)$/;
 
 /** Where each field is, in bits from the start; those of unnamed parts, too. */
 function fieldsOf(btf: Btf, members: readonly BtfMember[], base = 0): Map<string, number> {
@@ -31,7 +32,7 @@ it('structures that programs share with others are laid out as in Linux', { skip
   const ours = embeddedBtf();
   const theirs = Btf.read(readFileSync(VMLINUX));
   let compared = 0;
-  for (const [, name] of `${TRACE_TYPES}${PACKET_TYPES}`.matchAll(/^struct (\w+) \{/gm)) {
+  for (const [, name] of `${TRACE_TYPES}${PACKET_TYPES}${SOCKET_TYPES}`.matchAll(/^struct (\w+) \{/gm)) {
     const [a, b] = [ours, theirs].map((btf) => {
       const type = btf.type(btf.idOf(name, 'struct') ?? 0);
       return type.kind === 'struct' ? fieldsOf(btf, type.members) : undefined;

@@ -25,8 +25,8 @@ export interface ContextField {
   readonly parts?: boolean;
   /** How a store differs from one to plain memory. */
   readonly stores?: 'u16' | 'queue';
-  /** Only for programs of this attach type. */
-  readonly attachType?: AttachType;
+  /** Only for programs of these attach types. */
+  readonly attachTypes?: readonly AttachType[];
 }
 
 export interface ContextRules {
@@ -37,7 +37,15 @@ export interface ContextRules {
   readonly readOnly?: boolean;
 }
 
-const numbers = (...offs: number[]): ContextField[] => offs.map((off) => ({ off, size: 4 }));
+/** Words that may be read in parts; whole; and in parts that begin where they do. */
+export const numbers = (...offs: number[]): ContextField[] => offs.map((off) => ({ off, size: 4 }));
+export const whole = (...offs: number[]): ContextField[] =>
+  offs.map((off) => ({ off, size: 4, whole: true }));
+export const start = (...offs: number[]): ContextField[] =>
+  offs.flatMap((off) => [1, 2, 4].map((size) => ({ off, size, whole: true })));
+
+/** A pointer to a socket: where it is, and what it gives, is each context's matter. */
+export const SK_POINTER = { size: 8, whole: true } as const;
 
 export const SYSCALL_CONTEXT: ContextRules = { fields: [], buffer: 0xffff };
 
@@ -50,12 +58,12 @@ export const XDP_CONTEXT: ContextRules = {
     // ingress_ifindex, rx_queue_index, egress_ifindex
     { off: 12, size: 4, whole: true },
     { off: 16, size: 4, whole: true },
-    { off: 20, size: 4, whole: true, attachType: 'xdp_devmap' },
+    { off: 20, size: 4, whole: true, attachTypes: ['xdp_devmap'] },
   ],
 };
 
 /** The fields of struct __sk_buff that all program types which see one share. */
-const SKB: readonly ContextField[] = [
+export const SKB: readonly ContextField[] = [
   // len, pkt_type, queue_mapping, protocol, vlan_present, vlan_tci, vlan_proto, ingress_ifindex, ifindex, hash, napi_id
   ...numbers(0, 4, 12, 16, 20, 24, 28, 36, 40, 68, 84),
   // gso_segs, gso_size
@@ -65,12 +73,12 @@ const SKB: readonly ContextField[] = [
 ];
 
 /** cb, five words that are the program's own: any part may be read and written. */
-const SKB_CB: readonly ContextField[] = [{ off: 48, size: 20, writable: true, parts: true }];
-const SKB_PACKET: readonly ContextField[] = [
+export const SKB_CB: readonly ContextField[] = [{ off: 48, size: 20, writable: true, parts: true }];
+export const SKB_PACKET: readonly ContextField[] = [
   { off: 76, size: 4, gives: 'pkt', whole: true },
   { off: 80, size: 4, gives: 'pkt_end', whole: true },
 ];
-const writable = (off: number, size = 4, stores?: ContextField['stores']): ContextField => ({
+export const writable = (off: number, size = 4, stores?: ContextField['stores']): ContextField => ({
   off,
   size,
   writable: true,

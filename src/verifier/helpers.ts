@@ -1,8 +1,10 @@
-import type { ProgramType } from '../object/program-types.ts';
+import type { AttachType, ProgramType } from '../object/program-types.ts';
+import { CGROUP_HELPERS } from './helpers/cgroups.ts';
 import { MAP_HELPERS } from './helpers/maps.ts';
 import { PACKET_HELPERS } from './helpers/packets.ts';
 import type { HelperGroup, HelperPrototype } from './helpers/prototype.ts';
 import { SOCKET_HELPERS } from './helpers/sockets.ts';
+import { STREAM_HELPERS } from './helpers/streams.ts';
 import { SYSTEM_HELPERS } from './helpers/system.ts';
 import { HELPER_VARIANTS } from './helpers/variants.ts';
 import type { ProgramToVerify } from './input.ts';
@@ -16,22 +18,64 @@ import type { ProgramToVerify } from './input.ts';
 export type { HelperArgument } from './helpers/arguments.ts';
 export type { HelperGroup, HelperPrototype, HelperResult } from './helpers/prototype.ts';
 
-export const HELPERS = [...SYSTEM_HELPERS, ...MAP_HELPERS, ...PACKET_HELPERS, ...SOCKET_HELPERS];
+export const HELPERS = [
+  ...SYSTEM_HELPERS,
+  ...MAP_HELPERS,
+  ...PACKET_HELPERS,
+  ...SOCKET_HELPERS,
+  ...CGROUP_HELPERS,
+  ...STREAM_HELPERS,
+];
 
 export type HelperName = (typeof HELPERS)[number]['name'];
 
+/** Linux: bpf_sk_base_func_proto, cgroup_common_func_proto, and what is called by nearly all. */
+const SOCKETS = ['events', 'socket_types'] as const;
 const GROUPS: Partial<Record<ProgramType, readonly HelperGroup[]>> = {
-  syscall: ['syscall'],
-  xdp: ['xdp'],
-  sched_cls: ['tc'],
-  sched_act: ['tc'],
-  socket_filter: ['socket_filter'],
-  cgroup_skb: ['cgroup_skb'],
-  raw_tracepoint: ['raw_tracepoint'],
-  tracepoint: ['raw_tracepoint'],
-  perf_event: ['raw_tracepoint', 'perf_event'],
-  kprobe: ['raw_tracepoint'],
-  tracing: ['tracing'],
+  syscall: ['syscall', 'events'],
+  xdp: ['xdp', 'events'],
+  sched_cls: ['tc', 'events'],
+  sched_act: ['tc', 'events'],
+  socket_filter: ['socket_filter', 'events'],
+  cgroup_skb: ['cgroup_skb', 'events'],
+  raw_tracepoint: ['raw_tracepoint', 'events'],
+  raw_tracepoint_writable: ['raw_tracepoint', 'events'],
+  tracepoint: ['raw_tracepoint', 'events'],
+  perf_event: ['raw_tracepoint', 'perf_event', 'events'],
+  kprobe: ['raw_tracepoint', 'events'],
+  tracing: ['tracing', 'events'],
+  cgroup_sock: ['cgroup_sock', 'cgroup', 'retval', 'events'],
+  cgroup_sock_addr: ['cgroup_sock_addr', 'cgroup', 'retval', ...SOCKETS],
+  cgroup_sysctl: ['cgroup_sysctl', 'cgroup', 'retval', 'events'],
+  cgroup_sockopt: ['cgroup_sockopt', 'cgroup', 'retval', 'events'],
+  cgroup_device: ['cgroup', 'retval', 'events'],
+  sock_ops: ['sock_ops', 'cgroup', ...SOCKETS],
+  sk_skb: ['sk_skb', ...SOCKETS],
+  sk_msg: ['sk_msg', ...SOCKETS],
+  sk_lookup: ['sk_lookup', ...SOCKETS],
+  sk_reuseport: ['sk_reuseport'],
+  flow_dissector: ['flow_dissector', 'socket_types'],
+  lwt_in: ['lwt', 'encapsulation', ...SOCKETS],
+  lwt_out: ['lwt', ...SOCKETS],
+  lwt_xmit: ['lwt', 'lwt_xmit', 'encapsulation', ...SOCKETS],
+  lwt_seg6local: ['lwt', 'lwt_seg6local', ...SOCKETS],
+  netfilter: [],
+};
+
+/** Where programs of a type may call other helpers than its others. */
+const ATTACHED: Partial<Record<AttachType, readonly HelperGroup[]>> = {
+  cgroup_inet4_connect: ['cgroup_sock_addr', 'cgroup', 'retval', 'connect', ...SOCKETS],
+  cgroup_inet6_connect: ['cgroup_sock_addr', 'cgroup', 'retval', 'connect', ...SOCKETS],
+  ...Object.fromEntries(
+    (
+      [
+        ...['cgroup_udp4_recvmsg', 'cgroup_udp6_recvmsg', 'cgroup_unix_recvmsg'],
+        ...['cgroup_inet4_getpeername', 'cgroup_inet6_getpeername', 'cgroup_unix_getpeername'],
+        ...['cgroup_inet4_getsockname', 'cgroup_inet6_getsockname', 'cgroup_unix_getsockname'],
+      ] as const
+    ).map((each) => [each, ['cgroup_sock_addr', 'cgroup', ...SOCKETS]]),
+  ),
+  cgroup_setsockopt: ['cgroup_sockopt', 'cgroup', 'retval', 'socket_options', 'events'],
 };
 
 /** Who calls a helper. */
@@ -52,8 +96,11 @@ function tableOf(groups: readonly HelperGroup[]): ReadonlyMap<number, HelperProt
 }
 
 /** The prototype that a helper has for programs of a type; undefined where they may not call it (Linux: get_func_proto). */
-export function helperFor({ type = 'syscall' }: HelperUser, id: number): HelperPrototype | undefined {
-  const groups = GROUPS[type];
+export function helperFor(
+  { type = 'syscall', attachType }: HelperUser,
+  id: number,
+): HelperPrototype | undefined {
+  const groups = (attachType && ATTACHED[attachType]) ?? GROUPS[type];
   return groups === undefined ? undefined : tableOf(groups).get(id);
 }
 

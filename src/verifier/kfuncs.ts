@@ -23,21 +23,27 @@ export const KF = {
 } as const satisfies Record<string, number>;
 
 /** A set of kfuncs is registered for some program types (Linux: register_btf_kfunc_id_set). */
-const PACKETS: readonly ProgramType[] = ['sched_cls', 'sched_act', 'socket_filter', 'cgroup_skb'];
+const PACKETS: readonly ProgramType[] = ['sched_cls', 'sched_act', 'socket_filter', 'sk_skb', 'netfilter'];
+const TUNNELS: readonly ProgramType[] = ['lwt_in', 'lwt_out', 'lwt_xmit', 'lwt_seg6local'];
+const CGROUPS: readonly ProgramType[] = [
+  ...(['cgroup_skb', 'cgroup_sock', 'cgroup_sock_addr', 'cgroup_sockopt'] as const),
+  ...(['cgroup_sysctl', 'cgroup_device', 'sock_ops'] as const),
+];
 const TRACING: readonly ProgramType[] = ['tracing', 'tracepoint', 'perf_event', 'lsm'];
 const SETS = {
   common: 'all',
-  generic: ['syscall', 'xdp', 'sched_cls', 'cgroup_skb', ...TRACING],
+  generic: ['syscall', 'xdp', 'sched_cls', ...CGROUPS, ...TRACING],
   cpumask: ['syscall', ...TRACING],
   cryptoInit: ['syscall'],
   crypto: ['xdp', 'sched_cls', 'sched_act'],
   conntrack: ['xdp', 'sched_cls'],
-  skb: [...PACKETS, ...TRACING],
+  skb: [...PACKETS, ...CGROUPS, ...TUNNELS, ...TRACING],
   skbMeta: ['sched_cls', 'sched_act'],
   xdp: ['xdp'],
   reqsk: ['sched_cls'],
   test: ['syscall', 'sched_cls', ...TRACING],
   rstat: TRACING,
+  cgroups: CGROUPS,
   session: ['kprobe'],
   sockDestroy: ['tracing'],
   /** Of program types that are not supported here. */
@@ -245,6 +251,10 @@ KF_RELEASE void bpf_kfunc_call_memb_release(struct prog_test_member *p);
   rstat: `
 void css_rstat_updated(struct cgroup_subsys_state *css, int cpu);
 KF_SLEEPABLE void css_rstat_flush(struct cgroup_subsys_state *css);
+`,
+  cgroups: `
+int bpf_sock_addr_set_sun_path(struct bpf_sock_addr_kern *sa_kern, const u8 *sun_path, u32 sun_path__sz);
+KF_TRUSTED_ARGS int bpf_sock_ops_enable_tx_tstamp(struct bpf_sock_ops_kern *skops, u64 flags);
 `,
   session: `
 __u64 *bpf_session_cookie(void);

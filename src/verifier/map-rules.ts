@@ -89,6 +89,13 @@ const MAPS_OF_HELPER: Readonly<Record<string, readonly MapTypeName[]>> = {
   skb_under_cgroup: ['cgroup_array'],
   redirect_map: ['devmap', 'devmap_hash', 'cpumap', 'xskmap'],
   get_local_storage: CGROUP_STORAGE,
+  sk_redirect_map: ['sockmap'],
+  msg_redirect_map: ['sockmap'],
+  sock_map_update: ['sockmap'],
+  sk_redirect_hash: ['sockhash'],
+  msg_redirect_hash: ['sockhash'],
+  sock_hash_update: ['sockhash'],
+  sk_select_reuseport: ['reuseport_sockarray', 'sockmap', 'sockhash'],
   map_pop_elem: QUEUES,
   map_peek_elem: [...QUEUES, 'bloom_filter'],
   map_push_elem: [...QUEUES, 'bloom_filter'],
@@ -102,7 +109,15 @@ const MAPS_OF_HELPER: Readonly<Record<string, readonly MapTypeName[]>> = {
 };
 
 /** Programs that never hold a socket's lock: they may change maps of sockets (Linux: may_update_sockmap). */
-const UPDATES_SOCKETS: readonly ProgramType[] = ['socket_filter', 'sched_cls', 'sched_act', 'xdp'];
+const UPDATES_SOCKETS: readonly ProgramType[] = [
+  'socket_filter',
+  'sched_cls',
+  'sched_act',
+  'xdp',
+  'sk_reuseport',
+  'flow_dissector',
+  'sk_lookup',
+];
 
 /**
  * Whether a helper takes maps of a type (Linux: check_map_func_compatibility). @param say gets a line for the log where
@@ -120,7 +135,8 @@ export function takesMap(
     if (!isSocketMap(type)) return false;
     const changes = helper === 'map_update_elem' || helper === 'map_delete_elem';
     if (!changes) return false;
-    if (!UPDATES_SOCKETS.includes(program)) {
+    const mayDelete = program === 'sock_ops' && helper === 'map_delete_elem';
+    if (!mayDelete && !UPDATES_SOCKETS.includes(program)) {
       say('cannot update sockmap in this context');
       return false;
     }

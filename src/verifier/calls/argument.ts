@@ -34,7 +34,8 @@ export function checkArgument(env: Env, row: HelperPrototype, index: number, met
   if (rule.base === 'unchecked') return;
   readReg(env, number);
   if (rule.base === 'anything') return;
-  if (isPacket(reg) && !(env.rules.readsPacket && row.packetAccess))
+  const { readsPacket, anyHelperReadsPacket } = env.rules;
+  if (isPacket(reg) && !(readsPacket && (row.packetAccess || anyHelperReadsPacket)))
     throw env.reject('EACCES', 'helper access to the packet is not allowed');
   if (rule.base === 'map_value') rule = mapValueRule(env, row, rule, meta);
   if (isNull(reg) && rule.nullable) {

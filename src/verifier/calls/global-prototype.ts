@@ -2,6 +2,7 @@ import type { Btf } from '../../btf/index.ts';
 import type { ProgramType } from '../../object/program-types.ts';
 import type { Env } from '../env.ts';
 import { isIterator } from '../rules.ts';
+import { CONTEXTS } from './context-names.ts';
 
 /**
  * What a global function takes, by its prototype and the decl tags of its parameters (Linux: btf_prepare_func_args). Of a
@@ -218,35 +219,6 @@ function sizeOf(btf: Btf, { id, type }: { id: number; type: ReturnType<Btf['type
   const sized = ['int', 'struct', 'union', 'enum', 'enum64', 'float', 'ptr', 'array'].includes(type.kind);
   return sized ? btf.sizeOf(id) : undefined;
 }
-
-/** Structures that are the context of a program type (include/linux/bpf_types.h). */
-const CONTEXTS: Partial<Record<ProgramType, string>> = {
-  xdp: 'xdp_md',
-  sched_cls: '__sk_buff',
-  sched_act: '__sk_buff',
-  socket_filter: '__sk_buff',
-  cgroup_skb: '__sk_buff',
-  raw_tracepoint: 'bpf_raw_tracepoint_args',
-  raw_tracepoint_writable: 'bpf_raw_tracepoint_args',
-  kprobe: 'bpf_user_pt_regs_t',
-  perf_event: 'bpf_perf_event_data',
-  cgroup_sock: 'bpf_sock',
-  cgroup_sock_addr: 'bpf_sock_addr',
-  cgroup_device: 'bpf_cgroup_dev_ctx',
-  cgroup_sysctl: 'bpf_sysctl',
-  cgroup_sockopt: 'bpf_sockopt',
-  lwt_in: '__sk_buff',
-  lwt_out: '__sk_buff',
-  lwt_xmit: '__sk_buff',
-  lwt_seg6local: '__sk_buff',
-  sock_ops: 'bpf_sock_ops',
-  sk_skb: '__sk_buff',
-  sk_msg: 'sk_msg_md',
-  flow_dissector: '__sk_buff',
-  sk_reuseport: 'sk_reuseport_md',
-  sk_lookup: 'bpf_sk_lookup',
-  netfilter: 'bpf_nf_ctx',
-};
 
 /** The kernel's own structures that stand for a context. */
 const PROJECTIONS: Readonly<Record<string, string>> = { __sk_buff: 'sk_buff', xdp_md: 'xdp_buff' };

@@ -1,4 +1,3 @@
-import type { ProgramType } from '../../object/program-types.ts';
 import { matchesStruct } from '../btf-walk.ts';
 import { type Env, Rejection } from '../env.ts';
 import { markPrecise } from '../explore/precision.ts';
@@ -16,6 +15,7 @@ import { hasUnsafeFlags, isTrusted, KERNEL_TYPES } from '../trust.ts';
 import { isNull } from '../values.ts';
 import { checkArgumentOffset } from './argument.ts';
 import { checkConstantString } from './constant-string.ts';
+import { KERNEL_CONTEXTS } from './context-names.ts';
 import { checkGraphNode, checkGraphRoot } from './graph.ts';
 import { checkKfuncDynptr } from './kfunc-dynptr.ts';
 import { isNumber, type PointerRule, pointerRule, type Target, targetOf, typeText } from './kfunc-kinds.ts';
@@ -207,23 +207,14 @@ function checkByRule(env: Env, meta: KfuncMeta, index: number, rule: PointerRule
   }
 }
 
-/** Of program types that see no packet as a socket buffer. */
-const KERNEL_CONTEXTS: Partial<Record<ProgramType, string>> = {
-  xdp: 'xdp_buff',
-  kprobe: 'pt_regs',
-  perf_event: 'bpf_perf_event_data_kern',
-};
-
 /** The kernel's own structure behind a context (Linux: get_kern_ctx_btf_id). */
 function kernelContext(env: Env, { btf }: KfuncMeta): number {
   const { type = 'syscall' } = env.program;
-  const name = SKB_TYPES.includes(type) ? 'sk_buff' : KERNEL_CONTEXTS[type];
+  const name = KERNEL_CONTEXTS[type];
   const id = name === undefined ? undefined : btf.idOf(name, 'struct');
   if (id === undefined) throw env.reject('EINVAL', 'kern ctx type id 0 is not a struct');
   return id;
 }
-
-const SKB_TYPES: readonly string[] = ['sched_cls', 'sched_act', 'socket_filter', 'cgroup_skb'];
 
 function targetNamed(env: Env, { btf }: KfuncMeta, name: string): Target {
   const id = btf.idOf(name, 'struct');

@@ -1,8 +1,8 @@
 import type { Btf, BtfParam } from '../../btf/index.ts';
-import type { ProgramType } from '../../object/program-types.ts';
 import type { Env } from '../env.ts';
 import { KERNEL_TYPES } from '../trust.ts';
 import { isNull } from '../values.ts';
+import { CONTEXTS } from './context-names.ts';
 import type { KfuncMeta } from './kfunc-meta.ts';
 
 /**
@@ -31,16 +31,6 @@ export type PointerRule =
   | 'task_work'
   | 'irq_flag'
   | 'res_spin_lock';
-
-/** Structures that are the context of a program type, as its C name says (Linux: include/linux/bpf_types.h). */
-const CONTEXTS: Partial<Record<ProgramType, string>> = {
-  xdp: 'xdp_md',
-  sched_cls: '__sk_buff',
-  sched_act: '__sk_buff',
-  socket_filter: '__sk_buff',
-  cgroup_skb: '__sk_buff',
-  raw_tracepoint: 'bpf_raw_tracepoint_args',
-};
 
 const SUFFIXES: readonly (readonly [suffix: string, rule: PointerRule])[] = [
   ['__alloc', 'alloc_btf_id'],

@@ -16,6 +16,7 @@ export type ArgumentBase =
   | 'size'
   | 'alloc_size'
   | 'ctx'
+  | 'sock'
   | 'sock_common'
   | 'btf_sock_common'
   | 'btf_id'
@@ -85,6 +86,7 @@ export const ARGUMENTS = {
   alloc_size: { base: 'alloc_size' },
   ctx: { base: 'ctx' },
   ctx_or_null: { base: 'ctx', nullable: true },
+  sock_or_null: { base: 'sock', nullable: true },
   sock_common: { base: 'sock_common' },
   btf_sock_common: { base: 'btf_sock_common', type: 'sock_common' },
   btf_sock_common_or_null: { base: 'btf_sock_common', type: 'sock_common', nullable: true },

@@ -45,7 +45,7 @@ export const MAP_HELPERS = [
     name: 'get_local_storage',
     args: ['const_map_ptr', 'flags'],
     returns: 'map_value',
-    in: ['cgroup_skb'],
+    in: ['cgroup_skb', 'cgroup'],
   },
   {
     id: 87,
@@ -70,14 +70,14 @@ export const MAP_HELPERS = [
     name: 'sk_storage_get',
     args: ['const_map_ptr', 'btf_sock_common', 'map_value_or_null', 'flags'],
     returns: 'map_value_or_null',
-    in: ['tc', 'cgroup_skb'],
+    in: ['tc', 'cgroup_skb', 'cgroup_sock_addr', 'cgroup_sockopt', 'sock_ops', 'sk_msg'],
   },
   {
     id: 108,
     name: 'sk_storage_delete',
     args: ['const_map_ptr', 'btf_sock_common'],
     returns: 'integer',
-    in: ['tc', 'cgroup_skb'],
+    in: ['tc', 'cgroup_skb', 'cgroup_sock_addr', 'cgroup_sockopt', 'sock_ops', 'sk_msg'],
   },
   {
     id: 130,

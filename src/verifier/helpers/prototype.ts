@@ -22,7 +22,10 @@ export type HelperResult =
   | 'btf_id_or_null'
   | 'btf_id_trusted';
 
-/** Program types that share their helpers: `tc` stands for classifiers and actions; of `tracing` only iterators are judged. */
+/**
+ * Program types that share their helpers: `tc` stands for classifiers and actions; of `tracing` only iterators are judged. Behind them
+ * what several types share, some only where they are attached so.
+ */
 export type HelperGroup =
   | 'syscall'
   | 'xdp'
@@ -31,7 +34,27 @@ export type HelperGroup =
   | 'cgroup_skb'
   | 'raw_tracepoint'
   | 'perf_event'
-  | 'tracing';
+  | 'tracing'
+  | 'cgroup_sock'
+  | 'cgroup_sock_addr'
+  | 'cgroup_sockopt'
+  | 'cgroup_sysctl'
+  | 'sock_ops'
+  | 'sk_skb'
+  | 'sk_msg'
+  | 'sk_lookup'
+  | 'sk_reuseport'
+  | 'flow_dissector'
+  | 'lwt'
+  | 'lwt_xmit'
+  | 'lwt_seg6local'
+  | 'cgroup'
+  | 'events'
+  | 'socket_types'
+  | 'retval'
+  | 'connect'
+  | 'socket_options'
+  | 'encapsulation';
 
 export interface HelperPrototype {
   /** `enum bpf_func_id`. */

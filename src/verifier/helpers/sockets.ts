@@ -7,14 +7,14 @@ export const SOCKET_HELPERS = [
     name: 'get_socket_cookie',
     args: ['ctx'],
     returns: 'integer',
-    in: ['tc', 'socket_filter', 'cgroup_skb'],
+    in: ['tc', 'socket_filter', 'cgroup_skb', 'cgroup_sock', 'cgroup_sock_addr', 'sock_ops', 'sk_skb'],
   },
   {
     id: 47,
     name: 'get_socket_uid',
     args: ['ctx'],
     returns: 'integer',
-    in: ['tc', 'socket_filter', 'cgroup_skb'],
+    in: ['tc', 'socket_filter', 'cgroup_skb', 'sk_skb'],
   },
   {
     id: 84,
@@ -23,7 +23,7 @@ export const SOCKET_HELPERS = [
     returns: 'sock_or_null',
     packetAccess: true,
     acquires: true,
-    in: ['xdp', 'tc', 'cgroup_skb'],
+    in: ['xdp', 'tc', 'cgroup_skb', 'cgroup_sock_addr', 'sk_skb'],
   },
   {
     id: 85,
@@ -32,14 +32,14 @@ export const SOCKET_HELPERS = [
     returns: 'sock_or_null',
     packetAccess: true,
     acquires: true,
-    in: ['xdp', 'tc', 'cgroup_skb'],
+    in: ['xdp', 'tc', 'cgroup_skb', 'cgroup_sock_addr', 'sk_skb'],
   },
   {
     id: 86,
     name: 'sk_release',
     args: ['btf_sock_common_release'],
     returns: 'integer',
-    in: ['xdp', 'tc', 'cgroup_skb'],
+    in: ['xdp', 'tc', 'cgroup_skb', 'cgroup_sock_addr', 'sk_skb', 'sk_lookup'],
   },
   {
     id: 95,
@@ -55,7 +55,7 @@ export const SOCKET_HELPERS = [
     args: ['sock_common'],
     returns: 'tcp_sock_or_null',
     casts: true,
-    in: ['tc', 'cgroup_skb'],
+    in: ['tc', 'cgroup_skb', 'cgroup_sockopt', 'sock_ops'],
   },
   {
     id: 98,
@@ -71,7 +71,7 @@ export const SOCKET_HELPERS = [
     returns: 'sock_common_or_null',
     packetAccess: true,
     acquires: true,
-    in: ['xdp', 'tc', 'cgroup_skb'],
+    in: ['xdp', 'tc', 'cgroup_skb', 'cgroup_sock_addr', 'sk_skb'],
   },
   {
     id: 100,
@@ -96,7 +96,16 @@ export const SOCKET_HELPERS = [
     name: 'get_netns_cookie',
     args: ['ctx_or_null'],
     returns: 'integer',
-    in: ['tc', 'socket_filter', 'cgroup_skb'],
+    in: [
+      'tc',
+      'socket_filter',
+      'cgroup_skb',
+      'cgroup_sock',
+      'cgroup_sock_addr',
+      'cgroup_sockopt',
+      'sock_ops',
+      'sk_msg',
+    ],
   },
   {
     id: 124,
@@ -120,7 +129,7 @@ export const SOCKET_HELPERS = [
     returns: 'btf_id_or_null',
     returnsType: 'tcp6_sock',
     casts: true,
-    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing'],
+    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing', 'socket_types'],
   },
   {
     id: 137,
@@ -129,7 +138,7 @@ export const SOCKET_HELPERS = [
     returns: 'btf_id_or_null',
     returnsType: 'tcp_sock',
     casts: true,
-    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing'],
+    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing', 'socket_types'],
   },
   {
     id: 138,
@@ -138,7 +147,7 @@ export const SOCKET_HELPERS = [
     returns: 'btf_id_or_null',
     returnsType: 'tcp_timewait_sock',
     casts: true,
-    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing'],
+    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing', 'socket_types'],
   },
   {
     id: 139,
@@ -147,7 +156,7 @@ export const SOCKET_HELPERS = [
     returns: 'btf_id_or_null',
     returnsType: 'tcp_request_sock',
     casts: true,
-    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing'],
+    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing', 'socket_types'],
   },
   {
     id: 140,
@@ -156,7 +165,7 @@ export const SOCKET_HELPERS = [
     returns: 'btf_id_or_null',
     returnsType: 'udp6_sock',
     casts: true,
-    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing'],
+    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing', 'socket_types'],
   },
   {
     id: 162,
@@ -172,7 +181,7 @@ export const SOCKET_HELPERS = [
     args: ['btf_sock_common'],
     returns: 'btf_id_or_null',
     returnsType: 'unix_sock',
-    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing'],
+    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing', 'socket_types'],
   },
   {
     id: 196,
@@ -181,7 +190,7 @@ export const SOCKET_HELPERS = [
     returns: 'btf_id_or_null',
     returnsType: 'mptcp_sock',
     casts: true,
-    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing'],
+    in: ['syscall', 'xdp', 'tc', 'socket_filter', 'cgroup_skb', 'tracing', 'socket_types'],
   },
   {
     id: 204,

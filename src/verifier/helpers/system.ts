@@ -32,6 +32,7 @@ export const SYSTEM_HELPERS = [
     args: ['ctx', 'const_map_ptr', 'flags', 'mem', 'size_or_zero'],
     returns: 'integer',
     gplOnly: true,
+    in: ['events'],
   },
   {
     id: 27,
@@ -207,7 +208,16 @@ export const SYSTEM_HELPERS = [
     name: 'ktime_get_coarse_ns',
     args: [],
     returns: 'u64',
-    in: ['xdp', 'tc', 'socket_filter', 'cgroup_skb'],
+    in: [
+      'xdp',
+      'tc',
+      'socket_filter',
+      'cgroup_skb',
+      'socket_types',
+      'cgroup_sock',
+      'cgroup_sysctl',
+      'sk_reuseport',
+    ],
   },
   {
     id: 165,

@@ -14,7 +14,7 @@ import {
 } from '../state/reg.ts';
 import { checkAlignment } from './alignment.ts';
 import { accessBtf, accessMapPointer } from './btf-access.ts';
-import { accessBuffer } from './buffer-access.ts';
+import { accessBuffer, accessTracepointBuffer } from './buffer-access.ts';
 import { accessContext } from './context-access.ts';
 import { accessKptr } from './kptr-access.ts';
 import { checkMapAccess, isReadOnly, mayAccessMap } from './map-access.ts';
@@ -42,6 +42,9 @@ export interface MemoryAccess {
   readonly signed?: boolean;
   readonly strict?: boolean;
 }
+
+/** Of struct bpf_flow_keys. */
+const FLOW_KEYS_BYTES = 56;
 
 const MEMORY: Partial<Record<RegKind, Memory>> = {
   fp: 'stack',
@@ -118,6 +121,13 @@ function reachMemory(env: Env, reg: Reg, request: MemoryAccess, off: number): Re
       return accessBtf(env, base, off, size, access);
     case 'buf':
       accessBuffer(env, base, off, size, access);
+      return UNKNOWN_SCALAR;
+    case 'tp_buffer':
+      accessTracepointBuffer(env, base, off, size);
+      return UNKNOWN_SCALAR;
+    case 'flow_keys':
+      if (off < 0 || off + size > FLOW_KEYS_BYTES)
+        throw env.reject('EACCES', `invalid access to flow keys off=${off} size=${size}`);
       return UNKNOWN_SCALAR;
     case 'arena':
       return UNKNOWN_SCALAR;

@@ -16,10 +16,19 @@ export function accessBuffer(env: Env, number: number, off: number, size: number
   if (readOnly && access === 'write')
     throw env.reject('EACCES', `R${number} cannot write into ${typeName(reg)}`);
   const where = `R${number} invalid ${readOnly ? 'rdonly' : 'rdwr'} buffer access: off=${off}, size=${size}`;
-  if (off < 0) throw env.reject('EACCES', where);
-  if (!reg.scalar.isConst() || reg.scalar.sminNumber() !== 0) {
-    const found = `off=${off}, var_off=${tnumText(reg.scalar)}`;
-    throw env.reject('EACCES', `R${number} invalid variable buffer offset: ${found}`);
-  }
+  checkOffset(env, number, off, where);
   env.facts.noteBuffer(readOnly, off + size);
+}
+
+/** The buffer of a writable tracepoint (Linux: check_tp_buffer_access). */
+export function accessTracepointBuffer(env: Env, number: number, off: number, size: number): void {
+  checkOffset(env, number, off, `R${number} invalid tracepoint buffer access: off=${off}, size=${size}`);
+}
+
+function checkOffset(env: Env, number: number, off: number, where: string): void {
+  const { scalar } = env.reg(number);
+  if (off < 0) throw env.reject('EACCES', where);
+  if (scalar.isConst() && scalar.sminNumber() === 0) return;
+  const found = `off=${off}, var_off=${tnumText(scalar)}`;
+  throw env.reject('EACCES', `R${number} invalid variable buffer offset: ${found}`);
 }

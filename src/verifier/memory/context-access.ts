@@ -1,3 +1,5 @@
+import type { AttachType } from '../../object/program-types.ts';
+import type { ContextField, ContextRules } from '../context.ts';
 import type { Env } from '../env.ts';
 import { typeName } from '../state/print.ts';
 import { MAYBE_NULL, pointer, type Reg, UNKNOWN_SCALAR } from '../state/reg.ts';
@@ -14,23 +16,13 @@ export function accessContext(
   signed: boolean,
 ): Reg {
   checkUnmoved(env, base);
-  const { fields, buffer, readOnly } = env.rules.context;
+  const { context } = env.rules;
   const refuse = () => env.reject('EACCES', `invalid bpf_context access off=${off} size=${size}`);
-  if (off < 0 || off % size !== 0) throw refuse();
-  if (buffer !== undefined) {
-    if (off >= buffer || (readOnly && access === 'write')) throw refuse();
-    env.facts.noteContext(off + size);
-    return UNKNOWN_SCALAR;
-  }
-  const field = fields.find((each) => off >= each.off && off + size <= each.off + each.size);
-  if (field === undefined || (field.attachType ?? env.program.attachType) !== env.program.attachType)
-    throw refuse();
-  const whole = size === field.size;
-  const writes = field.writable === true && (whole || field.parts === true);
-  const reads = whole || field.whole !== true;
+  const field = fieldAt(context, env.program.attachType, off, size, access);
   // A pointer has no sign to extend.
-  if (access === 'write' ? !writes : !reads || (signed && field.gives !== undefined)) throw refuse();
+  if (field === undefined || (field !== 'buffer' && signed && field.gives !== undefined)) throw refuse();
   env.facts.noteContext(off + size);
+  if (field === 'buffer') return UNKNOWN_SCALAR;
   const special = access === 'write' ? field.stores : field.gives && size === 4 ? 'pointer' : undefined;
   if (special !== undefined) env.facts.of(env.at).contextField = special;
   if (field.gives === undefined) return UNKNOWN_SCALAR;
@@ -41,6 +33,36 @@ export function accessContext(
     of,
     id: (flags & MAYBE_NULL) !== 0 && access === 'read' ? env.newId() : 0,
   });
+}
+
+/** The field that an access is of, or the buffer that the context is; undefined where there may be none such. */
+export function fieldAt(
+  { fields, buffer, readOnly }: ContextRules,
+  attachType: AttachType | undefined,
+  off: number,
+  size: number,
+  access: Access,
+): ContextField | 'buffer' | undefined {
+  if (off < 0 || off % size !== 0) return undefined;
+  if (buffer !== undefined) return off >= buffer || (readOnly && access === 'write') ? undefined : 'buffer';
+  return fields.find((each) => allows(each, off, size, access, attachType));
+}
+
+/** Whether a field may be accessed so. Fields may lie over each other, for accesses of different sizes. */
+function allows(
+  field: ContextField,
+  off: number,
+  size: number,
+  access: Access,
+  attachType: AttachType | undefined,
+): boolean {
+  if (off < field.off || off + size > field.off + field.size) return false;
+  if (field.attachTypes !== undefined && !(attachType && field.attachTypes.includes(attachType)))
+    return false;
+  const whole = size === field.size;
+  return access === 'write'
+    ? field.writable === true && (whole || field.parts === true)
+    : whole || field.whole !== true;
 }
 
 /**
