@@ -2,11 +2,14 @@ import { KernelMemory } from '../src/embedded/kernel-memory.ts';
 import type { ArenaAddress } from '../src/embedded/layout.ts';
 import { PAGE_SIZE } from '../src/embedded/layout.ts';
 import { ArenaMap } from '../src/embedded/maps/arena.ts';
+import { argumentsOf } from '../tools/arguments.ts';
 
 /**
  * What handing out pages of a 4 GiB arena costs: microseconds per operation, over a million single-page allocations and
  * frees in random order. Bookkeeping and zeroing are apart: pages are first never written, then each is.
  */
+
+argumentsOf('usage: npm run bench -- arena-pages', { json: { type: 'boolean' } });
 
 const OPERATIONS = 1_000_000;
 const PAGES = 2 ** 20;

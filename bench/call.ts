@@ -2,10 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { clangVersion, compileNative } from '../programs/build.ts';
 import { embedded, type LoadedProgram, open } from '../src/index.ts';
 import { type LinuxProgram, linux, linuxUnavailable } from '../src/linux/index.ts';
+import { argumentsOf, wholeNumber } from '../tools/arguments.ts';
 import { summarize } from './programs/statistics.ts';
 import { table } from './programs/table.ts';
 
@@ -14,19 +14,16 @@ import { table } from './programs/table.ts';
  * interleaved rounds. The first round warms up. `--calls` is how many the fast ways make in all.
  */
 
-const { values } = parseArgs({
-  options: {
-    calls: { type: 'string', default: '10000000' },
-    rounds: { type: 'string', default: '20' },
-    help: { type: 'boolean' },
-  },
+const USAGE = `usage: npm run bench -- call [--calls N] [--rounds N]
+  --calls N   calls a round (10000000)
+  --rounds N  rounds (20)`;
+const { values } = argumentsOf(USAGE, {
+  calls: { type: 'string', default: '10000000' },
+  rounds: { type: 'string', default: '20' },
+  json: { type: 'boolean' },
 });
-if (values.help) {
-  console.log('usage: npm run bench -- call\n       node bench/call.ts [--calls N] [--rounds N]');
-  process.exit();
-}
-const CALLS = Number(values.calls);
-const ROUNDS = Number(values.rounds);
+const CALLS = wholeNumber(USAGE, 'calls', values.calls, 1);
+const ROUNDS = wholeNumber(USAGE, 'rounds', values.rounds, 1);
 const CONTEXT_BYTES = 64;
 /** Byte offsets in struct request of programs/bench/call.bpf.c. */
 const KIND = 8;

@@ -3,6 +3,7 @@ import { EmbeddedKernel } from '../src/embedded/kernel.ts';
 import { type BpfMap, type Kernel, type LoadedObject, open } from '../src/index.ts';
 import type { ArenaMap } from '../src/kernel.ts';
 import { type LinuxMap, linux, linuxUnavailable } from '../src/linux/index.ts';
+import { argumentsOf } from '../tools/arguments.ts';
 
 /**
  * Ways for events to get from a program to TypeScript: the same events of 64 bytes (programs/bench/channels.bpf.c) through each, on
@@ -164,6 +165,7 @@ function reservedInLinux(map: BpfMap): number {
   return map.name === 'arena' ? bytes + SLOTS * EVENT_BYTES : bytes;
 }
 
+const { values } = argumentsOf('usage: npm run bench -- channels [--json]', { json: { type: 'boolean' } });
 const reason = linuxUnavailable();
 if (reason !== undefined) console.error(`Linux is not measured: ${reason}`);
 const figures: Figures[] = [];
@@ -175,7 +177,7 @@ for (const channel of CHANNELS) {
   figures.push(await measure(channel, 'linux', other));
 }
 
-if (process.argv.includes('--json')) console.log(JSON.stringify(figures, null, 1));
+if (values.json) console.log(JSON.stringify(figures, null, 1));
 else {
   const rows = [
     ['channel', 'kernel', 'million events/s', 'median, µs', '99 %, µs', 'KiB'],

@@ -1,10 +1,13 @@
 import { assembleObject, open } from '../src/index.ts';
 import { linux, linuxUnavailable } from '../src/linux/index.ts';
+import { argumentsOf } from '../tools/arguments.ts';
 
 /**
  * A gigabyte of a Linux arena, from both sides: TypeScript writes it through the mapping and a program sums it, then a
  * program writes and TypeScript sums. Prints seconds and words a second; both sums must agree.
  */
+
+argumentsOf('usage: npm run bench -- linux-arena', { json: { type: 'boolean' } });
 
 const PAGES = 2 ** 18;
 const BYTES = PAGES * 4096;

@@ -2,11 +2,14 @@ import { assembleObject, open } from '../src/index.ts';
 import { addressOf, syscallOnThread } from '../src/linux/ffi.ts';
 import { LinuxMap, LinuxProgram, linux, linuxUnavailable, RingBuffer } from '../src/linux/index.ts';
 import { COMMANDS, encodeStruct } from '../src/linux/layouts.ts';
+import { argumentsOf } from '../tools/arguments.ts';
 
 /**
  * A ring buffer of Linux: how many 16-byte records a second TypeScript takes from a full one, and from a program that
  * sends on another CPU at the same time; and how long a reader that waits takes to get a record.
  */
+
+argumentsOf('usage: npm run bench -- ring-buffer', { json: { type: 'boolean' } });
 
 const BYTES = 2 ** 22;
 const MILLISECONDS = 1000;

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import { embedded, type LoadedProgram, open } from '../src/index.ts';
+import { argumentsOf, wholeNumber } from '../tools/arguments.ts';
 import { type Summary, summarize } from './programs/statistics.ts';
 import { table } from './programs/table.ts';
 
@@ -10,20 +10,16 @@ import { table } from './programs/table.ts';
  * (programs/contract/stress.bpf.c). Rounds of measurement are interleaved; the first warms up.
  */
 
-const { values } = parseArgs({
-  options: {
-    cpus: { type: 'string', default: '2' },
-    rounds: { type: 'string', default: '11' },
-    json: { type: 'boolean' },
-    help: { type: 'boolean' },
-  },
+const USAGE = `usage: npm run bench -- scaling [--cpus N] [--rounds N] [--json]
+  --cpus N    CPUs of the kernel (2)
+  --rounds N  rounds (11)`;
+const { values } = argumentsOf(USAGE, {
+  cpus: { type: 'string', default: '2' },
+  rounds: { type: 'string', default: '11' },
+  json: { type: 'boolean' },
 });
-if (values.help) {
-  console.log('usage: npm run bench -- scaling [--cpus N] [--rounds N] [--json]');
-  process.exit();
-}
-const CPUS = Number(values.cpus);
-const ROUNDS = Number(values.rounds);
+const CPUS = wholeNumber(USAGE, 'cpus', values.cpus, 1);
+const ROUNDS = wholeNumber(USAGE, 'rounds', values.rounds, 1);
 
 /** Of the program, and what it has to reach with two CPUs. */
 const WORKLOADS = [

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { assembleObject, embedded, type Kernel, OpenedObject } from '../src/index.ts';
 import { linux, linuxUnavailable } from '../src/linux/index.ts';
+import { argumentsOf } from '../tools/arguments.ts';
 
 /**
  * How long verification takes, here and in Linux, on the programs of `programs/`: both verifiers' own times, from their logs,
@@ -156,5 +157,10 @@ async function main(): Promise<void> {
   await timeLarge(here, referee);
 }
 
-if (process.argv.includes('--referee')) answerAsReferee();
+// The benchmark starts itself again as what answers for Linux.
+const { values } = argumentsOf('usage: npm run bench -- verifier', {
+  json: { type: 'boolean' },
+  referee: { type: 'boolean' },
+});
+if (values.referee) answerAsReferee();
 else await main();

@@ -6,6 +6,9 @@
 import { BtfBuilder } from '../src/btf/index.ts';
 import { BpfError } from '../src/errors.ts';
 import { castView, type ViewMemory, viewOf } from '../src/view/index.ts';
+import { argumentsOf } from '../tools/arguments.ts';
+
+argumentsOf('usage: npm run bench -- view', { json: { type: 'boolean' } });
 
 const NODES = 100_000;
 const NODE_SIZE = 24;

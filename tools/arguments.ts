@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 
 /**
@@ -44,4 +45,13 @@ export function positiveNumber(usage: string, name: string, text: string): numbe
   if (!(number > 0 && Number.isFinite(number)))
     misunderstood(usage, `--${name} is a number above 0: not '${text}'`);
   return number;
+}
+
+/** The bytes of a file that an argument names. */
+export function readFile(usage: string, path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    return misunderstood(usage, `cannot read ${path}: ${(error as Error).message}`);
+  }
 }

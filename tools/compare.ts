@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { basename } from 'node:path';
 import {
   assembleObject,
@@ -16,7 +16,7 @@ import {
 } from '../src/index.ts';
 import { type LinuxKernel, linux, linuxUnavailable } from '../src/linux/index.ts';
 import { compileBpf, noClang } from '../test/clang.ts';
-import { argumentsOf } from './arguments.ts';
+import { argumentsOf, readFile } from './arguments.ts';
 
 /**
  * `npm run compare`: loads objects into both kernels, runs their programs in the same order, and compares
@@ -77,8 +77,10 @@ function show(value: unknown): string {
 }
 
 async function openAny(path: string): Promise<OpenedObject> {
-  if (path.endsWith('.bpfasm')) return open(assembleObject(readFileSync(path, 'utf8'), basename(path)));
-  if (path.endsWith('.c')) return open(compileBpf(readFileSync(path, 'utf8')), { name: 'compiled' });
+  const bytes = readFile(USAGE, path);
+  const text = () => new TextDecoder().decode(bytes);
+  if (path.endsWith('.bpfasm')) return open(assembleObject(text(), basename(path)));
+  if (path.endsWith('.c')) return open(compileBpf(text()), { name: 'compiled' });
   return open(path);
 }
 

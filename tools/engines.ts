@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { basename } from 'node:path';
 import { compareObject } from '../fuzz/engines/objects.ts';
 import { BpfError } from '../src/errors.ts';
-import { argumentsOf } from './arguments.ts';
+import { argumentsOf, readFile } from './arguments.ts';
 import { compile, missing, sourcesWith, unpack } from './selftests/sources.ts';
 
 /**
@@ -46,7 +46,7 @@ for (const path of objects()) {
   for (const faults of ['off', 'report'] as const) {
     try {
       const { compared, skipped, difference } = await compareObject(
-        readFileSync(path),
+        readFile(USAGE, path),
         name,
         { faults },
         values.selftests,

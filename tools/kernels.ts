@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import {
   BpfError,
@@ -11,7 +10,7 @@ import {
   type RunOptions,
 } from '../src/index.ts';
 import { linux, linuxUnavailable } from '../src/linux/index.ts';
-import { argumentsOf, misunderstood } from './arguments.ts';
+import { argumentsOf, misunderstood, readFile } from './arguments.ts';
 import { compile, missing, sourcesWith, unpack } from './selftests/sources.ts';
 
 /**
@@ -124,7 +123,7 @@ async function compare(bytes: Uint8Array, name: string, program: ProgramSpec): P
 }
 
 for (const path of objects()) {
-  const bytes = readFileSync(path);
+  const bytes = readFile(USAGE, path);
   const name = basename(path).replace(/(\.bpf)?\.o$/, '');
   try {
     const { programs } = await open(bytes, { name });

@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { OpenedObject } from '../src/index.ts';
 import { assembleObject } from '../src/object/write.ts';
 import { casesOf, topics } from '../src/verifier/testdata/cases.ts';
-import { argumentsOf, wholeNumber } from './arguments.ts';
+import { argumentsOf, readFile, wholeNumber } from './arguments.ts';
 import { comparableLog } from './comparable-log.ts';
 import { verdictOf } from './verdict.ts';
 
@@ -62,7 +61,7 @@ const chosen = positionals.filter((name) => !name.endsWith('.o'));
 for (const topic of positionals.length > 0 ? chosen : topics())
   for (const { name, text } of casesOf(topic)) await compare(assembleObject(text, 'case'), 'f', name);
 for (const path of objects) {
-  const bytes = readFileSync(path);
+  const bytes = readFile(USAGE, path);
   for (const program of Object.keys(new OpenedObject(bytes, path).programs))
     await compare(bytes, program, `${path} ${program}`);
 }

@@ -11,11 +11,14 @@ import {
   programOf,
   readSuite,
 } from '../test/instructions/harness.ts';
+import { argumentsOf } from './arguments.ts';
 
 /**
  * `npm run record:instructions`: fills in what Linux gives for new cases of test/instructions, as root on Linux 6.18. A new
  * run has `"?"` where its r0 will be: the last of a plain run's numbers, or the `r0` of a run in an arena.
  */
+
+argumentsOf('usage: npm run record:instructions', {});
 
 const UNKNOWN = '?';
 
