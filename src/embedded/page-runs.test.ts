@@ -85,6 +85,8 @@ function program(next: Below): string {
 const CASES: Readonly<Record<string, string>> = {
   'loads that straddle pages':
     'l: may_goto out; r5 = *(u32 *)(r1 + 0); r4 += r5; r1 += 8; r3 += 1; if r3 < 1500 goto l; out:',
+  'loads that do so at an offset':
+    'l: may_goto out; r5 = *(u64 *)(r1 + 4); r4 += r5; r1 += 8; r3 += 1; if r3 < 1500 goto l; out:',
   'a loop that is left before its pointer moves':
     'l: may_goto out; *(u8 *)(r1 + 0) = r3; if r3 == 1500 goto out; r1 += 4; r3 += 1; goto l; out:',
   'a loop that is left between two moves':

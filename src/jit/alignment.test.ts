@@ -59,7 +59,10 @@ const LEARNT: readonly (readonly [rule: string, asm: string, zeroBits: number])[
   ['copies of the base are, too', 'r6 = r7; r1 = *(u64 *)(r7 + 0)', 3],
   ['and what it is a copy of', 'r7 = addr_space_cast(r6, 0, 1); r1 = *(u64 *)(r7 + 0)', 3],
   ['not what was a copy', 'r7 = r6; r7 += 1; r1 = *(u64 *)(r7 + 0)', 0],
+  ['what else was loaded is not', 'r6 = *(u64 *)(r1 + 0); r7 = *(u64 *)(r1 + 8); r2 = *(u64 *)(r7 + 0)', 0],
   ['what it loads is not', 'r6 = *(u64 *)(r6 + 0)', 0],
+  ['nor what was there before', 'r6 = r1; r1 = load_acquire((u64 *)(r7 + 0))', 0],
+  ['the base of a load that is acquired is', 'r1 = load_acquire((u64 *)(r6 + 0))', 3],
   [
     'where not all ways lead through it nothing is known',
     'if r2 == 0 goto a; r1 = *(u64 *)(r6 + 0); a: r7 = 0',

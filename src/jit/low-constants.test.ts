@@ -37,6 +37,11 @@ const CASES: readonly (readonly [rule: string, asm: string, low: number | undefi
   ['different ones are not', 'r6 = 3; if r1 == 0 goto a; r6 = 4; a: r7 = 0', undefined],
   ['what changes in a loop is not', 'r6 = 0; l: r6 += 8; if r1 != 0 goto l', undefined],
   ['what a loop leaves alone is', 'r6 = 8; l: r7 += 8; if r1 != 0 goto l', 8],
+  [
+    'a loop that leads back to where the function begins brings nothing',
+    'l: r7 = r6; r6 = 8; if r1 != 0 goto l; r6 = r7',
+    undefined,
+  ],
   ['a call leaves r6 to r9 alone', 'r6 = 16; call 5', 16],
   ['and clobbers the others', 'r5 = 16; call 5; r6 = r5', undefined],
 ];

@@ -6,11 +6,17 @@ import { targetOf, verified } from './testdata/harness.ts';
 import { narrowArithmetic } from './upper-halves.ts';
 
 /** Whether the first `r6 += r7` may be done in 32 bits, with `rest` behind it. r1 is the context, and r6 and r7 are numbers. */
-function isNarrow(rest: string, operation = 'r6 += r7', call?: CallOut): boolean {
+function isNarrow(
+  rest: string,
+  operation = 'r6 += r7',
+  call?: CallOut,
+  probes: readonly number[] = [],
+): boolean {
   const program = verified(
     `r9 = r1; r6 = *(u64 *)(r1 + 0); r7 = *(u64 *)(r1 + 8); r8 = 0; ${operation}; ${rest}; r0 = 0; r1 = ARENA; exit`,
   );
   const { insns, facts } = program;
+  for (const at of probes) facts.probes.add(at);
   const graph = controlFlow(insns, facts.seen, 0, insns.length);
   const target = targetOf(program, call && { call: () => call });
   return narrowArithmetic(graph, program, (at) => target.call(at)).has(4);
@@ -71,6 +77,17 @@ describe('but not where', () => {
         }),
         false,
       ));
+});
+
+it('of an arena pointer the low half is looked at, of one that may lead nowhere all', () => {
+  for (const [probes, isWide] of [
+    [[], false],
+    [[5], true],
+  ] as const)
+    assert.equal(
+      isNarrow('r8 = *(u64 *)(r6 + 0)', 'r6 = addr_space_cast(r7, 0, 1)', undefined, probes),
+      !isWide,
+    );
 });
 
 it('a helper that takes the low half wants no more', () => {

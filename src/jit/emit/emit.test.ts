@@ -102,8 +102,8 @@ const ARENA_ACCESSES: readonly Case[] = [
   },
   {
     rule: 'but not across a call',
-    asm: `${POINTER} *(u8 *)(r6 + 0) = 1; call 5; *(u8 *)(r6 + 4) = 2; r0 = 0; exit`,
-    code: 'page?; leave; i64.store8 $arena; call $bpf_ktime_get_ns; page?; leave; i64.store8 $arena; return_call $function_0.careful; return_call $function_0.careful',
+    asm: `${POINTER} *(u32 *)(r6 + 0) = 1; call 5; *(u32 *)(r6 + 4) = 2; r0 = 0; exit`,
+    code: 'leave; page?; leave; i64.store32 $arena; call $bpf_ktime_get_ns; leave; page?; leave; i64.store32 $arena; return_call $function_0.careful; return_call $function_0.careful',
   },
   {
     rule: 'what was checked for alignment once is aligned',
