@@ -5,6 +5,7 @@ import {
   BpfError,
   embedded,
   embeddedFeatures,
+  FormatError,
   type KconfigValue,
   type Kernel,
   type LoadedObject,
@@ -211,7 +212,15 @@ if (reason !== undefined) {
   const found = [PROGRAMS, TEST_DATA].flatMap((folder) => readdirSync(folder).map((file) => folder + file));
   const paths = positionals.length > 0 ? positionals : found.filter((file) => OBJECTS.test(file));
   if (noClang) console.log(`not compared: C sources of the tests (${noClang})`);
-  for (const path of paths) await compare(path);
+  for (const path of paths) {
+    try {
+      await compare(path);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      console.log(`not opened: ${path}: ${error.message}`);
+      process.exitCode = 1;
+    }
+  }
   console.log(`${paths.length} objects, ${compared} programs run, ${differences} differences`);
   if (differences > 0) process.exitCode = 1;
 }

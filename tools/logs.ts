@@ -1,7 +1,7 @@
 import { OpenedObject } from '../src/index.ts';
 import { assembleObject } from '../src/object/write.ts';
 import { casesOf, topics } from '../src/verifier/testdata/cases.ts';
-import { argumentsOf, readFile, wholeNumber } from './arguments.ts';
+import { argumentsOf, misunderstood, readFile, wholeNumber } from './arguments.ts';
 import { comparableLog } from './comparable-log.ts';
 import { verdictOf } from './verdict.ts';
 
@@ -58,6 +58,7 @@ async function compare(bytes: Uint8Array, program: string, name: string): Promis
 
 const objects = positionals.filter((name) => name.endsWith('.o'));
 const chosen = positionals.filter((name) => !name.endsWith('.o'));
+for (const name of chosen) if (!topics().includes(name)) misunderstood(USAGE, `there is no topic '${name}'`);
 for (const topic of positionals.length > 0 ? chosen : topics())
   for (const { name, text } of casesOf(topic)) await compare(assembleObject(text, 'case'), 'f', name);
 for (const path of objects) {

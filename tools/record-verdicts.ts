@@ -8,7 +8,7 @@ import {
   topics,
   verdictsFile,
 } from '../src/verifier/testdata/cases.ts';
-import { argumentsOf } from './arguments.ts';
+import { argumentsOf, misunderstood } from './arguments.ts';
 import { verdictOf } from './verdict.ts';
 
 /**
@@ -64,6 +64,9 @@ async function recordGenerated(): Promise<number> {
 
 const { positionals } = argumentsOf(USAGE, {}, true);
 const chosen = positionals.length > 0 ? positionals : [...topics(), 'generated'];
+for (const topic of chosen)
+  if (topic !== 'generated' && !topics().includes(topic))
+    misunderstood(USAGE, `there is no topic '${topic}'`);
 for (const topic of chosen) {
   const count = topic === 'generated' ? await recordGenerated() : await recordTopic(topic);
   console.log(`${topic}: ${count} cases recorded`);
