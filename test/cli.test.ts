@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { embeddedFeatures } from '../src/index.ts';
+import { compileBpf, noClang } from './clang.ts';
 import { onLinux } from './contract/kernels.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -23,6 +24,22 @@ function cli(...args: string[]): Outcome {
 }
 
 const LIST = 'programs/arena_list.bpf.o';
+
+/** A program that jumps to another, which an array of programs holds from the start. */
+const TAIL_CALLS = `
+#define SEC(name) __attribute__((section(name), used))
+static long (*const tail_call)(void *ctx, void *map, unsigned int index) = (void *)12;
+int leaf(void *ctx);
+struct {
+  int (*type)[3];
+  int (*max_entries)[2];
+  int (*key_size)[4];
+  int (*values[])(void *);
+} calls SEC(".maps") = { .values = { [1] = (void *)&leaf } };
+SEC("tc") int leaf(void *ctx) { return 42; }
+SEC("tc") int entry(void *ctx) { tail_call(ctx, &calls, 1); return 7; }
+char _license[] SEC("license") = "GPL";
+`;
 
 describe('bpf-arena run', () => {
   it('runs a program and prints one JSON value', () => {
@@ -86,6 +103,22 @@ describe('bpf-arena run', () => {
       stderr,
       /^bpf-arena: program 'f': it reads or writes 8 bytes of context, and got 0; --ctx gives more \[EINVAL\]\n$/,
     );
+  });
+
+  it('loads what arrays of programs hold besides the program that is run', { skip: noClang }, () => {
+    const object = `${folder}/calls.bpf.o`;
+    writeFileSync(object, compileBpf(TAIL_CALLS));
+    const { status, stdout, stderr } = cli(
+      'run',
+      object,
+      'entry',
+      '--data',
+      `hex:${'00'.repeat(64)}`,
+      '--json',
+    );
+    assert.equal(stderr, '');
+    assert.deepEqual([status, JSON.parse(stdout).retval], [0, 42]);
+    assert.match(cli('disasm', object, 'entry', '--as', 'xlated').stdout, /exit/);
   });
 
   it('stops a runaway program', () => {

@@ -12,7 +12,7 @@ import {
   slots,
   type XlatedProgram,
 } from '../index.ts';
-import { chooseProgram, openObject, readBytes } from './input.ts';
+import { chooseProgram, loadOnly, openObject, readBytes } from './input.ts';
 import { CliError, print } from './output.ts';
 
 /**
@@ -65,7 +65,7 @@ async function printLoaded(
   as: 'xlated' | 'wat',
 ): Promise<void> {
   const chosen = chooseProgram(object, name);
-  for (const spec of Object.values(object.programs)) spec.autoload = spec === chosen;
+  loadOnly(object, [chosen]);
   using kernel = embedded();
   using loaded = await object.load(kernel);
   const program = loaded.programs[chosen.name];

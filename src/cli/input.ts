@@ -69,3 +69,15 @@ export function chooseProgram(object: OpenedObject, name: string | undefined): P
   const problem = name === undefined ? 'say which program' : `there is no program '${name}'`;
   throw new CliError(`${problem}: ${object.name} has ${names.join(', ')}`);
 }
+
+/**
+ * Has an object load these programs alone: and those that its arrays of programs hold from the start, without which no object can be
+ * loaded.
+ */
+export function loadOnly(object: OpenedObject, wanted: readonly ProgramSpec[]): void {
+  const held = Object.values(object.maps).flatMap(({ slots }) =>
+    slots.filter(({ kind }) => kind === 'program').map(({ name }) => name),
+  );
+  for (const spec of Object.values(object.programs))
+    spec.autoload = wanted.includes(spec) || held.includes(spec.name);
+}

@@ -5,8 +5,10 @@ import {
   type Kernel,
   missingMessage,
   type OpenedObject,
+  type ProgramSpec,
   VerifierError,
 } from '../index.ts';
+import { loadOnly } from './input.ts';
 
 /**
  * One test that an object describes by its BTF decl tags: the kernel's verdict and what its log must say, and the result of
@@ -113,10 +115,10 @@ async function run(
   found: Annotations | undefined,
 ): Promise<Pick<TestResult, 'retval' | 'ok' | 'reason'>> {
   const object = await open();
-  for (const spec of Object.values(object.programs)) {
-    const auxiliary = object.btf !== undefined && annotationsOf(object.btf, spec.name)?.auxiliary === true;
-    spec.autoload = spec.name === name || auxiliary;
-  }
+  const { btf } = object;
+  const wantedToo = ({ name: each }: ProgramSpec) =>
+    each === name || (btf !== undefined && annotationsOf(btf, each)?.auxiliary === true);
+  loadOnly(object, Object.values(object.programs).filter(wantedToo));
   object.programs[name].flags = found?.flags ?? 0;
   const wanted = found?.retval;
   try {

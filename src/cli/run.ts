@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { errnoName, type FaultReport, type LoadedObject, type RunResult } from '../index.ts';
 import type { LoadedProgram } from '../kernel.ts';
-import { bytesOption, chooseProgram, integer, openObject, writeBytes } from './input.ts';
+import { bytesOption, chooseProgram, integer, loadOnly, openObject, writeBytes } from './input.ts';
 import { runIterator } from './iterate.ts';
 import { type KernelName, kernelOption, openKernel } from './kernel.ts';
 import { CliError, columns, duration, print, printJson, styled } from './output.ts';
@@ -71,7 +71,7 @@ async function runProgram(path: string, name: string | undefined, flags: RunFlag
   if (iterates) checkIteratorFlags(flags);
   else if (flags.map !== undefined) throw new CliError('--map is for iterators, SEC("iter/bpf_map_elem")');
   for (const assignment of flags.set) setGlobal(object, assignment);
-  for (const spec of Object.values(object.programs)) spec.autoload = spec === chosen || before.includes(spec);
+  loadOnly(object, [chosen, ...before]);
   if (flags.faults === 'report' && flags.kernel === 'linux') {
     throw new CliError('Linux does not tell of accesses to absent pages; use --kernel embedded');
   }
