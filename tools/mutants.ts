@@ -49,6 +49,8 @@ const { values, positionals } = argumentsOf(USAGE, { jobs: { type: 'string', def
 /** Tests outside of src/jit that see what it does, the quicker ones first. */
 const JIT_TESTS = [
   'src/embedded/compiled.test.ts',
+  'src/embedded/arena-checks.test.ts',
+  'src/embedded/window-end.test.ts',
   'test/engines-found.test.ts',
   'src/embedded/page-runs.test.ts',
   'test/instructions/jit.test.ts',
