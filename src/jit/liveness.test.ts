@@ -168,16 +168,6 @@ it(`what is live is what some way on reads before it writes it (seed ${SEED})`, 
   assert.ok(points > 3 * PROGRAMS, `${points} points`);
 });
 
-it('what a choice looks at is wanted before it', () => {
-  const program = verified(
-    'r5 = ARENA; r9 = *(u64 *)(r1 + 0); r7 = *(u64 *)(r1 + 8); r9 = addr_space_cast(r9, 0, 1); *(u8 *)(r9 + 0) = 1; r0 = 0; if r7 s< 3 goto a; r0 = 1; a: exit',
-  );
-  const { unit } = analysed(program, {});
-  assert.ok(unit.nodes.some(({ kind }) => kind === 'choose'));
-  const at = program.insns.findIndex((_, slot) => program.facts.reachesArena(slot));
-  assert.deepEqual([...namesBefore(program, 0, at)].sort(), ['r7', 'r9']);
-});
-
 it('each of many points has what is wanted there', () => {
   const COUNT = 200;
   const loads = Array.from({ length: COUNT }, () => '*(u8 *)(r9 + 0) = r8');

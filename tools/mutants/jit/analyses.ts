@@ -98,7 +98,6 @@ export const ANALYSES: readonly Mutant[] = [
     ['what a node does not write is not wanted before it', '~writes[row + word]', '0'],
     ['sets that were kept are lost where more are', 'more.set(this.#sets);', ''],
     ['what a choice may leave is not wanted', 'live[word] |= untouched[word];', 'live[word] |= 0;'],
-    ['what a choice looks at is not wanted', 'this.#step(frame, node.jump, live);', ''],
   ),
   ...mutantsOf(
     'alignment.ts',
