@@ -76,7 +76,7 @@ export class Accelerator {
     [settings.ipv6[0], settings.ipv6[1]] = ipv6;
     settings.port = ((port & 0xff) << 8) | (port >> 8);
     if (kernel === 'embedded') return new Accelerator(store, 'the UDP socket', () => undefined);
-    const link = await attached(programs[XDP_PROGRAM], options.interface);
+    const link = await attached(programs[XDP_PROGRAM], options.interface, settings);
     return new Accelerator(store, link.where, () => link.close());
   }
 
@@ -118,15 +118,27 @@ export class Accelerator {
   }
 }
 
-/** Attaches the program where the driver runs it, else in the network stack. */
-async function attached(program: LoadedProgram, name: string): Promise<{ where: string; close(): void }> {
+/** Where packets grow first, as kv_xdp.grow has it. */
+const GROW = { front: 0, end: 1 } as const;
+
+/**
+ * Attaches the program where the driver runs it, else in the network stack: there a packet's checksum may be noted by its place, which
+ * moves when packets grow at their front.
+ */
+async function attached(
+  program: LoadedProgram,
+  name: string,
+  settings: { grow: number },
+): Promise<{ where: string; close(): void }> {
   const { attach, LinuxProgram } = await import('bpf-arena/linux');
   if (!(program instanceof LinuxProgram)) throw new Error('the program is not in the Linux kernel');
+  settings.grow = GROW.front;
   try {
     return attach(program, { kind: 'xdp', mode: 'native', interface: name });
   } catch (error) {
     const { code } = error as { code?: string };
     if (code !== 'EOPNOTSUPP' && code !== 'ERANGE' && code !== 'EINVAL') throw error;
+    settings.grow = GROW.end;
     return attach(program, { kind: 'xdp', mode: 'generic', interface: name });
   }
 }

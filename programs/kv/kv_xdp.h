@@ -4,10 +4,9 @@
  * and lets every other packet pass as it came. A request may have up to two VLAN tags, IPv4 without options or IPv6 without
  * extension headers; whatever is not exactly as it should be is the server's to judge, so passing is always right.
  *
- * The trick: "get KEY\r\n" becomes "VALUE KEY 0 100\r\n…" by moving the key two bytes on, so all that is new lies behind the request's
- * end, in bytes that bpf_xdp_adjust_tail() adds. They are written first; if the item was changed meanwhile they are cut off again, and
- * the packet is as it was. Only then headers are turned round and the key is moved. Several keys, and what is rare, take a detour:
- * kv_xdp_many.h.
+ * The trick: an answer is put together in memory of the CPU's own, and the packet becomes it only when it is known to be right, so there
+ * is never anything to be undone. Answers that are given often are kept there (kv_xdp_hot.h), and most requests for these take a way of their
+ * own (kv_xdp_straight.h). Several keys, and what is rare, take a detour: kv_xdp_many.h.
  */
 #ifndef KV_XDP_H
 #define KV_XDP_H
@@ -63,13 +62,6 @@ struct kv_in_packet {
 	__u32 bytes;
 };
 
-/* An answer in memory. */
-struct kv_ready {
-	__u64 slot; /* the key's, 0 where there are none */
-	__u64 answer;
-	__u32 bytes;
-};
-
 static __always_inline bool kv_has_packet_key(const void *wanted, __u64 item)
 {
 	const struct kv_in_packet *w = wanted;
@@ -88,24 +80,25 @@ static __always_inline int kv_count_keys(struct kv_xdp_cpu __arena *cpu, __u32 k
 }
 
 /*
- * The answer with a key, and how long it is, from an item: put together in the key's slot, if it takes it, else in cpu->answer. KV_XDP_HIT;
- * -EAGAIN where flags have more than a digit or the value's length more than three: a matter for kv_answer_many().
+ * The answer with a key, from its item, put together in cpu->answer. KV_XDP_HIT; -EAGAIN where flags have more than a digit or the value's length
+ * more than three: a matter for kv_answer_many().
  */
-static __noinline int kv_answer_from_item(const struct kv_in_packet *wanted, __u32 hash, struct kv_ready *ready)
+static __noinline int kv_answer_from_item(const struct kv_in_packet *wanted, struct kv_ready *ready)
 {
 	struct kv_xdp_cpu __arena *cpu = kv_xdp_cpu();
 	__u32 value_bytes, flags, digits, bytes;
-	struct kv_hot __arena *hot = kv_at(struct kv_hot, ready->slot);
 	struct kv_found found;
-	__u64 text, when;
+	__u64 text;
 	int err;
 
 	if (!cpu)
 		return KV_XDP_BUSY;
-	err = kv_find_as(kv_has_packet_key, wanted, wanted->bytes, hash, &found, false);
+	err = kv_find_as(kv_has_packet_key, wanted, wanted->bytes, ready->hash, &found, false);
 	if (err)
 		return err == -ENOENT ? KV_XDP_MISS : KV_XDP_BUSY;
-	when = kv_when(&kv);
+	/* Before it is looked at whether the item is gone. */
+	ready->when = kv_when(&kv);
+	kv_read_barrier();
 	if (!kv_may_answer(found.item))
 		return KV_XDP_MISS;
 	flags = kv_at(struct kv_item, found.item)->flags;
@@ -118,19 +111,14 @@ static __noinline int kv_answer_from_item(const struct kv_in_packet *wanted, __u
 		return KV_XDP_LARGE;
 	ready->bytes = bytes;
 	ready->answer = (__u64)cpu->answer;
-	if (ready->slot && kv_hot_takes(hot, hash, wanted->bytes, bytes))
-		ready->answer = (__u64)hot->answer;
+	ready->looked_at = kv_lower(found.bucket) | (__u64)found.sequence << 32;
 	if (!kv_build_one(ready->answer, found.item, wanted->bytes, text, digits, value_bytes) || !kv_is_valid(&found))
 		return KV_XDP_BUSY;
-	if (ready->answer != (__u64)cpu->answer)
-		kv_hot_holds(hot, hash, wanted->bytes, bytes, when, &found);
 	kv_mark_used(&found);
 	return KV_XDP_HIT;
 }
 
-/*
- * Answers a request for one key. -EAGAIN where it is something else, and a matter for kv_answer_many().
- */
+/* Answers a request for one key. -EAGAIN where it is something else, and a matter for kv_answer_many(). */
 static __always_inline int kv_answer_one(struct xdp_md *ctx, const struct kv_request *request, struct kv_xdp_cpu __arena *cpu)
 {
 	__u8 *data = (__u8 *)(long)ctx->data, *p;
@@ -140,6 +128,7 @@ static __always_inline int kv_answer_one(struct xdp_md *ctx, const struct kv_req
 	struct kv_hot __arena *hot;
 	struct kv_ready ready;
 	struct kv_taken taken;
+	bool kept;
 	int why;
 
 	p = kv_place(data, last - 2);
@@ -153,24 +142,31 @@ static __always_inline int kv_answer_one(struct xdp_md *ctx, const struct kv_req
 		return -EAGAIN;
 	if (!kv_is_checked(request, taken.sum))
 		return KV_XDP_HEADERS;
+	ready.hash = taken.hash;
 	ready.slot = kv_hot_of(cpu, taken.hash);
 	hot = kv_at(struct kv_hot, ready.slot);
-	if (ready.slot && kv_is_hot(hot, key_bytes, &kv) && kv_is_key(wanted.front, end, key_bytes, ready.slot)) {
-		kv_hot_hit(hot);
+	kept = ready.slot && kv_is_hot(hot, taken.hash, key_bytes, &kv) && kv_is_key(wanted.front, end, key_bytes, ready.slot);
+	if (kept) {
 		ready.answer = (__u64)hot->answer;
 		ready.bytes = hot->bytes;
 	} else {
-		why = kv_answer_from_item(&wanted, taken.hash, &ready);
+		why = kv_answer_from_item(&wanted, &ready);
 		if (why != KV_XDP_HIT)
 			return why;
 	}
-	grow = keys - 6 + ready.bytes - last;
 	why = KV_XDP_ROOM;
+	grow = keys - 6 + ready.bytes - last;
 	if (kv_where(request) == KV_STRAIGHT && ready.bytes - KV_STRAIGHT_STEP <= KV_STRAIGHT_MOST - KV_STRAIGHT_STEP &&
 	    kv_xdp.grow != KV_GROW_END)
 		why = kv_put_straight(ctx, ready.answer, grow);
 	if (why != KV_XDP_HIT)
 		why = kv_put_answer(ctx, kv_where(request), last, ready.answer, ready.bytes);
+	if (why != KV_XDP_HIT)
+		return why;
+	if (kept)
+		kv_hot_hit(hot);
+	else if (ready.slot)
+		kv_hot_put(ready.slot, &ready, key_bytes);
 	return kv_count_keys(cpu, 1, last + grow, why);
 }
 

@@ -18,11 +18,11 @@
 #define KV_HOT_HITS 64
 
 /*
- * Slots of a CPU at most, and the share of the budget that all CPUs' may have. More would not fit a CPU's own caches (a slot in
- * use has 256 bytes, most often 192 of them touched).
+ * Slots of a CPU at most, 256 bytes each, and the share of the budget that those of all CPUs may have. That is more than a CPU's own cache
+ * holds; but with fewer of them more items are looked at, which are further away.
  */
 #ifndef KV_HOT_MOST
-#define KV_HOT_MOST 4096
+#define KV_HOT_MOST 16384
 #endif
 #define KV_HOT_SHARE 16
 
@@ -31,10 +31,19 @@
 
 #define KV_HOT_PER_PAGE (PAGE_SIZE / sizeof(struct kv_hot))
 
+/* An answer with a key, in memory. */
+struct kv_ready {
+	__u64 slot; /* the key's, 0 where there are none */
+	__u64 answer;
+	__u32 bytes;
+	__u32 hash;
+	__u64 looked_at, when; /* as kv_hot has them */
+};
+
 /* The slot of a hash; 0: this CPU has none. */
 static __always_inline __u64 kv_hot_of(struct kv_xdp_cpu __arena *cpu, __u32 hash)
 {
-	__u32 slots = cpu->hot_slots;
+	__u32 slots = cpu->hot_slots; /* not many, and a power of two */
 
 	return slots ? cpu->hot + (hash & (slots - 1)) * sizeof(struct kv_hot) : 0;
 }
@@ -46,14 +55,16 @@ static __always_inline __u64 kv_when(const struct kv __arena *store)
 }
 
 /*
- * Whether what a slot holds is the answer with a key of that length, if it is the same key: that is to be compared, and nothing else.
+ * Whether what a slot holds is the answer with a key of that hash and length, if it is the same key: that is to be compared, and nothing else.
+ * The bucket is found by the hash, so that nothing waits for the slot before it is looked at.
  */
-static __always_inline bool kv_is_hot(struct kv_hot __arena *hot, __u32 key_bytes, const struct kv __arena *store)
+static __always_inline bool kv_is_hot(struct kv_hot __arena *hot, __u32 hash, __u32 key_bytes, const struct kv __arena *store)
 {
-	if (hot->key_bytes != key_bytes || hot->when != kv_when(store) || !(__u16)hot->hits)
-		return false;
+	__u64 bucket = kv_bucket_of(READ_ONCE(store->state), hash), looked_at;
+
 	kv_read_barrier();
-	return kv_sequence(hot->bucket) == hot->sequence;
+	looked_at = kv_lower(bucket) | (__u64)kv_sequence(bucket) << 32;
+	return hot->looked_at == looked_at && hot->key_bytes == key_bytes && hot->when == kv_when(store) && (__u16)hot->hits;
 }
 
 /* One more hit, and one less until the item is looked at again. */
@@ -63,16 +74,17 @@ static __always_inline void kv_hot_hit(struct kv_hot __arena *hot)
 }
 
 /*
- * Whether an answer of so many bytes shall be put into a slot. Every hit speaks for what is there, every answer that would have liked to be
- * there against it. When so, the slot is empty now.
+ * Puts an answer into a slot, or not: every hit speaks for what is there, every answer that would have liked to be there against it. The answer
+ * was valid as found, a moment ago, at that time. It is copied after it was sent: nobody waits for the slot's memory.
  */
-static __always_inline bool kv_hot_takes(struct kv_hot __arena *hot, __u32 hash, __u32 key_bytes, __u32 bytes)
+static __noinline bool kv_hot_put(__u64 slot, const struct kv_ready *ready, __u32 key_bytes)
 {
+	struct kv_hot __arena *hot = kv_at(struct kv_hot, slot);
 	__u32 hits = hot->hits >> 16;
 
-	if (bytes < KV_HOT_LEAST || bytes > sizeof(hot->answer))
+	if (ready->bytes < KV_HOT_LEAST || ready->bytes > sizeof(hot->answer))
 		return false;
-	if (hot->hash == hash && hot->key_bytes == key_bytes) {
+	if (hot->hash == ready->hash && hot->key_bytes == key_bytes) {
 		if (hits > KV_HOT_HITS)
 			hits = KV_HOT_HITS;
 	} else if (hits) {
@@ -81,21 +93,16 @@ static __always_inline bool kv_hot_takes(struct kv_hot __arena *hot, __u32 hash,
 	} else {
 		hits = 1;
 	}
-	hot->hits = hits << 16;
-	return true;
-}
-
-/* Says what it is that was put into a slot: it was valid as found, a moment ago, at that time. */
-static __always_inline void kv_hot_holds(struct kv_hot __arena *hot, __u32 hash, __u32 key_bytes, __u32 bytes, __u64 when,
-					 const struct kv_found *found)
-{
-	hot->hash = hash;
+	hot->hits = 0;
+	if (kv_copy((__u64)hot->answer, ready->answer, ready->bytes))
+		return false;
+	hot->hash = ready->hash;
 	hot->key_bytes = key_bytes;
-	hot->bytes = bytes;
-	hot->bucket = found->bucket;
-	hot->sequence = found->sequence;
-	hot->when = when;
-	hot->hits |= KV_HOT_HITS;
+	hot->bytes = ready->bytes;
+	hot->looked_at = ready->looked_at;
+	hot->when = ready->when;
+	hot->hits = hits << 16 | KV_HOT_HITS;
+	return true;
 }
 
 #endif /* KV_XDP_HOT_H */

@@ -161,20 +161,15 @@ all:
 	return kv_count_keys(cpu, count, request.keys - 6 + bytes, why);
 }
 
-#ifdef __bpf__
-
-/* Answers, or passes. Not loaded unless it is wanted (autoload), since the verifier takes its time. */
-SEC("?xdp")
-int kv_xdp_answer(struct xdp_md *ctx)
+/* Answers, or passes: whatever the request is. */
+__noinline int kv_answer_any(struct xdp_md *ctx)
 {
 	struct kv_xdp_cpu __arena *cpu = kv_xdp_cpu();
 	struct kv_request request;
 	int why;
 
-	if (!cpu || !kv_xdp.port)
+	if (!cpu)
 		return XDP_PASS;
-	if (kv_answer_hot(ctx, cpu))
-		return XDP_TX;
 	why = kv_parse(ctx, &request);
 	if (why == KV_XDP_HIT) {
 		why = kv_answer_one(ctx, &request, cpu);
@@ -185,6 +180,19 @@ int kv_xdp_answer(struct xdp_md *ctx)
 	}
 	cpu->count[why & 15]++;
 	return why == KV_XDP_HIT ? XDP_TX : XDP_PASS;
+}
+
+#ifdef __bpf__
+
+/* Answers, or passes. Not loaded unless it is wanted (autoload), since the verifier takes its time. */
+SEC("?xdp")
+int kv_xdp_answer(struct xdp_md *ctx)
+{
+	struct kv_xdp_cpu __arena *cpu = kv_xdp_cpu();
+
+	if (!cpu || !kv_xdp.port)
+		return XDP_PASS;
+	return kv_answer_hot(ctx, cpu) ? XDP_TX : kv_answer_any(ctx);
 }
 
 /* Gives each CPU slots for hot answers, as many as there is memory for: with less than a page each has none. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The accelerator's second half: turning a request into the answer to it. kv_turn_round() is for a packet whose new bytes are in place;
- * kv_put_answer() takes an answer that was put together in memory of the CPU's own, and makes room for it at the end or at the front.
+ * The accelerator's second half: turning a request into the answer to it, which was put together in memory of the CPU's own.
+ * kv_put_answer() makes room for it at the end or at the front; kv_turn_round() is for a packet whose new bytes are in place.
  */
 #ifndef KV_XDP_REPLY_H
 #define KV_XDP_REPLY_H
@@ -104,7 +104,7 @@ static __always_inline void kv_move_headers(struct xdp_md *ctx, __u32 head)
 
 /*
  * Makes the packet the answer at that address, so many bytes of it. It grows at its end, where packets from interfaces have room; where
- * it cannot, as on veth, at its front. KV_XDP_HIT, or KV_XDP_ROOM, and nothing was changed.
+ * it cannot, as on veth, at its front, and then for what is more than that at its end. KV_XDP_HIT, or KV_XDP_ROOM, and nothing was changed.
  */
 __noinline int kv_put_answer(struct xdp_md *ctx, __u32 where, __u32 frame_end, __u64 answer, __u32 bytes)
 {
@@ -119,9 +119,9 @@ __noinline int kv_put_answer(struct xdp_md *ctx, __u32 where, __u32 frame_end, _
 	if (bytes < 8 || bytes > KV_XDP_PAYLOAD - 8 + KV_ANSWER_FRONT || request.keys < KV_ETHERNET_BYTES + 40)
 		return KV_XDP_ROOM;
 	grow = request.keys - 6 + bytes - frame_end;
-	if ((kv_xdp.grow == KV_GROW_FRONT && grow > 0) || bpf_xdp_adjust_tail(ctx, grow)) {
+	if ((kv_xdp.grow == KV_GROW_FRONT_ONLY && grow > 0) || bpf_xdp_adjust_tail(ctx, grow)) {
 		head = grow < KV_XDP_HEAD ? grow : KV_XDP_HEAD;
-		if (head <= 0 || kv_xdp.grow == KV_GROW_END || bpf_xdp_adjust_head(ctx, -head))
+		if (head <= 0 || bpf_xdp_adjust_head(ctx, -head))
 			return KV_XDP_ROOM;
 		if (grow > head && bpf_xdp_adjust_tail(ctx, grow - head)) {
 			bpf_xdp_adjust_head(ctx, head);

@@ -30,8 +30,8 @@ enum kv_xdp_count {
 
 /* A slot for an answer that is given often: kv_xdp_hot.h. The key is where an item has its own. */
 struct kv_hot {
-	__u64 when; /* kv_when(), when it was looked at */
-	__u32 bucket, sequence; /* where, and what its sequence was */
+	__u64 looked_at; /* the bucket, and in the upper half its sequence then */
+	__u64 when; /* and what kv_when() was then */
 	__u32 hash;
 	__u32 key_bytes;
 	__u32 bytes; /* of the answer, as kv_put_answer() takes it */
@@ -53,14 +53,14 @@ bpf_type_emit(struct kv_xdp_cpu);
 
 /* kv_xdp.grow: where packets grow. */
 enum {
-	KV_GROW_ANY, /* where it costs least */
-	KV_GROW_FRONT, /* the other two are for tests */
-	KV_GROW_END,
+	KV_GROW_FRONT, /* there first: nothing has to be moved but headers, which are written anew in any case */
+	KV_GROW_END, /* there first: where a packet's checksum is noted by its place, as in the network stack (generic XDP) */
+	KV_GROW_FRONT_ONLY, /* for tests */
 };
 
 struct kv_xdp {
 	__u16 port; /* network order; 0: nothing is answered */
-	__u16 grow;
+	__u16 grow; /* KV_GROW_FRONT… */
 	__u32 ipv4; /* network order: the only address that is answered for; 0: any */
 	__u64 ipv6[2]; /* likewise */
 	__u64 cpu; /* user address of as many struct kv_xdp_cpu as there are CPUs */

@@ -2,7 +2,8 @@
 /*
  * What is asked most, by the straightest way: `get` of one key, by IPv4 without VLAN tags, whose answer is in its slot (kv_xdp_hot.h). Everything
  * in the packet is where it always is, so one look at each of its words, in the order in which they lie, says whether it is such a
- * request and all is right with it. Where something is not so, nothing was changed, and the long way begins anew.
+ * request and all is right with it. Where something is not so, nothing was changed, and the long way begins anew. Whether the key
+ * is one is not asked: those in slots are.
  */
 #ifndef KV_XDP_STRAIGHT_H
 #define KV_XDP_STRAIGHT_H
@@ -28,8 +29,8 @@ static __always_inline void kv_step(__u8 *to, const __u64 __arena *from)
 }
 
 /*
- * kv_put_answer() for what is asked most: a straight request, and an answer that is `grow` bytes longer, all of which the packet grows by at its
- * front. The headers are read where they lie and written, turned round, where they belong; then the answer is copied, in steps of which the
+ * kv_put_answer() for what is asked most: a straight request, and an answer of KV_HOT_LEAST to KV_STRAIGHT_MOST bytes, which makes the packet
+ * `grow` bytes longer, all of them at its front. The headers are read where they lie and written, turned round, where they belong; then the answer is copied, in steps of which the
  * last ends with it and may begin in the one before.
  */
 __noinline int kv_put_straight(struct xdp_md *ctx, __u64 answer, __u32 grow)
@@ -83,11 +84,9 @@ __noinline int kv_put_straight(struct xdp_md *ctx, __u64 answer, __u32 grow)
 	return KV_XDP_HIT;
 }
 
-/* Where the key begins, and the bytes of a packet besides it: its line's end. */
+/* Where the key begins, and the bytes of a packet besides it: its line's end, too. */
 #define KV_STRAIGHT_KEY 54
 #define KV_STRAIGHT_REST (KV_STRAIGHT_KEY + 2)
-/* Words of a key at most, the last one in part. */
-#define KV_STRAIGHT_WORDS 8
 
 /* A pointer that stays in its register: the compiler would make it anew for each field. */
 #define kv_kept(pointer)                                                                                               \
@@ -123,15 +122,16 @@ static __always_inline __u64 kv_straight_slot(const __u8 *data, const __u8 *last
 	}
 	sum += kv_text2('\r', '\n') << 8 * (key_bytes & 1);
 	if (kv_fold(sum) != 0xffff) {
-		/* To be completed by a device? */
+		/* There may be none, or one that a device has yet to complete. */
 		word = kv_u64(data + 32);
 		sum = kv_add_sum(kv_be16(KV_UDP) + (word & 0xffff) + (word >> 48), kv_u64(data + 24) >> 16);
-		if (kv_fold(sum) != kv_u16(data + 40))
+		if (kv_u16(data + 40) && kv_fold(sum) != kv_u16(data + 40))
 			return 0;
 	}
-	slot = kv_hot_of(cpu, kv_hash_end(hash));
+	hash = kv_hash_end(hash);
+	slot = kv_hot_of(cpu, hash);
 	hot = kv_at(struct kv_hot, slot);
-	if (!slot || !kv_is_hot(hot, key_bytes, store))
+	if (!slot || !kv_is_hot(hot, hash, key_bytes, store))
 		return 0;
 #pragma unroll
 	for (i = 0; i < words; i++)
@@ -142,7 +142,7 @@ static __always_inline __u64 kv_straight_slot(const __u8 *data, const __u8 *last
 	return slot;
 }
 
-/* Answers, where it can be done so. */
+/* Answers, and counts it, where it can be done so. */
 static __always_inline bool kv_answer_hot(struct xdp_md *ctx, struct kv_xdp_cpu __arena *cpu)
 {
 	const __u8 *data = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end, *last;

@@ -11,6 +11,8 @@ import type { Stored } from './judge.ts';
 
 const FILE = new URL('../../programs/kv/kv.bpf.o', import.meta.url);
 export const NOW = 1_000_000;
+/** kv_xdp.grow. */
+const [END, FRONT_ONLY] = [1, 2];
 export const XDP_PASS = 2;
 export const XDP_TX = 3;
 
@@ -116,7 +118,7 @@ export class AcceleratedStore implements Disposable {
 
   /** Has the accelerator see a frame. @param front whether an answer grows at the packet's front, not at its end */
   run(frame: Uint8Array, front = false): Verdict {
-    if (front !== this.#front) this.loaded.globals.kv_xdp.grow = front ? 1 : 2;
+    if (front !== this.#front) this.loaded.globals.kv_xdp.grow = front ? FRONT_ONLY : END;
     this.#front = front;
     return this.#run(frame);
   }
