@@ -131,6 +131,8 @@ struct cgroup {
   int nr_descendants;
   struct kernfs_node *kn;
   struct cgroup_root *root;
+  struct cgroup *dom_cgrp;
+  struct cgroup *old_dom_cgrp;
   struct cgroup *ancestors[0];
 };
 struct css_set { struct cgroup_subsys_state *subsys[12]; refcount_t refcount; struct css_set *dom_cset; struct cgroup *dfl_cgrp; int nr_tasks; };
@@ -138,6 +140,7 @@ struct file;
 struct mm_struct { unsigned long start_code; unsigned long end_code; unsigned long start_stack; unsigned long arg_start; unsigned long arg_end; struct file __rcu *exe_file; };
 struct vm_area_struct { unsigned long vm_start; unsigned long vm_end; struct mm_struct *vm_mm; unsigned long vm_pgoff; };
 struct pid_namespace;
+struct linux_binprm { struct mm_struct *mm; struct file *file; int argc; int envc; const char *filename; const char *interp; };
 struct nsproxy;
 struct signal_struct { atomic_t live; int nr_threads; };
 struct bpf_local_storage;
@@ -205,6 +208,7 @@ struct sock_common {
   struct in6_addr skc_v6_rcv_saddr;
   atomic64_t skc_cookie;
 };
+struct sock_cgroup_data { struct cgroup *cgroup; u32 classid; u16 prioid; };
 struct sock {
   struct sock_common __sk_common;
   atomic_t sk_drops;
@@ -218,6 +222,7 @@ struct sock {
   unsigned long sk_max_pacing_rate;
   int sk_rcvlowat;
   u16 sk_gso_max_segs;
+  struct sock_cgroup_data sk_cgrp_data;
 };
 struct request_sock { struct sock_common __req_common; struct sock *sk; };
 struct inet_sock { struct sock sk; __be32 inet_saddr; __be16 inet_sport; };

@@ -106,7 +106,10 @@ struct sk_reuseport_md {
 };
 struct bpf_nf_ctx { const struct nf_hook_state *state; struct sk_buff *skb; };
 struct nf_hook_state { u8 hook; u8 pf; struct net_device *in; struct net_device *out; struct sock *sk; struct net *net; };
-struct sockaddr { unsigned short sa_family; char sa_data_min[14]; };
+struct sockaddr { unsigned short sa_family; };
+struct sockaddr_un { unsigned short sun_family; char sun_path[108]; };
+struct in_addr { __be32 s_addr; };
+struct sockaddr_in { unsigned short sin_family; __be16 sin_port; struct in_addr sin_addr; };
 struct bpf_sock_addr_kern { struct sock *sk; struct sockaddr *uaddr; u64 tmp_reg; void *t_ctx; u32 uaddrlen; };
 struct bpf_sockopt_kern { struct sock *sk; u8 *optval; u8 *optval_end; s32 level; s32 optname; s32 optlen; struct task_struct *current_task; u64 tmp_reg; };
 struct bpf_sysctl_kern { void *cur_val; size_t cur_len; void *new_val; size_t new_len; int new_updated; int write; u64 tmp_reg; };

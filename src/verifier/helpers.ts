@@ -43,7 +43,7 @@ const GROUPS: Partial<Record<ProgramType, readonly HelperGroup[]>> = {
   tracepoint: ['raw_tracepoint', 'events'],
   perf_event: ['raw_tracepoint', 'perf_event', 'events'],
   kprobe: ['raw_tracepoint', 'events'],
-  tracing: ['tracing', 'events'],
+  tracing: ['tracing', 'iterators', 'events'],
   cgroup_sock: ['cgroup_sock', 'cgroup', 'retval', 'events'],
   cgroup_sock_addr: ['cgroup_sock_addr', 'cgroup', 'retval', ...SOCKETS],
   cgroup_sysctl: ['cgroup_sysctl', 'cgroup', 'retval', 'events'],
@@ -75,6 +75,7 @@ const ATTACHED: Partial<Record<AttachType, readonly HelperGroup[]>> = {
       ] as const
     ).map((each) => [each, ['cgroup_sock_addr', 'cgroup', ...SOCKETS]]),
   ),
+  trace_raw_tp: ['tracing', 'typed_tracepoint', 'events'],
   cgroup_setsockopt: ['cgroup_sockopt', 'cgroup', 'retval', 'socket_options', 'events'],
 };
 

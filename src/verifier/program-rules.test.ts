@@ -16,9 +16,9 @@ suite('what programs may do', () => {
   for (const section of SECTIONS) {
     it(`${section}: contexts, helpers and results are Linux's`, async () => {
       const object = new OpenedObject(assembleObject(`.section ${section}\n.func f\nr0 = 0\nexit`, 'o'), 'o');
-      const { type, attachType } = object.programs.f;
+      const { type, attachType, attachTo } = object.programs.f;
       const program: ProgramToVerify = {
-        ...{ name: 'f', insns: [], subprograms: [], kernelBtf: embeddedBtf(), type, attachType },
+        ...{ name: 'f', insns: [], subprograms: [], kernelBtf: embeddedBtf(), type, attachType, attachTo },
       };
       const rules = rulesFor(program);
       assert.ok(rules !== undefined);

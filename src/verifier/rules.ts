@@ -31,6 +31,7 @@ import {
   SK_SKB_CONTEXT,
   WRITABLE_TRACEPOINT_CONTEXT,
 } from './socket-contexts.ts';
+import { tracepointRules } from './tracepoints.ts';
 
 /** What the verifier asks of a program's type: one row each. Programs of other types are unsupported, never accepted. */
 export interface ProgramRules {
@@ -102,6 +103,9 @@ export const PROGRAM_RULES: Partial<Record<ProgramType, ProgramRules>> = {
 /** SEC("iter/…"). */
 export const isIterator = ({ type, attachType }: Kind) => type === 'tracing' && attachType === 'trace_iter';
 
+/** SEC("tp_btf/…"). */
+const isTypedTracepoint = ({ type, attachType }: Kind) => type === 'tracing' && attachType === 'trace_raw_tp';
+
 type Kind = Pick<ProgramToVerify, 'type' | 'attachType'>;
 
 /** Types of which all programs are judged. */
@@ -110,12 +114,13 @@ export const JUDGED_TYPES: readonly string[] = [...Object.keys(PROGRAM_RULES), '
 /** Whether programs of a kind are judged, iterators as far as what they iterate over is known. */
 export function isJudged(program: Kind): boolean {
   const { type = 'syscall' } = program;
-  return isIterator(program) || JUDGED_TYPES.includes(type);
+  return isIterator(program) || isTypedTracepoint(program) || JUDGED_TYPES.includes(type);
 }
 
 /** The rules for a program; undefined where it is not judged. Throws EINVAL for an iterator that does not say over what. */
 export function rulesFor(program: ProgramToVerify): ProgramRules | undefined {
   const { type = 'syscall', kernelBtf } = program;
   if (type === 'netfilter') return kernelBtf && netfilterRules(kernelBtf);
+  if (isTypedTracepoint(program)) return tracepointRules(program);
   return isIterator(program) ? iteratorRules(program) : PROGRAM_RULES[type];
 }

@@ -115,8 +115,9 @@ function attempt(program: ProgramToVerify): VerifiedProgram {
 /** A program's type as messages name it, with what tells those of the type apart. */
 function kindOf({ type = 'syscall', attachType, attachTo }: ProgramToVerify): string {
   if (type !== 'tracing') return `program type ${type}`;
-  return attachType === 'trace_iter'
-    ? `program type tracing, iter/${attachTo}`
+  if (attachType === 'trace_iter') return `program type tracing, iter/${attachTo}`;
+  return attachType === 'trace_raw_tp'
+    ? `program type tracing, tp_btf/${attachTo}`
     : `program type tracing (${attachType})`;
 }
 

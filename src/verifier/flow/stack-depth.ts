@@ -62,8 +62,9 @@ function isTailCall({ src, imm }: { src: number; imm: number }): boolean {
 export function checkStackDepth(env: Env): void {
   const uses = env.subprograms.map((func) => useOf(env, func));
   const depths = withoutFastcalls(env).map(roundedDepth);
-  const mayBePrivate =
-    PRIVATE_STACKS.includes(env.program.type ?? 'syscall') && !uses.some(({ tailCalls }) => tailCalls);
+  const { type = 'syscall', attachType } = env.program;
+  const interrupts = PRIVATE_STACKS.includes(type) || (type === 'tracing' && attachType !== 'trace_iter');
+  const mayBePrivate = interrupts && !uses.some(({ tailCalls }) => tailCalls);
   // Functions that those which run later call: they keep to the common stack wherever they are called.
   const common = new Set<number>();
   for (let root = env.subprograms.length - 1; root >= 0; root--) {

@@ -97,7 +97,7 @@ export const ARGUMENTS = {
   path: { base: 'btf_id', type: 'path' },
   file: { base: 'btf_id', type: 'file' },
   seq_file: { base: 'btf_id', type: 'seq_file' },
-  sock_common_btf: { base: 'btf_id', type: 'sock_common' },
+  sock_common_btf_or_null: { base: 'btf_id', type: 'sock_common', nullable: true },
   sk_buff: { base: 'btf_id', type: 'sk_buff' },
   xdp_buff: { base: 'btf_id', type: 'xdp_buff' },
   percpu_btf_id: { base: 'percpu_btf_id' },

@@ -35,6 +35,8 @@ export type HelperGroup =
   | 'raw_tracepoint'
   | 'perf_event'
   | 'tracing'
+  | 'iterators'
+  | 'typed_tracepoint'
   | 'cgroup_sock'
   | 'cgroup_sock_addr'
   | 'cgroup_sockopt'

@@ -155,7 +155,7 @@ export const SYSTEM_HELPERS = [
     args: ['seq_file', 'mem', 'size', 'mem_or_null', 'size_or_zero'],
     returns: 'integer',
     gplOnly: true,
-    in: ['tracing'],
+    in: ['iterators'],
   },
   {
     id: 127,
@@ -163,7 +163,7 @@ export const SYSTEM_HELPERS = [
     args: ['seq_file', 'mem', 'size_or_zero'],
     returns: 'integer',
     gplOnly: true,
-    in: ['tracing'],
+    in: ['iterators'],
   },
   {
     id: 150,
@@ -171,7 +171,7 @@ export const SYSTEM_HELPERS = [
     args: ['seq_file', 'mem', 'size_or_zero', 'flags'],
     returns: 'integer',
     gplOnly: true,
-    in: ['tracing'],
+    in: ['iterators'],
   },
   {
     id: 147,
@@ -251,7 +251,13 @@ export const SYSTEM_HELPERS = [
     gplOnly: true,
     in: ['syscall', 'raw_tracepoint', 'tracing'],
   },
-  { id: 174, name: 'get_attach_cookie', args: ['ctx'], returns: 'integer', in: ['raw_tracepoint'] },
+  {
+    id: 174,
+    name: 'get_attach_cookie',
+    args: ['ctx'],
+    returns: 'integer',
+    in: ['raw_tracepoint', 'typed_tracepoint'],
+  },
   { id: 175, name: 'task_pt_regs', args: ['task'], returns: 'btf_id', returnsType: 'pt_regs', gplOnly: true },
   {
     id: 176,

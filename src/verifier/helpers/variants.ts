@@ -13,14 +13,14 @@ export const HELPER_VARIANTS = [
   {
     id: 107,
     name: 'sk_storage_get',
-    args: ['const_map_ptr', 'sock_common_btf', 'map_value_or_null', 'flags'],
+    args: ['const_map_ptr', 'sock_common_btf_or_null', 'map_value_or_null', 'flags'],
     returns: 'map_value_or_null',
     in: ['tracing'],
   },
   {
     id: 108,
     name: 'sk_storage_delete',
-    args: ['const_map_ptr', 'sock_common_btf'],
+    args: ['const_map_ptr', 'sock_common_btf_or_null'],
     returns: 'integer',
     in: ['tracing'],
   },
@@ -54,6 +54,13 @@ export const HELPER_VARIANTS = [
   },
   { id: 107, name: 'sk_storage_get', args: [], returns: 'integer', in: ['syscall'], forbidden: true },
   { id: 108, name: 'sk_storage_delete', args: [], returns: 'integer', in: ['syscall'], forbidden: true },
-  { id: 147, name: 'd_path', args: [], returns: 'integer', in: ['syscall'], forbidden: true },
+  {
+    id: 147,
+    name: 'd_path',
+    args: [],
+    returns: 'integer',
+    in: ['syscall', 'typed_tracepoint'],
+    forbidden: true,
+  },
   { id: 188, name: 'xdp_get_buff_len', args: ['xdp_buff'], returns: 'integer', in: ['syscall', 'tracing'] },
 ] as const satisfies readonly HelperPrototype[];

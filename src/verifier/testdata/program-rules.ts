@@ -46,6 +46,7 @@ export const SECTIONS: readonly string[] = [
   ...['cgroup/sysctl', 'cgroup/getsockopt', 'cgroup/setsockopt', 'cgroup/dev', 'sockops'],
   ...['sk_skb/stream_parser', 'sk_skb/stream_verdict', 'sk_skb', 'sk_msg', 'sk_lookup', 'sk_reuseport'],
   ...['flow_dissector', 'lwt_in', 'lwt_out', 'lwt_xmit', 'lwt_seg6local', 'netfilter', 'raw_tp.w/x'],
+  ...['tp_btf/sched_switch', 'tp_btf/kfree_skb', 'iter/task'],
 ];
 
 /**
