@@ -29,8 +29,9 @@ function outcome(
   pages: readonly boolean[],
   at: readonly bigint[],
   isExposed = false,
+  faults: 'off' | 'report' = 'off',
 ): string[] {
-  using kernel = new TestKernel([ARENA], { engine, checked: false });
+  using kernel = new TestKernel([ARENA], { engine, checked: false, faults });
   const { arena } = arenaOf(kernel);
   for (const [page, isPresent] of pages.entries())
     if (isPresent) arena.touch((FIRST + page * PAGE) as ArenaAddress, 1, true);
@@ -39,8 +40,9 @@ function outcome(
   return at.map((address) => {
     if (pages[0]) bytes.fill(0x5a, 0, 64);
     if (pages[1]) bytes.fill(0xa5, 64);
-    const { r0 } = kernel.run(`r2 = MAP 0; r1 = addr_space_cast(r1, 0, 1); ${asm}`, address);
-    return `${(address - BORDER).toString()}: ${r0} ${Buffer.from(bytes).toString('hex')}`;
+    const run = kernel.run(`r2 = MAP 0; r1 = addr_space_cast(r1, 0, 1); ${asm}`, address);
+    const what = `${run.r0}, ${run.faults.length} faults`;
+    return `${(address - BORDER).toString()}: ${what} ${Buffer.from(bytes).toString('hex')}`;
   });
 }
 
@@ -64,6 +66,8 @@ const GROUPS: Readonly<Record<string, string>> = {
   'with an atomic one':
     'r2 = 3; *(u64 *)(r1 + 8) = 1; r2 = atomic_fetch_add((u64 *)(r1 + 0), r2); r0 = r2; exit',
   'loads that go together': 'r0 = *(u64 *)(r1 + 16); r2 = *(u64 *)(r1 + 0); r0 ^= r2; exit',
+  'loads before and behind the base':
+    'r0 = *(u32 *)(r1 - 12); r2 = *(u16 *)(r1 + 4); r0 += r2; r2 = *(u64 *)(r1 - 8); r0 += r2; exit',
   'loads that do not, for they are aligned at different places':
     'r0 = *(u64 *)(r1 + 4); r2 = *(u64 *)(r1 + 0); r0 ^= r2; exit',
 };
@@ -72,7 +76,12 @@ describe('one check for several accesses', () => {
   for (const [what, asm] of Object.entries(GROUPS))
     it(what, () => {
       for (const pages of PAGES)
-        assert.deepEqual(outcome('jit', asm, pages, AROUND), outcome('interpreter', asm, pages, AROUND));
+        for (const faults of ['off', 'report'] as const) {
+          const [jit, interpreter] = (['jit', 'interpreter'] as const).map((engine) =>
+            outcome(engine, asm, pages, AROUND, false, faults),
+          );
+          assert.deepEqual(jit, interpreter);
+        }
     });
 });
 
@@ -83,12 +92,16 @@ const AGAIN: Readonly<Record<string, string>> = {
     '*(u64 *)(r1 + 0) = 7; r3 = 0; l: may_goto o; r3 += 1; *(u64 *)(r1 + 0) = r3; if r3 < 90 goto l; o: r0 = r3; exit',
   'in a loop in which other stores fail':
     '*(u64 *)(r1 + 0) = 7; r3 = 0; r4 = r1; l: may_goto o; r3 += 1; *(u64 *)(r1 + 0) = r3; r4 += 8; *(u64 *)(r4 + 0) = r3; if r3 < 90 goto l; o: r0 = r3; exit',
+  'in a loop behind stores that go together, where others fail':
+    '*(u64 *)(r1 + 0) = 7; *(u64 *)(r1 + 8) = 7; r3 = 0; r4 = r1; r5 = 8; l: may_goto o; r3 += 1; *(u64 *)(r1 + 8) = r3; *(u64 *)(r4 + 0) = r3; r4 += r5; if r3 < 90 goto l; o: r0 = r3; exit',
   'in an inner loop':
     '*(u32 *)(r1 + 0) = 7; r3 = 0; r0 = 0; l: may_goto o; r3 += 1; r5 = 0; *(u64 *)(r1 + 8) = r3; m: may_goto o; *(u64 *)(r1 + 8) = r5; *(u32 *)(r1 + 0) = r0; r0 += 1; r5 += 1; if r5 < 9 goto m; if r3 < 9 goto l; o: exit',
   'after a function that loops':
     'r6 = r1; *(u64 *)(r6 + 0) = 7; call f; *(u64 *)(r6 + 0) = 8; r7 = r0; r1 = r6; call f; *(u64 *)(r6 + 0) = r0; r0 += r7; exit; f: r0 = 0; l: may_goto o; r0 += 1; *(u8 *)(r1 + 3) = r0; if r0 < 70 goto l; o: exit',
   'at a constant address':
     'r2 = 0x401000100ff8 ll; r2 = addr_space_cast(r2, 0, 1); r3 = 0x401000101000 ll; r3 = addr_space_cast(r3, 0, 1); *(u64 *)(r2 + 0) = 1; *(u64 *)(r3 + 0) = 2; r0 = 0; l: may_goto o; r0 += 1; *(u64 *)(r2 + 0) = r0; *(u64 *)(r3 + 8) = r0; *(u64 *)(r1 + 0) = r0; if r0 < 80 goto l; o: exit',
+  'at several, where a store elsewhere fails':
+    'r2 = 0x401000100ff8 ll; r2 = addr_space_cast(r2, 0, 1); r3 = 0x401000101000 ll; r3 = addr_space_cast(r3, 0, 1); *(u64 *)(r2 + 0) = 1; *(u64 *)(r3 + 0) = 2; r0 = 0; r5 = 8; l: may_goto o; r0 += 1; *(u64 *)(r2 + 0) = r0; *(u64 *)(r3 + 8) = r0; r1 += r5; *(u64 *)(r1 + 0) = r0; if r0 < 80 goto l; o: exit',
 };
 
 describe('a page that was checked is not checked again, and nothing is stored where none is', () => {

@@ -47,6 +47,11 @@ const CASES: readonly (readonly [
   ['also where it was added before', `r7 = r6; r7 += 16; ${store('r6')}; ${store('r7', '- 16')}; exit`, [3]],
   ['what is too far away is forgotten', `${store('r6')}; r6 += 4096; r6 -= 4096; ${store('r6')}; exit`, []],
   ['what is loaded is another pointer', `${store('r6')}; r6 = *(u64 *)(r6 + 0); ${store('r6')}; exit`, []],
+  [
+    'of two that are loaded one says nothing of the other',
+    `r6 = *(u64 *)(r1 + 0); r7 = *(u64 *)(r1 + 8); ${store('r6')}; ${store('r7')}; exit`,
+    [],
+  ],
   ['so is what a register is added to', `${store('r6')}; r6 += r2; ${store('r6')}; exit`, []],
   [
     'over a helper r6 to r9 stay',
@@ -54,6 +59,11 @@ const CASES: readonly (readonly [
     [3],
   ],
   ['over a function nothing does', `${store('r6')}; call f; ${store('r6')}; exit; f: r0 = 0; exit`, []],
+  [
+    'nor are registers the same behind it',
+    `call f; ${store('r6')}; ${store('r7')}; exit; f: r0 = 0; exit`,
+    [],
+  ],
   [
     'where two ways meet, what both know',
     `if r1 == 0 goto a; ${store('r6')}; ${store('r7')}; goto b; a: ${store('r6')}; b: ${store('r6')}; ${store('r7')}; exit`,
@@ -92,6 +102,18 @@ const CASES: readonly (readonly [
     `${store('r6')}; ${store('r7')}; exit`,
     [],
     { 6: 0x10_0000, 7: 0x10_0ffc },
+  ],
+  [
+    'of the pages that two ways know, those that both do',
+    `if r1 == 0 goto a; ${store('r6')}; ${store('r7')}; goto b; a: ${store('r6')}; b: ${store('r6')}; ${store('r7')}; exit`,
+    [5],
+    { 6: 0x10_0000, 7: 0x10_1000 },
+  ],
+  [
+    'whichever of them knows more',
+    `if r1 == 0 goto a; ${store('r6')}; goto b; a: ${store('r6')}; ${store('r7')}; b: ${store('r6')}; ${store('r7')}; exit`,
+    [5],
+    { 6: 0x10_0000, 7: 0x10_1000 },
   ],
   ['over a helper such a page stays', `${store('r6')}; call 5; ${store('r6')}; exit`, [2], { 6: 0x10_0000 }],
   [

@@ -4,6 +4,7 @@ import { assembleInstructions } from '../isa/assembler.ts';
 import { slots } from '../isa/instruction.ts';
 import { opcode } from '../isa/opcodes.ts';
 import { type CodeNode, controlFlow } from './cfg.ts';
+import { chooseInsteadOfJumping } from './choose.ts';
 import { arenaAccess } from './groups.ts';
 import { type Check, pageRun } from './page-runs.ts';
 import { loopAround } from './versions.ts';
@@ -13,9 +14,10 @@ import { loopAround } from './versions.ts';
  * has to be a multiple of what; and which register counts the rounds. Here each store asks for its page, each load for its alignment.
  */
 
-function runs(asm: string): string {
+function runs(asm: string, withChoices = false): string {
   const insns = assembleInstructions(asm);
-  const graph = controlFlow(insns, new Uint8Array(insns.length).fill(1), 0, insns.length);
+  const graph = [...controlFlow(insns, new Uint8Array(insns.length).fill(1), 0, insns.length)];
+  if (withChoices) chooseInsteadOfJumping(graph, insns);
   const checksOf = ({ start, end }: CodeNode): Check[] => {
     const found: Check[] = [];
     for (let at = start; at < end; at += slots(insns[at])) {
@@ -67,6 +69,16 @@ const CASES: readonly (readonly [rule: string, asm: string, run: string])[] = [
     'r1 by 8: 0 by 8; r1 counts',
   ],
   [
+    'loads that are not, each',
+    ROUND('r4 = *(u64 *)(r1 + 0); r4 = *(u32 *)(r1 + 2); r1 += 8'),
+    'r1 by 8: 0 by 8 2 by 4; r1 counts',
+  ],
+  [
+    'one through a copy that is a constant away',
+    ROUND('r2 = r1; r2 += 4; r4 = *(u64 *)(r2 + 0); r1 += 8'),
+    'r1 by 8: 4 by 8; r1 counts',
+  ],
+  [
     'several pointers',
     ROUND('r4 = *(u32 *)(r1 + 0); *(u64 *)(r2 + 0) = 1; r1 += 4; r2 += 8'),
     'r1 by 4: 0 by 4; r2 by 8: 0 to 8; r1 counts',
@@ -75,6 +87,11 @@ const CASES: readonly (readonly [rule: string, asm: string, run: string])[] = [
   ['nor a pointer that is loaded', ROUND('*(u8 *)(r1 + 0) = 1; r1 = *(u64 *)(r1 + 8)'), 'none'],
   ['nor one that a register is added to', ROUND('*(u8 *)(r1 + 0) = 1; r1 += r4'), 'none'],
   ['nor a long step', ROUND('*(u8 *)(r1 + 0) = 1; r1 += 257'), 'none'],
+  [
+    'nor what asks for pages that are read only',
+    ROUND('r4 = load_acquire((u64 *)(r1 + 0)); r1 += 8'),
+    'none',
+  ],
   ['nor what is far away', ROUND('*(u8 *)(r1 + 3000) = 1; r1 += 4'), 'none'],
   [
     'nor where steps differ',
@@ -117,4 +134,11 @@ const CASES: readonly (readonly [rule: string, asm: string, run: string])[] = [
 
 describe('before a run of rounds is asked', () => {
   for (const [rule, asm, run] of CASES) it(rule, () => assert.equal(runs(asm), run));
+
+  it('of a pointer nothing that a choice moves', () => {
+    const choice = (register: string) => `if r4 == 0 goto a; ${register} += 4; a: r4 = 1`;
+    const round = (register: string) => ROUND(`*(u8 *)(r1 + 0) = 1; r1 += 4; ${choice(register)}`);
+    assert.equal(runs(round('r1'), true), 'none');
+    assert.equal(runs(round('r2'), true), 'r1 by 4: 0 to 1; r1 counts');
+  });
 });
