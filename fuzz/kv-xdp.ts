@@ -2,7 +2,7 @@ import { embedded } from '../src/index.ts';
 import { linux, linuxUnavailable } from '../src/linux/index.ts';
 import { tryFrame } from '../test/kv-xdp/compare.ts';
 import { mutation } from '../test/kv-xdp/mutations.ts';
-import { AcceleratedStore } from '../test/kv-xdp/store.ts';
+import { AcceleratedStore, growOf } from '../test/kv-xdp/store.ts';
 import { argumentsOf, wholeNumber } from '../tools/arguments.ts';
 
 /**
@@ -31,7 +31,7 @@ for (const kernel of kernels) stores.push([kernel.name, await AcceleratedStore.o
 let answers = 0;
 try {
   for (let i = 0; i < packets; i++) {
-    const { answered, problem } = tryFrame(stores, mutation(seed + i), i % 2 === 0);
+    const { answered, problem } = tryFrame(stores, mutation(seed + i), growOf(i));
     if (problem !== undefined) {
       console.error(`seed ${seed + i}: ${problem}`);
       process.exitCode = 1;

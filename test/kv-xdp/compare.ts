@@ -1,6 +1,6 @@
 import { PORT } from './frames.ts';
 import { judge } from './judge.ts';
-import { type AcceleratedStore, item, type Verdict, XDP_PASS, XDP_TX } from './store.ts';
+import { type AcceleratedStore, type Grow, item, type Verdict, XDP_PASS, XDP_TX } from './store.ts';
 
 /** Holds what accelerators did with a frame against what they ought to do. */
 
@@ -15,15 +15,15 @@ export function problemWith(frame: Uint8Array, { retval, packet }: Verdict): str
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
-/** Runs a frame in all stores; what is wrong in one of them, or undefined. @param front as for `run`. @returns also whether it was answered */
+/** Runs a frame in all stores; what is wrong in one of them, or undefined. @returns also whether it was answered */
 export function tryFrame(
   stores: readonly (readonly [string, AcceleratedStore])[],
   frame: Uint8Array,
-  front: boolean,
+  grow: Grow,
 ): { answered: boolean; problem: string | undefined } {
   let answered = false;
   for (const [name, store] of stores) {
-    const verdict = store.run(frame, front);
+    const verdict = store.run(frame, grow);
     answered = verdict.retval === XDP_TX;
     const problem = problemWith(frame, verdict);
     if (problem !== undefined) {

@@ -80,7 +80,7 @@ onBothKernels('hot answers of the XDP program', ({ name, open }) => {
   /** Asks for a key, and holds what comes against what is stored; undefined where it passes. */
   const ask = (key: string, stored: Stored | undefined, more: Partial<Frame> = {}) => {
     const bytes = request(key, more);
-    const { retval, packet } = store.run(bytes, true);
+    const { retval, packet } = store.run(bytes);
     const item = (name: string) => (name === key ? stored : undefined);
     const expected = judge(bytes, { port: PORT, item });
     assert.equal(retval, expected === undefined ? XDP_PASS : XDP_TX);
@@ -199,6 +199,51 @@ onBothKernels('hot answers of the XDP program', ({ name, open }) => {
     const { buckets, all } = loaded.globals.kv.statistics;
     assert.ok(buckets > 4096n && all.evictions > 0n && all.slabs_moved > 0n);
     assert.ok(kept > 0 && gone > 0, `${kept} were there, ${gone} were not`);
+  });
+
+  it('are of the key that is asked for, and no other that has the same slot and bucket', () => {
+    const { globals } = store.loaded;
+    const factors = [...(globals.kv.factor as Iterable<bigint>)];
+    const odd = 0x9e3779b97f4a7c15n;
+    // As kv_hash() does. The lower bits say which slot, and which bucket.
+    const hash = (key: string) => {
+      const words = new BigUint64Array(32);
+      new Uint8Array(words.buffer).set(Buffer.from(key, 'latin1'));
+      const sum = words.reduce((all, word, i) => all + word * factors[i], BigInt(key.length) * odd);
+      const low = BigInt.asUintN(64, sum);
+      return Number(BigInt.asUintN(64, (low ^ (low >> 32n)) * odd) >> 32n);
+    };
+    const mask = Number(globals.kv.state >> 32n);
+    const long = 'a-key-that-is-longer-than-what-goes-straight'.repeat(2);
+    // Keys that differ at the beginning, at the end; those that begin like each other; and so where they are long.
+    const shapes: readonly ((number: number, family: number) => string)[] = [
+      (number) => `${`${number}`.padStart(8, '0')}same-until-the-end`,
+      (number) => `the-same-until-the-end--${number + 1000}`,
+      (number, family) => `${family}-${'r'.repeat(number % 55)}`,
+      (number) => `${long}-${number + 1000}`,
+      (number, family) => `${long}-${family}-${'r'.repeat(number % 140)}`,
+    ];
+    for (const shape of shapes) {
+      let pair: string[] | undefined;
+      for (let family = 1000; pair === undefined; family++) {
+        assert.ok(family < 9000);
+        const seen = new Map<number, string>();
+        for (let number = 0; number < 140 && pair === undefined; number++) {
+          const key = shape(number + 140 * (family - 1000), family);
+          const bucket = hash(key) & mask;
+          const other = seen.get(bucket) ?? key;
+          if (other !== key) pair = [other, key].reverse();
+          seen.set(bucket, key);
+        }
+      }
+      for (const key of pair) done(store.port.one({ op: 'set', key, value: `of ${key}`.slice(-40) }));
+      for (let i = 0; i < 12; i++)
+        for (const [, more] of FRAMES) {
+          // One that is kept, then the other, with the answer at hand that is not its own.
+          for (const key of [pair[0], pair[0], pair[1]]) ask(key, text(`of ${key}`.slice(-40)), more);
+          if (i === 6) pair.reverse();
+        }
+    }
   });
 
   it('are those of the key, also where slots are short: many keys, asked for and changed at random', () => {

@@ -11,8 +11,12 @@ import type { Stored } from './judge.ts';
 
 const FILE = new URL('../../programs/kv/kv.bpf.o', import.meta.url);
 export const NOW = 1_000_000;
-/** kv_xdp.grow. */
-const [END, FRONT_ONLY] = [1, 2];
+/** kv_xdp.grow: where packets grow, first or only. */
+export const GROW = { front: 0, end: 1, 'front only': 2 } as const;
+export type Grow = keyof typeof GROW;
+/** One of them for each number from 0 on. */
+export const growOf = (number: number): Grow => (['front', 'end', 'front only'] as const)[number % 3];
+
 export const XDP_PASS = 2;
 export const XDP_TX = 3;
 
@@ -76,7 +80,7 @@ export class AcceleratedStore implements Disposable {
   readonly loaded: LoadedObject;
   readonly port: Port;
   readonly #run: (frame: Uint8Array) => Verdict;
-  #front = false;
+  #grow: Grow = 'front';
 
   private constructor(loaded: LoadedObject) {
     this.loaded = loaded;
@@ -116,10 +120,10 @@ export class AcceleratedStore implements Disposable {
     return store;
   }
 
-  /** Has the accelerator see a frame. @param front whether an answer grows at the packet's front, not at its end */
-  run(frame: Uint8Array, front = false): Verdict {
-    if (front !== this.#front) this.loaded.globals.kv_xdp.grow = front ? FRONT_ONLY : END;
-    this.#front = front;
+  /** Has the accelerator see a frame. */
+  run(frame: Uint8Array, grow: Grow = 'front'): Verdict {
+    if (grow !== this.#grow) this.loaded.globals.kv_xdp.grow = GROW[grow];
+    this.#grow = grow;
     return this.#run(frame);
   }
 
