@@ -58,6 +58,19 @@ const JIT_TESTS = [
   'test/engines.test.ts',
 ];
 
+/** Of files in src/jit that have no test beside them: what is likely to see their bugs. */
+const LIKELY_OF: Readonly<Record<string, string>> = {
+  'analyses.ts': 'src/jit/emit/emit.test.ts',
+  'flow.ts': 'src/jit/emit/emit.test.ts',
+  'places.ts': 'src/jit/groups.test.ts',
+  'emit/arena.ts': 'src/embedded/arena-checks.test.ts',
+  'emit/function.ts': 'src/embedded/compiled.test.ts',
+  'emit/jump.ts': 'src/embedded/compiled.test.ts',
+  'emit/page-runs.ts': 'src/embedded/page-runs.test.ts',
+  'emit/pages.ts': 'src/embedded/arena-checks.test.ts',
+  'emit/versions.ts': 'src/embedded/compiled.test.ts',
+};
+
 /** What is run, the quickest to see a bug first; each text is what one process runs. */
 function testsFor(root: string, room: Room, file: string): string[] {
   const below = (folder: string) =>
@@ -68,8 +81,13 @@ function testsFor(root: string, room: Room, file: string): string[] {
   const tests = below(`src/${room}`);
   if (room === 'jit') {
     const beside = `src/jit/${file.replace(/\.ts$/, '')}.test.ts`;
-    const others = tests.filter((name) => name !== beside);
-    return [...(tests.includes(beside) ? [beside] : []), others.join(' '), ...JIT_TESTS];
+    const first = tests.includes(beside) ? beside : LIKELY_OF[file];
+    const others = tests.filter((name) => name !== first);
+    return [
+      ...(first === undefined ? [] : [first]),
+      others.join(' '),
+      ...JIT_TESTS.filter((name) => name !== first),
+    ];
   }
   // Cases of the likely topics, tests beside the file, all cases, all tests.
   const near = tests.filter((name) => name.startsWith(`src/verifier/${dirname(file)}/`));

@@ -275,11 +275,6 @@ const RUNS: readonly Mutant[] = [
       'code.set(reserve);\n  code.i32(0);\n  code.set(count);',
       'code.set(reserve);',
     ],
-    [
-      'a run may be longer than the budget',
-      'if (counter === undefined) code.get(loop.count);\n  else code.i32(MOST_COUNTED);',
-      'code.i32(MOST_COUNTED);',
-    ],
   ),
   ...mutantsOf(
     'emit/jump.ts',
