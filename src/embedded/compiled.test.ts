@@ -30,12 +30,13 @@ function results(asm: string, options: EmbeddedOptions, ...args: (bigint | numbe
 const COUNT = 'r0 = 0; l: may_goto out; r0 += 1; goto l; out: exit';
 
 describe('a loop that may_goto ends has its time', () => {
-  it('250 ms by the clock: 65,535 iterations, and as many for each look at it', (test) => {
-    slowClock(test);
-    const [interpreter, jit] = results(COUNT, {});
-    assert.equal(jit, interpreter);
-    assert.equal(jit / 65_535n, 26n);
-  });
+  for (const versions of [true, false])
+    it(`250 ms by the clock: 65,535 iterations, and as many for each look at it; versions: ${versions}`, (test) => {
+      slowClock(test);
+      const [interpreter, jit] = results(COUNT, { jitOptions: { versions } });
+      assert.equal(jit, interpreter);
+      assert.equal(jit / 65_535n, 26n);
+    });
 
   it('one budget for all loops of a frame', (test) => {
     slowClock(test);

@@ -283,7 +283,6 @@ const RUNS: readonly Mutant[] = [
       'code.get(e.scratch);\n  code.op(OP.i32_eqz);\n  code.if();\n  e.frame',
       'code.i32(1);\n  code.if();\n  e.frame',
     ],
-    ['behind a run its rounds are not put together', 'emitSettle(e, loop);\n    return;', 'return;'],
   ),
   ...mutantsOf('emit/function.ts', [
     'during a run nothing is checked',
