@@ -113,6 +113,13 @@ describe('a page that was checked is not checked again, and nothing is stored wh
     });
 });
 
+it('a pointer that a load found aligned is so in the loop behind it, unless the loop is entered from where it was not', () => {
+  const asm =
+    'r0 = *(u64 *)(r1 + 0); r3 = 0; l: may_goto o; r3 += 1; r4 = *(u64 *)(r1 + 0); r0 += r4; if r3 < 90 goto l; o: exit';
+  for (const pages of PAGES)
+    assert.deepEqual(outcome('jit', asm, pages, AROUND), outcome('interpreter', asm, pages, AROUND));
+});
+
 it('a program that frees pages checks them again', () => {
   for (const engine of ['interpreter', 'jit'] as const) {
     using kernel = new TestKernel([ARENA], { engine, checked: false });

@@ -59,6 +59,11 @@ describe('a loop that may_goto ends has its time', () => {
   it('a number of iterations instead, where that is asked for', () => {
     assert.deepEqual(results(COUNT, { mayGoto: { iterations: 1000 } }), [1000n, 1000n]);
   });
+
+  it('as many in a long function, whose code ends where the loop goes on in another version', () => {
+    const asm = `${'r2 = r1; r2 *= 3; '.repeat(150)} ${COUNT}`;
+    assert.deepEqual(results(asm, { mayGoto: { iterations: 1000 } }, 5), [1000n, 1000n]);
+  });
 });
 
 describe('a stack slot that became a local', () => {

@@ -276,14 +276,11 @@ const RUNS: readonly Mutant[] = [
       'code.set(reserve);',
     ],
   ),
-  ...mutantsOf(
-    'emit/jump.ts',
-    [
-      'a run begins where there are no more rounds',
-      'code.get(e.scratch);\n  code.op(OP.i32_eqz);\n  code.if();\n  e.frame',
-      'code.i32(1);\n  code.if();\n  e.frame',
-    ],
-  ),
+  ...mutantsOf('emit/jump.ts', [
+    'a run begins where there are no more rounds',
+    'code.get(e.scratch);\n  code.op(OP.i32_eqz);\n  code.if();\n  e.frame',
+    'code.i32(1);\n  code.if();\n  e.frame',
+  ]),
   ...mutantsOf('emit/function.ts', [
     'during a run nothing is checked',
     'node.run?.members.has(at) && mode',
