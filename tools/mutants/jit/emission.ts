@@ -169,11 +169,6 @@ export const EMISSION: readonly Mutant[] = [
       'if (live[next] === variable) {\n        next++;',
       'if (live[next] === variable) {',
     ],
-    [
-      'each point has the same number',
-      'this.#pointNumbers.set(key, number);',
-      'this.#pointNumbers.set(key, 0);',
-    ],
     ['of several loops the first one is gone on behind', 'this.#behind.set(key, { point, index });', ''],
   ),
   ...mutantsOf(
