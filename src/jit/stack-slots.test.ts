@@ -137,6 +137,9 @@ it("a callee's slots are its own: it stores into its caller's frame, and its own
     '*(u64 *)(r10 - 8) = 3; r1 = r10; r1 += -8; call f; r0 = *(u64 *)(r10 - 8); exit; f: *(u64 *)(r10 - 8) = 7; *(u64 *)(r1 + 0) = 4; r0 = *(u64 *)(r10 - 8); exit';
   assert.equal(cellsOf(asm, 0), '');
   assert.equal(cellsOf(asm, 1), '-8:8');
+  const storesThere =
+    '*(u64 *)(r10 - 8) = 3; r1 = r10; r1 += -8; call f; r0 = *(u64 *)(r10 - 8); exit; f: *(u64 *)(r1 + 0) = 4; r0 = 0; exit';
+  assert.equal(cellsOf(storesThere, 1), '');
 });
 
 describe('a function needs a frame in memory', () => {
