@@ -70,6 +70,7 @@ describe('a stack slot that became a local', () => {
   const SLOTS: readonly (readonly [rule: string, asm: string, result: bigint])[] = [
     ['holds what was stored', '*(u64 *)(r10 - 8) = r1; r0 = *(u64 *)(r10 - 8); exit', 0x8182_8384_8586_8788n],
     ['and no more than its size', '*(u16 *)(r10 - 8) = r1; r0 = *(u16 *)(r10 - 8); exit', 0x8788n],
+    ['of four bytes, too', '*(u32 *)(r10 - 8) = r1; r0 = *(u32 *)(r10 - 8); exit', 0x8586_8788n],
     ['is extended where it is loaded so', '*(u8 *)(r10 - 8) = r1; r0 = *(s8 *)(r10 - 8); exit', -0x78n],
     ['in two bytes', '*(u16 *)(r10 - 8) = r1; r0 = *(s16 *)(r10 - 8); exit', -0x7878n],
     ['and in four', '*(u32 *)(r10 - 8) = r1; r0 = *(s32 *)(r10 - 8); exit', -0x7a79_7878n],
@@ -80,6 +81,13 @@ describe('a stack slot that became a local', () => {
       assert.deepEqual(results(asm, {}, 0x8182_8384_8586_8788n), [expected, expected]);
     });
 });
+
+for (const inlining of [true, false])
+  it(`a callee has a frame of its own, ${inlining ? 'also where it is inlined' : 'where it is called'}`, () => {
+    const asm =
+      '*(u64 *)(r10 - 8) = 3; r1 = r10; r1 += -8; call f; exit; f: *(u64 *)(r10 - 8) = 40; r0 = *(u64 *)(r1 + 0); lock *(u64 *)(r10 - 8) += r0; r2 = *(u64 *)(r10 - 8); r0 += r2; exit';
+    assert.deepEqual(results(asm, { jitOptions: { inlining } }), [46n, 46n]);
+  });
 
 describe('a jump is taken as in the interpreter, wherever it leads', () => {
   const OPERATORS = ['==', '!=', '>', '>=', '<', '<=', 's>', 's>=', 's<', 's<=', '&'];
