@@ -19,11 +19,18 @@ function printed(executable: string, args: readonly string[]): Record<string, st
   return Object.fromEntries(lines.map((line) => line.split('=')));
 }
 
-/** Runs `work` with a copy of include/ and programs/ in a folder of another name. */
-function withCopy(work: (root: string) => void): void {
+/**
+ * Runs `work` with a copy of include/ and programs/ in a folder of another name. @param only names of the programs that are copied; by
+ * default all.
+ */
+function withCopy(work: (root: string) => void, only?: readonly string[]): void {
+  const filter = (path: string) => {
+    const [, program] = /([^/]*)\.bpf\.[co]$/.exec(path) ?? [];
+    return program === undefined || only === undefined || only.some((each) => program.startsWith(each));
+  };
   inTemporaryFolder((root) => {
     for (const folder of ['include', 'programs']) {
-      cpSync(join(dirname(PROGRAMS), folder), join(root, folder), { recursive: true });
+      cpSync(join(dirname(PROGRAMS), folder), join(root, folder), { recursive: true, filter });
     }
     writeFileSync(join(root, 'package.json'), '{ "type": "module" }');
     work(root);
@@ -39,6 +46,9 @@ function build(root: string, args: readonly string[], env: Record<string, string
     env: { ...process.env, CPATH: root, ...env },
   });
 }
+
+/** Where it makes no difference how many there are. */
+const TWO = ['arena_list', 'arena_heap'];
 
 test('every committed object is what its source gives, whatever the folder', { skip }, () => {
   withCopy((root) => {
@@ -61,7 +71,7 @@ test('a changed, a missing and a stray object are each named', { skip }, () => {
     assert.match(stderr, /^programs\/arena_heap\.bpf\.o: is missing$/m);
     assert.match(stderr, /^programs\/stray\.bpf\.o: has no source$/m);
     assert.equal(stderr.trimEnd().split('\n').length, 4);
-  });
+  }, TWO);
 });
 
 test('a rebuild leaves objects that are right alone and mends the others', { skip }, () => {
@@ -72,7 +82,7 @@ test('a rebuild leaves objects that are right alone and mends the others', { ski
     const { stdout } = build(root, []);
     assert.deepEqual(readFileSync(object), committed);
     assert.equal(stdout.match(/^built /gm)?.length, 1);
-  });
+  }, TWO);
 });
 
 test('without a compiler the build says what to install, in one line', () => {

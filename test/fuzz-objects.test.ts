@@ -16,7 +16,7 @@ import { assembleObject } from '../src/object/write.ts';
 import { mutate, randomFrom } from './mutate.ts';
 
 const FIRST = Number(process.env.OBJECT_FUZZ_SEED ?? 1);
-const COUNT = Number(process.env.OBJECT_FUZZ_COUNT ?? 2500);
+const COUNT = Number(process.env.OBJECT_FUZZ_COUNT ?? 1500);
 const LONGEST_MS = 20_000;
 /** By how much the process may grow for one object; and for all, with what V8 has not collected yet: that is some 400 MiB. */
 const MOST_BYTES_EACH = 256 * 1024 * 1024;
