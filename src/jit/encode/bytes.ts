@@ -15,6 +15,14 @@ export class Bytes {
     this.#bytes[this.length++] = value;
   }
 
+  /** Two bytes, which is what most instructions take. */
+  pair(first: number, second: number): void {
+    if (this.length + 2 > this.#bytes.length) this.#grow(2);
+    this.#bytes[this.length] = first;
+    this.#bytes[this.length + 1] = second;
+    this.length += 2;
+  }
+
   /** An unsigned integer below 2^53. */
   unsigned(value: number): void {
     let rest = value;

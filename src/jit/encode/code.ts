@@ -59,18 +59,35 @@ export class Code {
   }
 
   get(local: number): void {
-    this.bytes.byte(OP.local_get);
-    this.bytes.unsigned(local);
+    this.#numbered(OP.local_get, local);
   }
 
   set(local: number): void {
-    this.bytes.byte(OP.local_set);
-    this.bytes.unsigned(local);
+    this.#numbered(OP.local_set, local);
   }
 
   tee(local: number): void {
-    this.bytes.byte(OP.local_tee);
-    this.bytes.unsigned(local);
+    this.#numbered(OP.local_tee, local);
+  }
+
+  /** An instruction with an unsigned number. */
+  #numbered(opcode: number, number: number): void {
+    if (number < 0x80) {
+      this.bytes.pair(opcode, number);
+      return;
+    }
+    this.bytes.byte(opcode);
+    this.bytes.unsigned(number);
+  }
+
+  /** An instruction with a signed number of 32 bits. */
+  #constant(opcode: number, value: number): void {
+    if (value >= -0x40 && value < 0x40) {
+      this.bytes.pair(opcode, value & 0x7f);
+      return;
+    }
+    this.bytes.byte(opcode);
+    this.bytes.signed(value);
   }
 
   globalGet(global: number): void {
@@ -85,14 +102,12 @@ export class Code {
 
   /** @param value taken modulo 2^32. */
   i32(value: number): void {
-    this.bytes.byte(OP.i32_const);
-    this.bytes.signed(value | 0);
+    this.#constant(OP.i32_const, value | 0);
   }
 
   /** @param value a signed integer of 32 bits. */
   i64(value: number): void {
-    this.bytes.byte(OP.i64_const);
-    this.bytes.signed(value);
+    this.#constant(OP.i64_const, value);
   }
 
   /** @param value an unsigned integer of 32 bits. */
@@ -248,12 +263,11 @@ export class Code {
   }
 
   #memarg(memory: MemoryIndex, offset: number, align: number): void {
-    if (memory === ARENA_MEMORY) {
-      this.bytes.byte(align);
-    } else {
-      this.bytes.byte(align | 0x40);
-      this.bytes.byte(memory);
-    }
+    if (memory !== ARENA_MEMORY) this.bytes.pair(align | 0x40, memory);
+    else if (offset < 0x80) {
+      this.bytes.pair(align, offset);
+      return;
+    } else this.bytes.byte(align);
     this.bytes.unsigned(offset);
   }
 }
