@@ -14,10 +14,10 @@ import { fill, noMemcached, type ServerKind, ServerProcess } from './servers.ts'
  * disturbs the machine disturbs all.
  */
 
-const USAGE = `usage: npm run bench:kv -- [--rounds N] [--seconds S] [--items N] [--only udp,live,tcp] [--json]
+const USAGE = `usage: npm run bench:kv -- [--rounds N] [--seconds S] [--items LIST] [--only udp,live,tcp] [--json]
   --rounds N   of each contender, one after another (7)
   --seconds S  a round (1)
-  --items N    with keys of 30 and values of 100 bytes, asked for by Zipf's law (100000)
+  --items LIST how many, with keys of 30 and values of 100 bytes, asked for by Zipf's law (1000,10000,100000)
   --only LIST  udp: one GET a datagram; live: the same as frames without sockets; tcp: GETs in batches of 32
   --json       prints one JSON value
 Needs Linux, root, ip (Debian package iproute2) and memcached.`;
@@ -256,30 +256,30 @@ function unavailable(): string | undefined {
   return linuxUnavailable() ?? root ?? noNetwork() ?? noMemcached();
 }
 
-function settingsOf(): (Settings & { json: boolean }) | undefined {
+function settingsOf(): (Omit<Settings, 'items'> & { sizes: number[]; json: boolean }) | undefined {
   const { values } = parseArgs({
     options: {
       rounds: { type: 'string', default: '7' },
       seconds: { type: 'string', default: '1' },
-      items: { type: 'string', default: '100000' },
+      items: { type: 'string', default: '1000,10000,100000' },
       only: { type: 'string', default: PARTS.join() },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean' },
     },
   });
   if (values.help) return undefined;
-  const [rounds, seconds, items] = [values.rounds, values.seconds, values.items].map(Number);
+  const [rounds, seconds] = [values.rounds, values.seconds].map(Number);
+  const sizes = values.items.split(',').map(Number);
   const parts = PARTS.filter((part) => values.only.split(',').includes(part));
   const known = values.only.split(',').every((part) => (PARTS as readonly string[]).includes(part));
-  if (
-    !(Number.isInteger(rounds) && rounds > 0 && seconds > 0 && Number.isInteger(items) && items > 0 && known)
-  )
+  const isCount = (count: number) => Number.isInteger(count) && count > 0;
+  if (!(isCount(rounds) && seconds > 0 && sizes.every(isCount) && known))
     throw new TypeError('rounds, seconds and items are numbers above 0; only is made of udp, live and tcp');
   const onTerminal = process.stderr.isTTY && !values.json;
   const progress = (text: string) => {
     if (onTerminal) process.stderr.write(`\r\x1b[K${text}`);
   };
-  return { rounds, seconds, items, parts, progress, json: values.json };
+  return { rounds, seconds, sizes, parts, progress, json: values.json };
 }
 
 async function main(): Promise<number> {
@@ -299,11 +299,17 @@ async function main(): Promise<number> {
     console.log(settings.json ? JSON.stringify({ skipped: reason }) : `not run: ${reason}`);
     return 0;
   }
-  const found = report(await measure(settings));
-  settings.progress('');
-  if (settings.json)
-    console.log(JSON.stringify({ rounds: settings.rounds, items: settings.items, ...found }));
-  else print(found);
+  const { rounds, sizes, json, progress } = settings;
+  const all: (ReturnType<typeof report> & { items: number })[] = [];
+  for (const items of sizes) {
+    const found = report(await measure({ ...settings, items }));
+    all.push({ items, ...found });
+    progress('');
+    if (json) continue;
+    console.log(`${all.length > 1 ? '\n' : ''}${items.toLocaleString('en-US')} items:`);
+    print(found);
+  }
+  if (json) console.log(JSON.stringify({ rounds, sizes: all }));
   return 0;
 }
 
