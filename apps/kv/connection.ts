@@ -19,10 +19,13 @@ export class Connection {
   lastCommand: number;
   waitingSince = 0;
 
-  /** @param closed is called once, when the client is gone. */
-  constructor(socket: Socket, engine: Engine, closed: (connection: Connection) => void) {
+  private readonly waits: () => void;
+
+  /** @param waits is called whenever the client begins to take no answers. @param closed once, when it is gone. */
+  constructor(socket: Socket, engine: Engine, waits: () => void, closed: (connection: Connection) => void) {
     this.socket = socket;
     this.engine = engine;
+    this.waits = waits;
     this.session = new Session(engine);
     this.lastCommand = engine.now;
     socket.on('data', (data: Buffer) => this.take(data));
@@ -38,7 +41,7 @@ export class Connection {
 
   /** Bytes of answers that the client has not taken. */
   get pending(): number {
-    return this.socket.writableLength;
+    return this.socket.destroyed ? 0 : this.socket.writableLength;
   }
 
   private take(data: Buffer): void {
@@ -73,6 +76,7 @@ export class Connection {
         this.waitingSince = this.engine.now;
         this.engine.counters.waits++;
         socket.pause();
+        this.waits();
         return;
       }
     } while (session.more);

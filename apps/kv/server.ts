@@ -27,6 +27,8 @@ export interface ServerOptions {
   /** The address that ports are opened at; all, without. */
   readonly listen?: string;
   readonly maxConnections: number;
+  /** Bytes of answers that nobody takes, of all clients together. */
+  readonly pendingMax?: number;
   /** MiB. */
   readonly memory: number;
   readonly kernel: 'embedded' | 'linux';
@@ -41,8 +43,9 @@ export interface ServerOptions {
 }
 
 const TOO_MANY = 'ERROR Too many open connections\r\n';
-/** Of all clients' answers that nobody takes: what is kept, at most, before the one that has waited longest is let go. */
+/** Of all clients' answers that nobody takes: the bytes that are kept. Those who have waited for less than a second may have so many times that. */
 const PENDING_MAX = 64 << 20;
+const AT_ONCE = 4;
 
 /** In so many seconds, what has expired in all of the table is found. */
 const EXPIRE_SECONDS = 60;
@@ -175,10 +178,15 @@ export class Server {
     counters.totalConnections++;
     counters.currentConnections++;
     this.connections.add(
-      new Connection(socket, this.engine, (connection) => {
-        this.connections.delete(connection);
-        counters.currentConnections--;
-      }),
+      new Connection(
+        socket,
+        this.engine,
+        () => this.letGo(),
+        (connection) => {
+          this.connections.delete(connection);
+          counters.currentConnections--;
+        },
+      ),
     );
   }
 
@@ -195,18 +203,21 @@ export class Server {
     }
   }
 
-  /** Disconnects who takes no answers, when answers that nobody takes are too many. */
+  /** Disconnects who takes no answers, the longest first, while answers that nobody takes are too many. */
   private letGo(): void {
-    let pending = 0;
-    let slowest: Connection | undefined;
-    for (const connection of this.connections) {
-      if (connection.pending === 0) continue;
-      pending += connection.pending;
-      if (slowest === undefined || connection.waitingSince < slowest.waitingSince) slowest = connection;
+    const waiting = [...this.connections].filter(({ pending }) => pending > 0);
+    let pending = waiting.reduce((sum, each) => sum + each.pending, 0);
+    const { pendingMax = PENDING_MAX } = this.options;
+    if (pending <= pendingMax) return;
+    waiting.sort((a, b) => a.waitingSince - b.waitingSince || b.pending - a.pending);
+    for (const connection of waiting) {
+      // Many who take large answers at once are no enemies.
+      const isSlow = connection.waitingSince < this.engine.now;
+      if (pending <= (isSlow ? pendingMax : AT_ONCE * pendingMax)) return;
+      pending -= connection.pending;
+      this.engine.counters.slowConnections++;
+      connection.socket.destroy();
     }
-    if (pending <= PENDING_MAX || slowest === undefined) return;
-    this.engine.counters.slowConnections++;
-    slowest.socket.destroy();
   }
 
   /**

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync, rmSync } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { Image } from './image.ts';
@@ -52,7 +52,16 @@ const roundUp = (bytes: number): number => Math.ceil(bytes / PAGE) * PAGE;
 /** The file that a snapshot is written to before it is complete. */
 const incomplete = (file: string): string => `${file}.new`;
 
-/** Writes a snapshot. Throws what the file system says; then the last one is still there. */
+/** Writes all of some bytes: one write may take a part of them, where the disk is full. Throws what the file system says. */
+async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
+    if (bytesWritten === 0) throw new Error('the file system takes no more');
+    done += bytesWritten;
+  }
+}
+
+/** Writes a snapshot. Throws what the file system says; then the last one is still there, and nothing of this one. */
 export async function writeSnapshot(
   file: string,
   image: Image,
@@ -77,6 +86,23 @@ export async function writeSnapshot(
   const path = incomplete(file);
   const handle = await open(path, 'w', 0o600);
   try {
+    await writeTo(handle);
+  } catch (error) {
+    // What there is of it would keep a full disk full.
+    await handle.close();
+    await rm(path, { force: true });
+    throw error;
+  }
+  await handle.close();
+  await rename(path, file);
+  const folder = await open(dirname(file), constants.O_RDONLY);
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+
+  async function writeTo(handle: FileHandle): Promise<void> {
     let checksum = 0;
     let at = 0;
     for (let i = 0; i < image.extents.length; i += 2) {
@@ -84,23 +110,14 @@ export async function writeSnapshot(
       for (let done = 0; done < size; done += PIECE) {
         const piece = image.bytes.subarray(at + done, at + Math.min(size, done + PIECE));
         checksum = crc32(piece, checksum);
-        await handle.write(piece, 0, piece.length, data + image.extents[i] * PAGE + done);
+        await writeAll(handle, piece, data + image.extents[i] * PAGE + done);
       }
       at += size;
     }
     const header = make(checksum);
-    await handle.write(list, 0, list.length, PAGE);
-    await handle.write(header, 0, header.length, 0);
+    await writeAll(handle, list, PAGE);
+    await writeAll(handle, header, 0);
     await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(path, file);
-  const folder = await open(dirname(file), constants.O_RDONLY);
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }
 
@@ -136,17 +153,27 @@ function bytesAt(handle: number, position: number, size: number): Buffer {
   return bytes.subarray(0, have);
 }
 
+/** The last that a Date knows, in seconds since 1970. */
+const LAST_SECOND = 8.64e12;
+
+/** The header in a text; undefined where it is none. */
+function headerIn(text: string): Header | undefined {
+  try {
+    const header: Header | null = JSON.parse(text);
+    if (header === null || ![header.seed, header.checksum].every(Number.isInteger)) return undefined;
+    return header.time >= 0 && header.time <= LAST_SECOND ? header : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 function read(handle: number, identity: Identity): Restored | string {
   const head = bytesAt(handle, 0, PAGE);
   if (head.toString('latin1', 0, MAGIC.length) !== MAGIC)
     return 'it is no snapshot, or one of another version';
   const end = head.indexOf(10, MAGIC.length);
-  let header: Header;
-  try {
-    header = JSON.parse(head.toString('utf8', MAGIC.length, end));
-  } catch {
-    return 'its header is damaged';
-  }
+  const header = headerIn(head.toString('utf8', MAGIC.length, end));
+  if (header === undefined) return 'its header is damaged';
   for (const [name, wanted] of Object.entries(identity)) {
     const found = header[name as keyof Identity];
     if (found !== wanted) return `it is of another store: ${name} is ${found}, not ${wanted}`;

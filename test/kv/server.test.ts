@@ -252,6 +252,36 @@ describe('the sockets of arena-kv', () => {
     slow.destroy();
   });
 
+  it('keep little of what many take no answers to, and let go of those', async () => {
+    const pendingMax = 1 << 20;
+    const few = await startServer({ pendingMax });
+    const { engine, connections } = few.server;
+    const slow: Socket[] = [];
+    try {
+      using other = new Talk({ port: few.port });
+      const value = 'v'.repeat(1_000_000);
+      await other.step({ send: `set big 0 0 ${value.length}\r\n${value}\r\n`, receive: 'STORED\r\n' });
+      const most = 4 * pendingMax + 3 * value.length;
+      for (let i = 0; i < 12; i++) {
+        const socket = connect({ port: few.port });
+        socket.on('error', () => undefined);
+        socket.pause();
+        socket.write('get big\r\n'.repeat(100));
+        slow.push(socket);
+      }
+      for (let tries = 0; tries < 1000 && engine.counters.slowConnections < 5; tries++) {
+        const pending = [...connections].reduce((sum, each) => sum + each.pending, 0);
+        assert.ok(pending <= most, `${pending} bytes wait`);
+        await pause(5);
+      }
+      assert.ok(engine.counters.slowConnections >= 5, `${engine.counters.slowConnections} were let go`);
+      assert.equal((await other.step({ send: 'mn\r\n', receive: 'MN\r\n' })).receive, 'MN\r\n');
+    } finally {
+      for (const socket of slow) socket.destroy();
+      await few.stop();
+    }
+  });
+
   it('stay in step with a client that sends rubbish, or let it go', async () => {
     const seed = Math.floor(Math.random() * 2 ** 31);
     const random = randomFrom(seed);

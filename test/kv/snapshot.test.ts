@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { readSnapshot } from '../../apps/kv/snapshot.ts';
+import { readSnapshot, writeSnapshot } from '../../apps/kv/snapshot.ts';
 import { Store } from '../../apps/kv/store.ts';
 import { linuxUnavailable } from '../../src/linux/index.ts';
 import { Talk } from './exchanges.ts';
@@ -44,6 +44,24 @@ describe('snapshots', () => {
         assert.ok(number === said || number === (said + 1) % 256, `round ${round}: ${number}, not ${said}`);
         last = number;
       }
+    });
+  });
+
+  it('leave nothing on a disk that is full, and the last one as it was', async (t) => {
+    if (!existsSync('/dev/full')) {
+      t.diagnostic('not run: there is no /dev/full');
+      return;
+    }
+    await inFolder(async (folder) => {
+      const file = join(folder, 'snapshot');
+      const identity = { object: 'none', kernel: 'embedded', memory: 8, low: 0 };
+      const image = { extents: Uint32Array.of(0, 1), bytes: Buffer.alloc(4096, 7) };
+      await writeSnapshot(file, image, identity, 1);
+      symlinkSync('/dev/full', `${file}.new`);
+      await assert.rejects(writeSnapshot(file, image, identity, 2), { code: 'ENOSPC' });
+      assert.deepEqual(readdirSync(folder), ['snapshot']);
+      const last = readSnapshot(file, identity);
+      assert.ok(typeof last === 'object' && last.seed === 1, `${last}`);
     });
   });
 
@@ -120,6 +138,13 @@ describe('snapshots', () => {
         assert.match(`${read(whole.subarray(0, whole.length - 5000))}`, /ends too early/);
         assert.match(`${read(whole.subarray(0, 4100))}`, /list of pages|header/);
         assert.match(`${read(flipped(4096))}`, /list of pages/);
+        const [magic, header] = whole.toString('latin1', 0, 4096).split('\n');
+        for (const other of [
+          'null',
+          header.replace(/"time":\d+/, '"time":"now"'),
+          header.replace('"seed"', '"sad"'),
+        ])
+          assert.match(`${read(Buffer.from(`${magic}\n${other}\n`.padEnd(8192)))}`, /header is damaged/);
         assert.match(`${read(flipped(whole.length - 100))}`, /pages are damaged/);
         assert.match(`${read(whole, { ...identity, object: 'another' })}`, /another store: object/);
         assert.match(`${read(whole, { ...identity, memory: 32 })}`, /another store: memory/);
