@@ -57,6 +57,8 @@ export class Cpu implements Environment {
   readonly tailCalls: TailCalls;
   /** The program that runs. */
   program: RunningProgram | undefined;
+  /** What user space threw when it was told something, for when the program has ended. */
+  failure: { readonly error: unknown } | undefined;
   /** The locks in map values that it holds. */
   readonly heldLocks: KernelOffset[] = [];
   /** For the interpreter: the program that runs, or that runs in its place, and its arena. */
@@ -194,10 +196,13 @@ export class Cpu implements Environment {
     if (this.#faults.size > 0) this.#faults.clear();
   }
 
-  /** Undoes {@link enter} and {@link begin}. */
+  /** Undoes {@link enter} and {@link begin}. Throws what user space threw in between. */
   leave(): void {
     this.program = undefined;
     releaseLocks(this);
+    const { failure } = this;
+    this.failure = undefined;
+    if (failure !== undefined) throw failure.error;
   }
 
   #refuseBusy({ name }: RunningProgram): never {

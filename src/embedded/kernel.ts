@@ -272,8 +272,14 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
     return this.#programs.get(program)?.streams.write(stream, text) ?? 0;
   }
 
+  /** Where the listener throws while a program runs, that one goes on, and the error leaves with its end: what it holds it gives back. */
   trace(line: string): void {
-    this.#options.onTrace?.(line);
+    try {
+      this.#options.onTrace?.(line);
+    } catch (error) {
+      if (this.cpu.program === undefined) throw error;
+      this.cpu.failure ??= { error };
+    }
   }
 
   async load(object: BpfObject): Promise<EmbeddedLoad> {

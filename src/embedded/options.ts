@@ -29,7 +29,7 @@ export interface EmbeddedOptions {
   instructionBudget?: number;
   /** Where an object's arena globals go: at the arena's `end` (default), or its `start`, as Linux 6.18 makes libbpf do. */
   arenaGlobals?: 'start' | 'end';
-  /** Gets each line that programs print with bpf_trace_printk, without its newline. */
+  /** Gets each line that programs print with bpf_trace_printk, without its newline. What it throws, a run throws when it has ended. */
   onTrace?: (line: string) => void;
   /** The verifier's log: 0 none, 1 the last path, 2 all; 4 adds statistics. Default 0. */
   logLevel?: number;

@@ -34,6 +34,16 @@ const SMALL = 40;
 const ONCE = 400;
 /** Instructions that a function may have with all that was put into it. */
 const LARGEST = 2_000;
+/**
+ * And locals, which V8 keeps on its stack of less than a megabyte: of eight functions that call each other, or of all those that 33 tail
+ * calls may leave there.
+ */
+const MOST_LOCALS = 900;
+const MOST_LOCALS_PILED = 200;
+
+/** Locals of a function for its registers, and for its may_goto. */
+const REGISTERS = 10;
+const LOOP_LOCALS = 3;
 
 /**
  * @param tailCalls the calls that may leave a function for another program.
@@ -52,6 +62,10 @@ export function planFunctions(
   const referenced = addressTaken(program);
   /** Instructions of a function with all that is put into it. */
   const grown = plans.map(({ size }) => size);
+  const locals = plans.map(
+    ({ cells, hasMayGoto }) => REGISTERS + cells.size + (hasMayGoto ? LOOP_LOCALS : 0),
+  );
+  const mostLocals = tailCalls.size > 0 ? MOST_LOCALS_PILED : MOST_LOCALS;
   for (const number of order) {
     const plan = plans[number];
     for (const callee of plan.callees) {
@@ -59,6 +73,7 @@ export function planFunctions(
       plan.needsFrame ||= inner.needsFrame;
       if (!inner.inlined) continue;
       grown[number] += grown[callee];
+      locals[number] += locals[callee];
     }
     const limit = calls[number] === 1 ? ONCE : SMALL;
     plan.inlined =
@@ -70,7 +85,8 @@ export function planFunctions(
       !leaves(program, number, tailCalls) &&
       !loadsPacket(program, number) &&
       grown[number] <= limit;
-    if (grown[number] > LARGEST) for (const callee of plan.callees) undoInlining(plans, callee);
+    if (grown[number] > LARGEST || locals[number] > mostLocals)
+      for (const callee of plan.callees) undoInlining(plans, callee);
   }
   // Who calls a helper that calls back, or another program, hands the frame on.
   if (framed || referenced.size > 0 || tailCalls.size > 0) for (const plan of plans) plan.needsFrame = true;

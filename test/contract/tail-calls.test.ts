@@ -166,3 +166,43 @@ it('tail calls lead to the same programs on other CPUs', async () => {
   assert.deepEqual(await retvals('through'), [1042, 1042, 1042]);
   assert.deepEqual(await retvals('again'), [5, 5, 5]);
 });
+
+/** Functions that call each other six deep, each of which also calls a small one a hundred times. The last one leaves for the program anew. */
+function deepObject(): string {
+  const small = 'r1 = r6\ncall small\nr6 = r0\n'.repeat(100);
+  const callers = [1, 2, 3, 4, 5].map((number) => {
+    const next = `r1 = r7\ncall f${number + 1}\nr6 += r0`;
+    return `.func static f${number} : s32 (void *ctx)\nr7 = r1\nr6 = ${number}\n${small}${next}\n${small}r0 = r6\nexit\n`;
+  });
+  const leave = 'r1 = r7\nr2 = jumps ll\nr3 = 0\ncall bpf_tail_call\nr0 = r6\nexit\n';
+  return `.license "GPL"
+.map jumps, type=prog_array, key_size=4, value_size=4, max_entries=1
+.map_values jumps, 0, deep
+.section .bss
+.var rounds : u32
+.section .text
+.func static small : s32 (s32 value)
+r1 *= 3
+r0 = r1
+exit
+${callers.join('')}.func static f6 : s32 (void *ctx)
+r7 = r1
+r2 = rounds ll
+r6 = *(u32 *)(r2 + 0)
+r6 += 1
+*(u32 *)(r2 + 0) = r6
+${leave}.section raw_tp/sys_enter
+.func deep : s32 (void *ctx)
+call f1
+exit
+`;
+}
+
+onBothKernels('a hundred frames that tail calls leave behind', ({ open: openKernel }) => {
+  it("fit on the stack of the machine, whatever is in a program's functions", async () => {
+    using kernel = openKernel();
+    const loaded = await (await open(assembleObject(deepObject()))).load(kernel);
+    loaded.programs.deep.run({ ctx: new Uint8Array(8) });
+    assert.equal(loaded.globals.rounds, 34);
+  });
+});

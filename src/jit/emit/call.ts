@@ -148,8 +148,8 @@ const EINVAL = 22;
  */
 function emitLoop(e: Emitter, most: number, callee: number | undefined): void {
   const { code } = e;
-  const rounds = code.local(TYPE.i32);
-  const done = code.local(TYPE.i32);
+  const rounds = code.temporary(TYPE.i32, 0);
+  const done = code.temporary(TYPE.i32, 1);
   const out = code.block();
   const refuse = (result: bigint) => {
     code.if();
@@ -209,7 +209,7 @@ function emitLoop(e: Emitter, most: number, callee: number | undefined): void {
 function emitTailCall(e: Emitter, { entries, slots, stride, most }: TailCall): void {
   const { code } = e;
   const index = e.scratch;
-  const count = code.local(TYPE.i32);
+  const count = code.temporary(TYPE.i32);
   const loadAt = (offset: number) => code.memory(MEMORY_OP.i32_load, KERNEL_MEMORY, offset);
   const pushCounter = () => pushTailCallCounter(code);
   const fail = code.block();

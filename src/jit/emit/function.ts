@@ -123,7 +123,8 @@ function emitChoice(e: Emitter, { jump, holds, start, end }: ChooseNode): void {
   for (let at = start; at < end; at += slots(e.insns[at])) {
     const register = writtenRegister(e.insns[at]);
     if (register === undefined || written.has(register)) continue;
-    const old = code.local(TYPE.i64);
+    // Behind the first, which an access may use.
+    const old = code.temporary(TYPE.i64, 1 + written.size);
     written.set(register, old);
     e.get(register);
     code.set(old);

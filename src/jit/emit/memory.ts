@@ -148,7 +148,7 @@ const PROBED_END = 2n ** 32n - 4096n;
 /** Pushes where a pointer leads that may lead nowhere, i32: 0, where zeroes are, unless it is kernel memory (Linux: BPF_PROBE_MEM). */
 function pushProbedAddress(e: Emitter, { src, off }: Instruction): void {
   const { code } = e;
-  const offset = code.local(TYPE.i64);
+  const offset = code.temporary(TYPE.i64);
   e.get(src);
   code.i64Big(BigInt.asIntN(64, BigInt(off) - (BigInt(e.target.kernelHigh) << 32n)));
   code.op(OP.i64_add);

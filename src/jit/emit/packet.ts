@@ -9,7 +9,7 @@ import type { Emitter } from './emitter.ts';
  */
 export function emitPacketLoad(e: Emitter, { src, imm }: Instruction, row: PacketOpcode): void {
   const { code } = e;
-  const value = code.local(TYPE.f64);
+  const value = code.temporary(TYPE.f64);
   e.getLow(BPF_REG_6);
   if (row.kind === 'ld_ind') {
     e.getLow(src);

@@ -23,6 +23,7 @@ export class Code {
   /** Byte offset of a br_if or if within the body, 1 when it is likely, alternating. */
   readonly hints: number[] = [];
   readonly #parameters: number;
+  readonly #temporaries = new Map<number, number>();
   #depth = 0;
 
   /** @param parameters how many locals are parameters. @param expected about how many bytes it will have. */
@@ -35,6 +36,20 @@ export class Code {
   /** A new local. @returns its index. */
   local(type: ValueType): number {
     return this.#parameters + this.locals.push(type) - 1;
+  }
+
+  /**
+   * A local for what lives no longer than one instruction: the same one each time, since locals take stack.
+   * @param which of those that live at once.
+   */
+  temporary(type: ValueType, which = 0): number {
+    const key = which * 256 + type;
+    let local = this.#temporaries.get(key);
+    if (local === undefined) {
+      local = this.local(type);
+      this.#temporaries.set(key, local);
+    }
+    return local;
   }
 
   /** Locals, parameters among them. */
