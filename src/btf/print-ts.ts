@@ -11,6 +11,8 @@ import type { BtfComposite, BtfEnum, BtfEnum64, BtfMember, BtfType } from './typ
 
 /** Properties in all: more than ten times Linux's. Hostile BTF can ask for much more. */
 const MAX_PROPERTIES = 4_000_000;
+/** Characters up to which a type without a name is called by the way that leads to it: of types nested in each other that grows. */
+const LONGEST_HINT = 512;
 
 /** Names that a declaration cannot have, or that mean something else in the file. */
 const RESERVED = [
@@ -242,7 +244,9 @@ class TsPrinter {
   #nameOf(id: number, hint: string): string {
     let name = this.#names.get(id);
     if (name === undefined) {
-      name = this.#space.claim(this.#typedefNames.get(id) ?? hint);
+      name = this.#space.claim(
+        this.#typedefNames.get(id) ?? (hint.length > LONGEST_HINT ? `type_${id}` : hint),
+      );
       this.#names.set(id, name);
     }
     if (!this.#seen.has(id)) {

@@ -253,6 +253,17 @@ test('TypeScript: anonymous types are called after their typedef or field, and r
   );
 });
 
+test('TypeScript: names do not grow with each anonymous type that is nested in another', () => {
+  const builder = new BtfBuilder();
+  let inner = builder.int('int', 4);
+  for (let depth = 0; depth < 2000; depth++)
+    inner = builder.composite('struct', '', [{ name: 'm', type: builder.ptr(inner) }]);
+  builder.modifier('typedef', inner, 'deep');
+  const text = printTs(builder.build());
+  assert.equal(text.match(/interface /g)?.length, 2000);
+  assert.ok(text.length < 1_500_000, `${text.length} characters`);
+});
+
 test('JSON has the keys of bpftool', () => {
   const { types } = toJson(everyKind.btf);
   assert.deepEqual(types[0], {
