@@ -92,7 +92,8 @@ function checkGlobalArgument(env: Env, arg: GlobalArgument, index: number): void
       return;
     case 'mem':
       checkMemory(env, number, arg.size);
-      if (!arg.nullable && reg.maybeNull)
+      // Linux 6.18 lets the number 0 through, and dies of it where the function relies on the tag.
+      if (!arg.nullable && (reg.maybeNull || isNull(reg)))
         throw env.reject('EINVAL', `arg#${index} is expected to be non-NULL`);
       return;
     case 'dynptr':
