@@ -13,6 +13,13 @@ struct {
 	__uint(max_entries, PAGES);
 } arena SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} array SEC(".maps");
+
 static __always_inline char __arena *pages(void __arena *at, __u32 count, int node, __u64 flags)
 {
 	return bpf_arena_alloc_pages(&arena, at, count, node, flags);
@@ -91,5 +98,14 @@ int an_arena_has_as_many_pages_as_it_says(void *ctx)
 	for (i = 0; i < PAGES; i++)
 		check(first[i * SIZE + i] == 0);
 	bpf_arena_free_pages(&arena, first, PAGES);
+	return 0;
+}
+
+SEC("syscall")
+int other_maps_have_no_pages(void *ctx)
+{
+	check(!bpf_arena_alloc_pages(&array, NULL, 1, NUMA_NO_NODE, 0));
+	bpf_arena_free_pages(&array, NULL, 1);
+	check(bpf_arena_reserve_pages(&array, NULL, 1) == -EINVAL);
 	return 0;
 }

@@ -130,7 +130,8 @@ function emitArenaPointer(e: Emitter, scratch: number): void {
   const { code } = e;
   code.tee(scratch);
   code.op(OP.i64_extend_i32_u);
-  e.userPointer();
+  // A program without an arena may still ask for pages: of what is none, and gets NULL.
+  if (e.target.arena !== undefined) e.userPointer();
   code.i64(0);
   code.get(scratch);
   code.i32(-1);
