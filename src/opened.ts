@@ -10,11 +10,13 @@ import type {
   LoadedSection,
   Verification,
 } from './kernel.ts';
+import { named } from './named.ts';
 import { checkMapSpec } from './object/map-spec.ts';
 import { BpfObject, requireProgram } from './object/object.ts';
 import { TypedMap } from './typed-map.ts';
 import {
   globalsView,
+  INSPECT,
   type Plain,
   PlainMemory,
   type PlainOptions,
@@ -64,7 +66,7 @@ export class OpenedObject<Shape extends ObjectShape = AnyShape> extends BpfObjec
           })),
           this.#options,
         )
-      : {};
+      : withoutTypes();
     return this.#globals;
   }
 
@@ -143,18 +145,17 @@ export class LoadedObject<Shape extends ObjectShape = AnyShape> {
     this.#parts = parts;
     this.#closeKernel = closeKernel;
     this.#options = options;
-    this.programs = parts.programs;
-    this.maps = parts.maps;
+    this.programs = named({ ...parts.programs }, `${object.name} has no program`);
+    this.maps = named({ ...parts.maps }, `${object.name} has no map`);
     this.arena = parts.arena;
     this.sections = parts.sections;
     const { types } = object;
-    this.typedMaps = Object.fromEntries(
-      Object.entries(parts.maps).map(([name, map]) => [
-        name,
-        new TypedMap(map, object.maps[name], types, options),
-      ]),
-    );
-    this.globals = types ? globalsView<Shape['globals']>(types, parts.sections, options) : {};
+    const typed = Object.entries(parts.maps).map(([name, map]) => [
+      name,
+      new TypedMap(map, object.maps[name], types, options),
+    ]);
+    this.typedMaps = named(Object.fromEntries(typed), `${object.name} has no map`);
+    this.globals = types ? globalsView<Shape['globals']>(types, parts.sections, options) : withoutTypes();
   }
 
   /**
@@ -201,6 +202,15 @@ export class LoadedObject<Shape extends ObjectShape = AnyShape> {
     return heap;
   }
 
+  /** What console.log shows. */
+  [INSPECT](): object {
+    const { name } = this.object;
+    const programs = Object.keys(this.programs);
+    const maps = Object.keys(this.maps);
+    if (this.#closed) return { name, programs, maps, closed: true };
+    return { name, programs, maps, globals: this.readGlobals(), arena: this.arena?.statistics };
+  }
+
   /** Unloads programs and maps; views of their memory throw EBADF afterwards. */
   close(): void {
     if (this.#closed) return;
@@ -212,6 +222,11 @@ export class LoadedObject<Shape extends ObjectShape = AnyShape> {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** The global variables of an object without BTF: nobody knows where they are. */
+function withoutTypes(): object {
+  return Object.preventExtensions(named({}, 'no type information (compile with -g), so no global variable'));
 }
 
 function pointerAt(memory: ViewMemory, offset: number): string | null {

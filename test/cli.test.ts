@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { embeddedFeatures } from '../src/index.ts';
+import { assembleObject } from '../src/object/write.ts';
 import { compileBpf, noClang } from './clang.ts';
 import { onLinux } from './contract/kernels.ts';
 
@@ -82,6 +83,33 @@ describe('bpf-arena run', () => {
     assert.equal(globals.data_text, 'other');
     assert.equal(globals.rodata_s64, -9);
     assert.match(stdout, /"data_u64":18446744073709551615\b/);
+  });
+
+  it('sets a whole array, and names what an XDP program answers', () => {
+    writeFileSync(
+      `${folder}/xdp.bpfasm`,
+      '.license "GPL"\n.section xdp\n.func f : s32 (void *ctx)\nr0 = 2\nexit\n',
+    );
+    cli('asm', `${folder}/xdp.bpfasm`, '-o', `${folder}/xdp.o`);
+    const packet = `hex:${'00'.repeat(64)}`;
+    assert.match(cli('run', `${folder}/xdp.o`, '--data', packet).stdout, /^f: retval 2 \(XDP_PASS\) in /);
+    const array = ['--set', 'rodata_array=1,2,0x3,40'];
+    const { stdout } = cli('run', 'programs/arena_globals.bpf.o', 'arena_globals_check', '--json', ...array);
+    assert.deepEqual(JSON.parse(stdout).globals.rodata_array, [1, 2, 3, 40]);
+  });
+
+  it('says below a refusal what it means, and what to do', () => {
+    writeFileSync(
+      `${folder}/refused.bpfasm`,
+      '.license "GPL"\n.section syscall\n.func f : s32 (void *ctx)\nr0 = *(u32 *)(r0 + 0)\nexit\n',
+    );
+    cli('asm', `${folder}/refused.bpfasm`, '-o', `${folder}/refused.o`);
+    const { status, stderr } = cli('run', `${folder}/refused.o`);
+    assert.equal(status, 1);
+    assert.match(
+      stderr,
+      /^bpf-arena: program 'f', instruction 0.*: R0 !read_ok \[EACCES\]\n( {4}\S.*\.\n){2,3}$/,
+    );
   });
 
   it('copies the context in and out', () => {
@@ -188,6 +216,7 @@ it('every annotation kind is tested by the programs that carry it', () => {
 describe('wrong usage and unreadable input end with one line and exit status 2', () => {
   writeFileSync(`${folder}/text.o`, 'not an object');
   writeFileSync(`${folder}/empty.o`, '');
+  writeFileSync(`${folder}/none.o`, assembleObject('.func f\nr0 = 0\nexit'));
   const cases: [string[], RegExp][] = [
     [['run', 'nowhere.o'], /cannot read 'nowhere.o': there is no such file/],
     [['run', `${folder}/text.o`], /not an ELF file/],
@@ -195,6 +224,9 @@ describe('wrong usage and unreadable input end with one line and exit status 2',
     [['run', folder], /it is a folder/],
     [['run', LIST], /say which program: arena_list has arena_list_add, /],
     [['run', LIST, 'nope'], /there is no program 'nope'/],
+    [['verify', `${folder}/none.o`], /none has no programs: a program is a function with a section/],
+    [['test', `${folder}/none.o`], /none has no programs/],
+    [['run', LIST, 'arena_list_add', '--set', 'list=1'], /it is a struct: .*, list\.first=…/],
     [['run', LIST, 'arena_list_add', '--set', 'cnt'], /--set takes GLOBAL=VALUE/],
     [['run', LIST, 'arena_list_add', '--set', 'cnt=x'], /--set cnt=x: 'x' is not a whole number/],
     [['run', LIST, 'arena_list_add', '--set', 'cnt='], /'' is not a whole number/],

@@ -60,12 +60,20 @@ export function integer(minimum: number): (value: string) => number {
   };
 }
 
+/** Throws where an object has no programs. */
+export function requirePrograms({ name, programs }: OpenedObject): void {
+  if (Object.keys(programs).length === 0)
+    throw new CliError(
+      `${name} has no programs: a program is a function with a section, such as SEC("syscall")`,
+    );
+}
+
 /** The program that is meant: by name, or the only one there is. */
 export function chooseProgram(object: OpenedObject, name: string | undefined): ProgramSpec {
   const names = Object.keys(object.programs);
   const chosen = name ?? (names.length === 1 ? names[0] : undefined);
   if (chosen !== undefined && chosen in object.programs) return object.programs[chosen];
-  if (names.length === 0) throw new CliError(`${object.name} has no programs`);
+  requirePrograms(object);
   const problem = name === undefined ? 'say which program' : `there is no program '${name}'`;
   throw new CliError(`${problem}: ${object.name} has ${names.join(', ')}`);
 }

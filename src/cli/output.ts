@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { styleText } from 'node:util';
-import { BpfError } from '../index.ts';
+import { BpfError, VerifierError } from '../index.ts';
 
 /** What the commands print with: colours on terminals only, JSON with whole 64-bit integers, errors as one line. */
 
@@ -34,13 +34,14 @@ export function printJson(value: unknown): void {
   );
 }
 
-/** An error as one readable line on stderr; with its stack when asked. */
+/** An error as one readable line on stderr, a rejection with what it means below; with its stack when asked. */
 export function reportError(error: unknown, debug: boolean): void {
   if (debug) console.error(error);
   else {
     const message = error instanceof Error ? error.message : String(error);
     const code = error instanceof BpfError ? ` [${error.code}]` : '';
     console.error(`bpf-arena: ${message.replaceAll('\n', ' ')}${code}`);
+    if (error instanceof VerifierError) for (const line of error.explanation) console.error(`    ${line}`);
   }
 }
 

@@ -1,32 +1,8 @@
-import { BpfError, type LoadedProgram, type ProgramType, type RunOptions } from '../index.ts';
+import { BpfError, type LoadedProgram, type RunOptions } from '../index.ts';
 import { type Pcap, type PcapPacket, readPcap, writePcap } from './pcap.ts';
+import { verdictName } from './verdict-names.ts';
 
 /** Runs a program on each packet of a file, and counts what it says. */
-
-/** What a program's result means, by its type. Others are numbers. */
-const TC_VERDICTS: Readonly<Record<number, string>> = {
-  4294967295: 'TC_ACT_UNSPEC',
-  0: 'TC_ACT_OK',
-  1: 'TC_ACT_RECLASSIFY',
-  2: 'TC_ACT_SHOT',
-  3: 'TC_ACT_PIPE',
-  4: 'TC_ACT_STOLEN',
-  5: 'TC_ACT_QUEUED',
-  6: 'TC_ACT_REPEAT',
-  7: 'TC_ACT_REDIRECT',
-  8: 'TC_ACT_TRAP',
-};
-const VERDICTS: Partial<Record<ProgramType, Readonly<Record<number, string>>>> = {
-  xdp: { 0: 'XDP_ABORTED', 1: 'XDP_DROP', 2: 'XDP_PASS', 3: 'XDP_TX', 4: 'XDP_REDIRECT' },
-  sched_cls: TC_VERDICTS,
-  sched_act: TC_VERDICTS,
-  cgroup_skb: { 0: 'drop', 1: 'pass' },
-};
-
-function verdictOf(type: ProgramType, retval: number): string {
-  if (type === 'socket_filter') return retval === 0 ? 'drop' : 'accept';
-  return VERDICTS[type]?.[retval] ?? String(retval);
-}
 
 export interface PacketSummary {
   readonly program: string;
@@ -60,7 +36,7 @@ export function runPackets(
   for (const packet of pcap.packets) {
     try {
       const { retval, durationNs, dataOut = packet.data } = program.run({ ...options, data: packet.data });
-      count(verdicts, verdictOf(program.type, retval));
+      count(verdicts, verdictName(program.type, retval) ?? String(retval));
       time += durationNs;
       answers.push({ ...packet, data: dataOut });
     } catch (error) {

@@ -1,5 +1,11 @@
 import { Command, Option } from 'commander';
-import { errnoName, type FaultReport, type LoadedObject, type RunResult } from '../index.ts';
+import {
+  errnoName,
+  type FaultReport,
+  type LoadedObject,
+  type ProgramType,
+  type RunResult,
+} from '../index.ts';
 import type { LoadedProgram } from '../kernel.ts';
 import { bytesOption, chooseProgram, integer, loadOnly, openObject, writeBytes } from './input.ts';
 import { runIterator } from './iterate.ts';
@@ -8,6 +14,7 @@ import { CliError, columns, duration, print, printJson, styled } from './output.
 import { type PacketSummary, runPackets } from './packets.ts';
 import { looksLikePcap } from './pcap.ts';
 import { setGlobal } from './set.ts';
+import { verdictName } from './verdict-names.ts';
 
 interface RunFlags {
   ctx?: string;
@@ -105,7 +112,8 @@ async function runProgram(path: string, name: string | undefined, flags: RunFlag
     const results = await program.runOnAll(options);
     if (flags.json) printJson(results.map((result) => asJson(chosen.name, result, globals())));
     else {
-      for (const [cpu, result] of results.entries()) printResult(`CPU ${cpu}: ${chosen.name}`, result);
+      for (const [cpu, result] of results.entries())
+        printResult(`CPU ${cpu}: ${chosen.name}`, chosen.type, result);
       printState(globals(), loaded);
     }
     return;
@@ -115,7 +123,7 @@ async function runProgram(path: string, name: string | undefined, flags: RunFlag
     printJson(asJson(chosen.name, result, globals()));
     return;
   }
-  printResult(chosen.name, result);
+  printResult(chosen.name, chosen.type, result);
   printState(globals(), loaded);
 }
 
@@ -163,9 +171,11 @@ function plainGlobals(loaded: LoadedObject): Record<string, unknown> {
   return loaded.readGlobals({ maxElements: MAX_ELEMENTS });
 }
 
-function printResult(program: string, result: RunResult): void {
+function printResult(program: string, type: ProgramType, result: RunResult): void {
   const signed = result.retval | 0;
-  const meaning = signed < 0 && signed > -4096 ? ` (${signed}, ${errnoName(signed)})` : '';
+  const error = signed < 0 && signed > -4096 ? `${signed}, ${errnoName(signed)}` : undefined;
+  const means = verdictName(type, result.retval) ?? error;
+  const meaning = means === undefined ? '' : ` (${means})`;
   const verdict = styled(signed === 0 ? 'green' : 'yellow', `retval ${result.retval}${meaning}`);
   print(`${styled('bold', program)}: ${verdict} in ${duration(result.durationNs)}`);
   if (result.dataOut) print(`data     ${hexOf(result.dataOut)}`);
@@ -190,6 +200,9 @@ function short(value: unknown): string {
   return text.length > 100 ? `${text.slice(0, 97)}…` : text.replace(/^"(.*)"$/, '$1');
 }
 
+/** An address below is that of a member of what NULL points to; no arena starts at 0 unless its object wants it to. */
+const NEAR_NULL = 4096;
+
 function describeFault({
   program,
   insn,
@@ -205,5 +218,6 @@ function describeFault({
     ? `${source.file}:${source.line}: ${source.text}`
     : `${program}, instruction ${insn} in ${name}`;
   const times = count > 1 ? `, ${count} times` : '';
-  return `fault    ${access} of ${size} bytes at 0x${address.toString(16)}, page is ${page}${times}: ${where}`;
+  const place = `0x${address.toString(16)}${address >= 0 && address < NEAR_NULL ? ' (a NULL pointer?)' : ''}`;
+  return `fault    ${access} of ${size} bytes at ${place}, page is ${page}${times}: ${where}`;
 }

@@ -1,7 +1,7 @@
 import { ArrayView, type OpenedObject } from '../index.ts';
 import { CliError } from './output.ts';
 
-/** `--set GLOBAL=VALUE`: also a part of a global, `point.x=5` or `array[2]=7`. */
+/** `--set GLOBAL=VALUE`: also a part of a global, `point.x=5` or `array[2]=7`, and a whole array, `array=1,2,3`. */
 
 type Place = Record<string, unknown>;
 
@@ -18,7 +18,7 @@ export function setGlobal(object: OpenedObject, assignment: string): void {
     for (const step of steps.slice(0, -1)) place = descend(place, step);
     const last = steps[steps.length - 1];
     const old = descend(place, last) as unknown;
-    place[last] = valueFor(old, text);
+    place[last] = valueFor(old, text, path.trim());
   } catch (cause) {
     throw new CliError(`--set ${assignment}: ${cause instanceof Error ? cause.message : cause}`, 2, {
       cause,
@@ -49,8 +49,11 @@ function namesOf(place: unknown): string[] {
   return names;
 }
 
-/** The text as what stands there now: number, bigint, boolean, or text for enums and char arrays. */
-function valueFor(old: unknown, text: string): unknown {
+/**
+ * The text as what stands there now: number, bigint, boolean, text for enums and arrays of bytes, numbers with commas between them
+ * for other arrays. @param path what stands there, for messages.
+ */
+function valueFor(old: unknown, text: string, path: string): unknown {
   switch (typeof old) {
     case 'bigint':
       return whole(text);
@@ -63,9 +66,22 @@ function valueFor(old: unknown, text: string): unknown {
     case 'string':
       return /^-?(0x[\da-f]+|\d+)$/i.test(text) ? Number(whole(text)) : text;
     default:
-      if (old instanceof ArrayView) return text;
+      if (old instanceof ArrayView && holdsText(old)) return text;
+      if (old instanceof ArrayView)
+        return text
+          .split(',')
+          .map((each, i) => valueFor(old.at(Math.min(i, old.length - 1)), each, `${path}[${i}]`));
       if (old === null) return text === '0' || text === 'null' ? null : whole(text);
-      throw new CliError(`it is a struct: set its members one by one`);
+      throw new CliError(`it is a struct: set its members one by one, ${path}.${namesOf(old)[0]}=…`);
+  }
+}
+
+/** Whether text can be assigned to an array: its elements are single bytes. */
+function holdsText(array: ArrayView<unknown>): boolean {
+  try {
+    return typeof array.string === 'string';
+  } catch {
+    return false;
   }
 }
 

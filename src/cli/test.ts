@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { BpfError } from '../index.ts';
-import { openObject } from './input.ts';
+import { openObject, requirePrograms } from './input.ts';
 import { type KernelName, kernelOption, openKernel } from './kernel.ts';
 import { CliError, print, printJson, styled } from './output.ts';
 import { runTest, type TestResult, type TestSetting, testsOf } from './run-test.ts';
@@ -32,7 +32,9 @@ async function* resultsOf(path: string, kernel: KernelName): AsyncGenerator<Test
     kernel: (logLevel) => openKernel({ kernel, logLevel, faults: 'report' }),
   };
   try {
-    for (const name of testsOf(await openObject(path))) yield await runTest(setting, path, name);
+    const object = await openObject(path);
+    requirePrograms(object);
+    for (const name of testsOf(object)) yield await runTest(setting, path, name);
   } catch (error) {
     // A tag that makes no sense; what the kernel says is in the results.
     if (!(error instanceof BpfError) || error.code !== 'EINVAL') throw error;

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { BpfError, type OpenedObject, type ProgramSpec, VerifierError } from '../index.ts';
-import { chooseProgram, integer, openObject } from './input.ts';
+import { chooseProgram, integer, openObject, requirePrograms } from './input.ts';
 import { type KernelName, kernelOption, openKernel } from './kernel.ts';
 import { duration, print, printJson, styled } from './output.ts';
 
@@ -41,6 +41,7 @@ export function verify(): Command {
     .option('--json', 'print one JSON value')
     .action(async (path: string, names: string[], flags: VerifyFlags) => {
       const all = await openObject(path);
+      requirePrograms(all);
       const chosen =
         names.length > 0 ? names.map((name) => chooseProgram(all, name)) : Object.values(all.programs);
       const verdicts: Verdict[] = [];

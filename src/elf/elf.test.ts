@@ -121,6 +121,12 @@ test('every truncation is refused', () => {
 test('what is not a little-endian 64-bit BPF object is refused with what to do', () => {
   const withByte = (offset: number, value: number) => BYTES.with(offset, value);
   refused(withByte(0, 0), /not an ELF file; give an object/);
+  refused(new Uint8Array(), /not an ELF file; the file is empty/);
+  refused(
+    Uint8Array.of(0x42, 0x43, 0xc0, 0xde),
+    /not an ELF file; it is LLVM bitcode: compile without -flto/,
+  );
+  refused(new TextEncoder().encode('int x;\n'), /not an ELF file; it is text: compile C with clang/);
   refused(withByte(4, 1), /not a 64-bit ELF file; compile with/);
   refused(withByte(5, 2), /big-endian; compile with clang -target bpfel/);
   refused(withU16(18, 62), /machine 62 is not BPF \(247\)/);

@@ -54,9 +54,19 @@ interface Header {
 /** A section while it is being read: its name is known only after all headers are. */
 type RawSection = { -readonly [K in keyof ElfSection]: ElfSection[K] };
 
+/** What a file that is no object probably is, and what to do about it. */
+function insteadOfObject(bytes: Uint8Array): string {
+  if (bytes.length === 0) return 'the file is empty: did the compiler fail?';
+  if (bytes[0] === 0x42 && bytes[1] === 0x43)
+    return 'it is LLVM bitcode: compile without -flto and -emit-llvm';
+  const isText = bytes.subarray(0, 64).every((byte) => byte >= 0x20 || (byte >= 0x09 && byte <= 0x0d));
+  if (isText) return 'it is text: compile C with clang -O2 -g -target bpf -c, assembly with bpf-arena asm';
+  return 'give an object that clang -target bpf compiled';
+}
+
 function readHeader(bytes: Uint8Array): Header {
   if (bytes.length < 4 || bytes[0] !== 0x7f || bytes[1] !== 0x45 || bytes[2] !== 0x4c || bytes[3] !== 0x46) {
-    throw new FormatError(HEADER, 0, 'not an ELF file; give an object that clang -target bpf compiled');
+    throw new FormatError(HEADER, 0, `not an ELF file; ${insteadOfObject(bytes)}`);
   }
   if (bytes.length < HEADER_SIZE) {
     throw new FormatError(HEADER, bytes.length, 'the file ends inside the header; it is truncated');

@@ -70,12 +70,18 @@ test('a section that starts with ? is loaded only when asked for', () => {
 });
 
 test('a section that is nearly right has a suggestion', () => {
-  assert.deepEqual(['xdp_old', 'kprobes', 'tcx/ingress_x', 'mine'].map(similarSection), [
-    'xdp',
-    'kprobe',
-    'tcx/ingress',
-    undefined,
-  ]);
+  const meant = {
+    xdp_old: 'xdp',
+    kprobes: 'kprobe',
+    'tcx/ingress_x': 'tcx/ingress',
+    sycall: 'syscall',
+    XDP: 'xdp',
+    'cgroup_skb/egres': 'cgroup_skb/egress',
+    'tracepont/sched/sched_switch': 'tracepoint/sched/sched_switch',
+    mine: undefined,
+  };
+  for (const [section, similar] of Object.entries(meant))
+    assert.equal(similarSection(section), similar, section);
 });
 
 test('functions of .text and static ones are no programs', () => {

@@ -3,6 +3,8 @@
  * `section_defs` as one table.
  */
 
+import { looksLike } from '../named.ts';
+
 /** Program types by libbpf's names (`libbpf_bpf_prog_type_str`). */
 export const PROGRAM_TYPES = {
   unspec: 0,
@@ -243,8 +245,21 @@ export function sectionRule(section: string): SectionRule | undefined {
   return { type, attachType, sleepable: option === 'sleepable', frags: option === 'frags' };
 }
 
-/** The first pattern that starts like this section, for a message that helps: `xdp_foo` → `xdp`. */
+/**
+ * The section that was probably meant, for a message that helps: the longest one that this one starts with (`xdp_foo` → `xdp`),
+ * or one that differs in case or by one letter (`sycall` → `syscall`). What follows a slash stays: `kprobes/f` → `kprobe/f`.
+ */
 export function similarSection(section: string): string | undefined {
   const names = SECTION_RULES.map(([pattern]) => pattern.replace(/\+$/, ''));
-  return names.filter((name) => section.startsWith(name)).sort((a, b) => b.length - a.length)[0];
+  const start = names.filter((name) => section.startsWith(name)).sort((a, b) => b.length - a.length)[0];
+  if (start !== undefined) return start;
+  const [, head, rest] = /^([^/]*)(.*)$/s.exec(section) as unknown as [string, string, string];
+  for (const [wanted, kept] of [
+    [section, ''],
+    [head, rest],
+  ]) {
+    const name = names.find((each) => looksLike(each, wanted));
+    if (name !== undefined) return name + kept;
+  }
+  return undefined;
 }

@@ -180,6 +180,11 @@ export class ArrayView<T = Value> extends View implements Iterable<T> {
     for (let index = 0; index < this.length; index++) yield this.at(index);
   }
 
+  /** Indexes and elements, as arrays in JavaScript give them. */
+  *entries(): Generator<[number, T]> {
+    for (let index = 0; index < this.length; index++) yield [index, this.at(index)];
+  }
+
   override [KEEP](slot: number, view: unknown): void {
     this[CACHE] ??= [];
     this[SPACE].keep(this[CACHE], slot, view);

@@ -5,6 +5,7 @@
 
 import type { Btf } from '../btf/index.ts';
 import { BpfError } from '../errors.ts';
+import { named } from '../named.ts';
 import type { ViewMemory } from './memory.ts';
 import { inspectView } from './plain.ts';
 import { ViewTypes } from './types.ts';
@@ -28,7 +29,7 @@ export interface GlobalSection {
 
 /**
  * An object with the variables of all sections as properties. Of two static variables with one name, the first is meant.
- * Other names cannot be assigned: that is a TypeError. `T` is the generated interface, where there is one.
+ * Other names throw ENOENT. `T` is the generated interface, where there is one.
  */
 export function globalsView<T extends object = { [name: string]: unknown }>(
   btf: Btf,
@@ -53,7 +54,7 @@ export function globalsView<T extends object = { [name: string]: unknown }>(
     }
   }
   Object.defineProperty(globals, INSPECT, { value: inspectView });
-  return Object.preventExtensions(globals) as T;
+  return Object.preventExtensions(named(globals, 'there is no global variable')) as T;
 }
 
 /**

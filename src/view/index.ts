@@ -18,4 +18,4 @@ export { addressOf, castView, containerOf, elementAt, samePlace, sizeOf } from '
 export { type Plain, type PlainOptions, toPlain } from './plain.ts';
 export { PlainMemory } from './plain-memory.ts';
 export { Pointer } from './pointer.ts';
-export type { StructView, Value, ViewOptions } from './view.ts';
+export { INSPECT, type StructView, type Value, type ViewOptions } from './view.ts';

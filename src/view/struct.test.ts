@@ -341,7 +341,10 @@ describe('globals', () => {
     globals.count = 3;
     assert.equal(arena.view.getInt32(8, true), 3);
     assert.deepEqual(Object.keys(globals), ['head', 'count']);
-    assert.throws(() => Object.assign(globals, { cuont: 1 }), TypeError);
+    assert.throws(
+      () => Object.assign(globals, { cuont: 1 }),
+      new BpfError('ENOENT', "there is no global variable 'cuont'; known are head, count"),
+    );
   });
 
   it('name the variable in errors', () => {

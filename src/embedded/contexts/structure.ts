@@ -34,7 +34,8 @@ export function givenPacket(name: string, data: Uint8Array | undefined, most: nu
     throw new BpfError('EINVAL', 'a packet is a Uint8Array');
   const bytes = data?.length ?? 0;
   if (data === undefined || bytes < ETH_HLEN || bytes > most) {
-    const problem = `it needs a packet of ${ETH_HLEN} to ${most} bytes, and got ${bytes}`;
+    const wanted = most === Number.POSITIVE_INFINITY ? `at least ${ETH_HLEN}` : `${ETH_HLEN} to ${most}`;
+    const problem = `it needs a packet of ${wanted} bytes, and got ${bytes}`;
     throw new BpfError('EINVAL', `program '${name}': ${problem}; --data gives one`);
   }
   return data;

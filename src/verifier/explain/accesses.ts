@@ -95,7 +95,7 @@ export const ACCESS_EXPLANATIONS: readonly Explanation[] = [
   {
     pattern: /^addr_space_cast insn can only be used in a program that has an associated arena/,
     why: 'the program casts arena pointers, but refers to no arena map',
-    fix: 'use the map somewhere in the program, e.g. asm volatile ("" :: "r"(&arena)); or by calling bpf_arena_alloc_pages()',
+    fix: 'name the map in the program: arena_associate(&arena) of bpf_arena.h, asm volatile ("" :: "r"(&arena)), or a call of bpf_arena_alloc_pages()',
   },
   {
     pattern: /^BPF_ATOMIC stores into R(\d+) arena is not allowed/,
