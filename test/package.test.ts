@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -39,6 +48,38 @@ describe('the package, as one who installed it sees it', () => {
     const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
     assert.equal(stderr, '');
     assert.equal(stdout, '0 499500n\n');
+  });
+
+  it('has types that hold by the strictest settings, and without the DOM', () => {
+    const folder = mkdtempSync(`${tmpdir()}/bpf-arena-`);
+    try {
+      mkdirSync(`${folder}/node_modules`);
+      symlinkSync(ROOT, `${folder}/node_modules/bpf-arena`);
+      const strictest = { strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true };
+      const lib = { lib: ['es2024', 'esnext.disposable'], skipLibCheck: false, types: ['node'] };
+      const typeRoots = [`${ROOT}/node_modules/@types`];
+      const module = { typeRoots, target: 'es2024', module: 'nodenext', noEmit: true };
+      const compilerOptions = { ...strictest, ...lib, ...module };
+      writeFileSync(`${folder}/tsconfig.json`, JSON.stringify({ compilerOptions, files: ['user.mts'] }));
+      writeFileSync(
+        `${folder}/user.mts`,
+        `import { type Kernel, embedded, open } from 'bpf-arena';
+         import { linux } from 'bpf-arena/linux';
+         interface Shape { globals: { cnt: number } }
+         const object = await open<Shape>('my.bpf.o');
+         object.globals.cnt = 5;
+         // @ts-expect-error there is no such global
+         object.globals.cntt = 5;
+         const kernels: Kernel[] = [embedded({ cpus: 2 }), linux()];
+         for (const kernel of kernels) (await object.load(kernel)).programs.f?.run().retval.toFixed();`,
+      );
+      const args = [`${ROOT}/node_modules/typescript/bin/tsc`, '-p', folder];
+      const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+      assert.equal(stdout, '');
+      assert.equal(status, 0);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('has a browser entry that imports nothing of Node', () => {

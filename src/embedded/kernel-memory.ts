@@ -13,6 +13,15 @@ import { locked } from './spin-lock.ts';
  * own, so a kernel memory that was closed is reused as it is.
  */
 
+declare global {
+  /** For users whose `lib` has no DOM: there, nobody else declares what the types of this package name. */
+  namespace WebAssembly {
+    interface Memory {}
+    interface Module {}
+    interface Table {}
+  }
+}
+
 /** The first 64 KiB are never handed out: an offset near 0 is always a mistake. */
 const GUARD_PAGES = 16;
 const STATE_OFFSET = (GUARD_PAGES * PAGE_SIZE) as KernelOffset;

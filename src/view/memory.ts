@@ -24,7 +24,7 @@ export interface ViewMemory {
    * Given when the memory cannot be touched by address (a touch would end the process, or there is no mapping). Then
    * {@link view} is a DataView in name only: its methods go through here, and `buffer` is not the memory.
    */
-  readonly remote?: RemoteBytes;
+  readonly remote?: RemoteBytes | undefined;
 
   /**
    * Called before `length` bytes at `offset` are read or written: faults pages in, or throws. Must be cheap, since every
