@@ -6,6 +6,7 @@ import { OBJECT_TYPES } from './object-types.ts';
 import { PACKET_TYPES } from './packet-types.ts';
 import { SOCKET_TYPES } from './socket-types.ts';
 import { TRACE_TYPES } from './trace-types.ts';
+import { UAPI_ENUMS } from './uapi-enums.ts';
 
 /**
  * The type information of the embedded kernel, its `/sys/kernel/btf/vmlinux`: CO-RE relocations, kfunc declarations and
@@ -41,6 +42,7 @@ export const BPF_MAP_LAYOUT = {
 function build(): Btf {
   const builder = new BtfBuilder();
   const types = new CTypes(builder);
+  types.declare(UAPI_ENUMS);
   types.declare(KERNEL_TYPES);
   types.declare(PACKET_TYPES);
   types.declare(OBJECT_TYPES);

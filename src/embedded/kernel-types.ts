@@ -55,7 +55,6 @@ struct bpf_iter_task_vma { __u64 __opaque[1]; };
 struct bpf_iter_kmem_cache { __u64 __opaque[1]; };
 struct bpf_iter_dmabuf { __u64 __opaque[1]; };
 
-enum bpf_map_type { BPF_MAP_TYPE_UNSPEC };
 struct bpf_map_ops;
 struct btf_record;
 struct btf;

@@ -4,8 +4,6 @@
  */
 export const OBJECT_TYPES = `
 typedef long long loff_t;
-enum bpf_prog_type { BPF_PROG_TYPE_UNSPEC };
-enum bpf_attach_type { BPF_CGROUP_INET_INGRESS };
 enum bpf_link_type {
   BPF_LINK_TYPE_UNSPEC = 0, BPF_LINK_TYPE_RAW_TRACEPOINT = 1, BPF_LINK_TYPE_TRACING = 2, BPF_LINK_TYPE_CGROUP = 3, BPF_LINK_TYPE_ITER = 4,
   BPF_LINK_TYPE_NETNS = 5, BPF_LINK_TYPE_XDP = 6, BPF_LINK_TYPE_PERF_EVENT = 7, BPF_LINK_TYPE_KPROBE_MULTI = 8

@@ -6,6 +6,7 @@ import { embeddedBtf } from './btf.ts';
 import { PACKET_TYPES } from './packet-types.ts';
 import { SOCKET_TYPES } from './socket-types.ts';
 import { TRACE_TYPES } from './trace-types.ts';
+import { UAPI_ENUMS } from './uapi-enums.ts';
 
 /** Structures that programs share with user space or with the wire: their layout is no business of a kernel's. */
 
@@ -44,4 +45,16 @@ it('structures that programs share with others are laid out as in Linux', { skip
     for (const [field, offset] of a) assert.equal(offset, b.get(field), `${name}.${field}`);
   }
   assert.ok(compared > 40, `${compared}`);
+});
+
+it('enumerations that programs share with others have the values of Linux', { skip: missing }, () => {
+  const [ours, theirs] = [embeddedBtf(), Btf.read(readFileSync(VMLINUX))].map((btf) => (name: string) => {
+    const type = btf.type(btf.idOf(name, 'enum') ?? 0);
+    return new Map(type.kind === 'enum' ? type.values.map((each) => [each.name, each.value]) : []);
+  });
+  for (const [, name] of UAPI_ENUMS.matchAll(/^enum (\w+)/gm)) {
+    const known = theirs(name);
+    for (const [value, number] of ours(name)) assert.equal(number, known.get(value), value);
+  }
+  assert.equal(ours('bpf_func_id').get('BPF_FUNC_loop'), 181);
 });
