@@ -82,7 +82,7 @@ export class Arena {
    * @param made by another CPU, which owns and closes it; absent: a new arena.
    */
   constructor(kernel: KernelMemory, attributes: ArenaAttributes, made?: SharedArena) {
-    checkAttributes(attributes);
+    checkArenaAttributes(attributes);
     this.attributes = { ...attributes };
     this.#kernel = kernel;
     this.memory = made?.memory ?? takeMemory();
@@ -292,7 +292,14 @@ export class Arena {
   }
 }
 
-function checkAttributes({ keySize, valueSize, maxEntries, flags, mapExtra }: ArenaAttributes): void {
+/** Throws EINVAL, E2BIG, ERANGE for what no arena can be made of. */
+export function checkArenaAttributes({
+  keySize,
+  valueSize,
+  maxEntries,
+  flags,
+  mapExtra,
+}: ArenaAttributes): void {
   const refuse = (problem: string) => new BpfError('EINVAL', `arena: ${problem}`);
   if (keySize !== 0) throw refuse(`key_size must be 0, not ${keySize}`);
   if (valueSize !== 0) throw refuse(`value_size must be 0, not ${valueSize}`);

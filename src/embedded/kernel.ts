@@ -17,16 +17,17 @@ import type { Deferred } from './deferred.ts';
 import { type Kfunc, kfuncsById } from './helpers/kfunc-table.ts';
 import { Iterations } from './iterators/iterations.ts';
 import { dropProgramRecord } from './iterators/records.ts';
-import { Judge } from './judge.ts';
+import { Judge, mapsOf } from './judge.ts';
 import { KernelMemory } from './kernel-memory.ts';
 import type { KernelOffset } from './layout.ts';
 import { EmbeddedLoad } from './load.ts';
 import { type LoopSettings, loopBudget } from './loop-budget.ts';
+import { attributesOf } from './map-info.ts';
 import { ArenaMap } from './maps/arena.ts';
 import { type MapAttributes, newAttributes } from './maps/attributes.ts';
 import type { EmbeddedMap } from './maps/map.ts';
 import { ProgArrayMap } from './maps/prog-array.ts';
-import { createMap } from './maps/types.ts';
+import { checkMap, createMap } from './maps/types.ts';
 import { ObjectTypes } from './objects/types.ts';
 import { checkOptions, type EmbeddedOptions, KCONFIG } from './options.ts';
 import type { EmbeddedProgram } from './program.ts';
@@ -299,6 +300,8 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
 
   async verify(object: BpfObject, program: ProgramSpec): Promise<Verification> {
     this.#checkOpen();
+    for (const spec of mapsOf(object, object.kconfig(this)))
+      if (spec.autocreate) checkMap(attributesOf(spec, undefined, this.cpus, this.objectTypes));
     return new Judge(object, this).judge(program);
   }
 

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { it } from 'node:test';
+import { newAttributes } from '../../src/embedded/maps/attributes.ts';
+import { checkMap } from '../../src/embedded/maps/types.ts';
 import { MAP_TYPES, type MapTypeName } from '../../src/object/map-types.ts';
 import { onAllEngines, outcome } from './kernels.ts';
 
@@ -16,6 +18,16 @@ interface Creation {
 const types: Record<string, Creation> = JSON.parse(
   readFileSync(new URL('map-creation.json', import.meta.url), 'utf8'),
 );
+
+it('an object is not judged whose maps cannot be made', () => {
+  for (const [name, { fits, answers }] of Object.entries(types)) {
+    for (const [{ mapExtra = 0, ...settings }, answer] of answers) {
+      const type = MAP_TYPES[name as MapTypeName];
+      const check = () => checkMap(newAttributes({ type, ...fits, ...settings, mapExtra: BigInt(mapExtra) }));
+      assert.equal(outcome(check), answer, `${name} ${JSON.stringify(settings)}`);
+    }
+  }
+});
 
 onAllEngines('creating maps', (kernel) => {
   for (const [name, { fits, answers, flags }] of Object.entries(types)) {

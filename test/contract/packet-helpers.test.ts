@@ -43,6 +43,28 @@ describe('helpers on XDP frames', () => {
     'r6 = r1\nr2 = -8\ncall 54\nr2 = *(u32 *)(r6 + 8)\nr3 = *(u32 *)(r6 + 0)\nr4 = r2\nr4 += 8\nif r4 > r3 goto out\nr5 = 0x55\n*(u8 *)(r2 + 3) = r5\nr1 = r6\nr2 = -16\ncall 44\nr1 = r6\nr2 = 4\ncall 44\nout: exit',
     packets,
   );
+  const pull = (length: number, then: string) =>
+    `r6 = r1\nr2 = ${length}\ncall bpf_xdp_pull_data\nr1 = r6\n${then}\nexit\n.extern kfunc bpf_xdp_pull_data : s32 (void *x, u32 len)`;
+  const split = [packet(60), packet(12_000), LONG].flatMap((data) => [
+    { data },
+    { data, ctx: xdpMd(0, 20) },
+    { data, ctx: xdpMd(8, 20) },
+  ]);
+  for (const length of [0, 20, 21, 60, 61, 3520, 3521, 3736, 3737, 3900, 4200, 5001])
+    rule(`${length} bytes are pulled out of fragments`, 'xdp.frags', pull(length, ''), split);
+  for (const offset of [-30, -2000, 80, 2616, 100])
+    rule(
+      `the tail moves by ${offset} where bytes were pulled`,
+      'xdp.frags',
+      pull(100, `r2 = ${offset}\ncall 65`),
+      split,
+    );
+  rule(
+    'what was pulled can be pulled again, further',
+    'xdp.frags',
+    pull(64, 'r2 = 3000\ncall bpf_xdp_pull_data'),
+    split,
+  );
   rule('bytes of a packet are counted with its fragments', 'xdp.frags', call(188), [
     { data: packet(60) },
     { data: LONG },

@@ -4,7 +4,8 @@ import { PACKET_AT } from './context.ts';
 
 /**
  * struct xdp_md, which an XDP program sees, and behind it what Linux keeps in struct xdp_buff: the frame around the packet, and
- * fragments where the packet is larger than a frame. Fragment `i` lies in page `i + 1` behind the frame's.
+ * fragments where the packet is larger than a frame. Fragment `i` lies in page `i + 1` behind the frame's, at its start but for the
+ * first one, of which bytes may have been pulled into the frame.
  */
 
 /** Bytes of struct xdp_md. */
@@ -26,6 +27,8 @@ const AT = {
   frame: 64,
   fragCount: 68,
   fragBytes: 72,
+  /** Bytes at the start of the first fragment that are no part of it any more. */
+  pulled: 76,
   /** MAX_FRAGS words. */
   frags: 80,
 } as const satisfies Record<string, number>;
@@ -108,11 +111,43 @@ export class XdpBuff {
     return this.#get(AT.fragBytes);
   }
   fragment(index: number): Piece {
-    return { at: this.#fragment(index), length: this.#get(AT.frags + 4 * index) };
+    const pulled = index === 0 ? this.#get(AT.pulled) : 0;
+    return { at: this.#fragment(index) + pulled, length: this.#get(AT.frags + 4 * index) };
+  }
+  /** Bytes that fragment `index` can grow by. */
+  fragmentRoom(index: number): number {
+    const { at, length } = this.fragment(index);
+    return this.#fragment(index) + FRAME_BYTES - at - length;
   }
   setFragment(index: number, length: number): void {
     this.#set(AT.fragBytes, this.fragBytes - this.#get(AT.frags + 4 * index) + length);
     this.#set(AT.frags + 4 * index, length);
+  }
+
+  /** Moves bytes from the fragments to the packet's end in the frame, which has room for them. Fragments that are empty then go. */
+  pull(bytes: number): void {
+    let empty = 0;
+    for (let left = bytes; left > 0; ) {
+      const { at, length } = this.fragment(empty);
+      const moved = Math.min(length, left);
+      this.#bytes.copyWithin(this.dataEnd, at, at + moved);
+      this.dataEnd += moved;
+      left -= moved;
+      this.setFragment(empty, length - moved);
+      if (moved < length) this.#set(AT.pulled, at + moved - this.#fragment(empty));
+      else this.#set(AT.pulled, 0);
+      if (moved === length) empty++;
+    }
+    this.#dropFragments(empty);
+  }
+
+  /** Moves the fragments behind the first `count`, which are empty, to where those were. */
+  #dropFragments(count: number): void {
+    if (count === 0) return;
+    this.#bytes.copyWithin(this.#fragment(0), this.#fragment(count), this.#fragment(this.fragCount));
+    for (let i = 0; i < this.fragCount; i++)
+      this.#set(AT.frags + 4 * i, i + count < this.fragCount ? this.#get(AT.frags + 4 * (i + count)) : 0);
+    this.fragCount -= count;
   }
 
   /** Bytes of the packet, fragments with it, metadata not. */

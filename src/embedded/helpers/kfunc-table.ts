@@ -10,6 +10,7 @@ import { LOCK_KFUNCS } from './locks.ts';
 import { COUNT_KFUNCS } from './map-count.ts';
 import { OBJECT_KFUNCS } from './objects.ts';
 import { PACKET_DYNPTR_KFUNCS } from './packet-dynptrs.ts';
+import { PACKET_SIZE_KFUNCS } from './packet-size.ts';
 import { PRINT_KFUNCS } from './printk.ts';
 import { PROBE_KFUNCS } from './probe.ts';
 import { REGION_KFUNCS } from './regions.ts';
@@ -36,6 +37,7 @@ const FUNCTIONS: Readonly<Record<string, KfuncFunction>> = {
   ...STRING_KFUNCS,
   ...DYNPTR_KFUNCS,
   ...PACKET_DYNPTR_KFUNCS,
+  ...PACKET_SIZE_KFUNCS,
   ...CPUMASK_KFUNCS,
   ...COUNT_KFUNCS,
   ...ITERATOR_KFUNCS,

@@ -1,7 +1,7 @@
 import { ERRNO } from '../../errors.ts';
 import { ETH_HLEN } from '../contexts/context.ts';
 import { ETH_P_IP, ETH_P_IPV6, SkBuff } from '../contexts/skb-buff.ts';
-import { FRAME_BYTES, XDP_FRAME_BYTES, XdpBuff } from '../contexts/xdp-buff.ts';
+import { XDP_FRAME_BYTES, XdpBuff } from '../contexts/xdp-buff.ts';
 import type { Cpu } from '../cpu.ts';
 import type { KernelOffset } from '../layout.ts';
 
@@ -48,6 +48,26 @@ export function xdp_adjust_tail(cpu: Cpu, ctx: KernelOffset, offset: number): nu
   return 0;
 }
 
+export const PACKET_SIZE_KFUNCS = {
+  /** Moves bytes from fragments into the frame until `length` of the packet are there, the packet towards the front if need be. */
+  bpf_xdp_pull_data: (cpu: Cpu, ctx: KernelOffset, length: number): number => {
+    const buff = new XdpBuff(cpu.kernel.memory, ctx);
+    const { data, dataMeta, dataEnd } = buff;
+    const missing = length - (dataEnd - data);
+    if (missing <= 0) return 0;
+    const before = dataMeta - buff.frame - XDP_FRAME_BYTES;
+    const behind = buff.hardEnd - dataEnd;
+    if (length > buff.length || missing > before + behind) return -ERRNO.EINVAL;
+    const shift = Math.max(0, missing - behind);
+    cpu.kernel.memory.bytes.copyWithin(dataMeta - shift, dataMeta, dataEnd);
+    buff.dataMeta = dataMeta - shift;
+    buff.data = data - shift;
+    buff.dataEnd = dataEnd - shift;
+    buff.pull(missing);
+    return 0;
+  },
+};
+
 function shrinkFragments(buff: XdpBuff, bytes: number): number {
   if (bytes > buff.length - ETH_HLEN) return -ERRNO.EINVAL;
   let left = bytes;
@@ -65,7 +85,7 @@ function shrinkFragments(buff: XdpBuff, bytes: number): number {
 function growFragment(cpu: Cpu, buff: XdpBuff, bytes: number): number {
   const last = buff.fragCount - 1;
   const { at, length } = buff.fragment(last);
-  if (bytes > FRAME_BYTES - length) return -ERRNO.EINVAL;
+  if (bytes > buff.fragmentRoom(last)) return -ERRNO.EINVAL;
   cpu.kernel.memory.bytes.fill(0, at + length, at + length + bytes);
   buff.setFragment(last, length + bytes);
   return 0;

@@ -1,5 +1,6 @@
 import { BpfError } from '../../errors.ts';
 import { MAP_TYPES, type MapTypeName, mapTypeName } from '../../object/map-types.ts';
+import { checkArenaAttributes } from '../arena.ts';
 import type { KernelOffset } from '../layout.ts';
 import { ArenaMap } from './arena.ts';
 import { ArrayMap } from './array.ts';
@@ -67,4 +68,29 @@ export function createMap(host: MapHost, id: number, attributes: MapAttributes):
     known ? 'EOPNOTSUPP' : 'EINVAL',
     `${problem}, which has ${SUPPORTED_MAP_TYPES.join(', ')}`,
   );
+}
+
+/** What a map asks for next when its attributes are good. */
+const GOOD = Symbol('good');
+const NOWHERE: MapHost = {
+  cpus: 1,
+  get memory(): never {
+    throw GOOD;
+  },
+  mapAt: () => undefined,
+};
+
+/**
+ * Says what {@link createMap} would say of these attributes, and makes nothing: maps look at their attributes before they ask for
+ * memory. Throws EINVAL, E2BIG, ERANGE; types that this kernel lacks are none of its business.
+ */
+export function checkMap(attributes: MapAttributes): void {
+  if (attributes.inner !== undefined)
+    checkMap({ ...attributes.inner, maxEntries: attributes.inner.maxEntries || 1 });
+  if (attributes.type === MAP_TYPES.arena) checkArenaAttributes(attributes);
+  try {
+    createMap(NOWHERE, 0, attributes);
+  } catch (error) {
+    if (error !== GOOD && !(error instanceof BpfError && error.code === 'EOPNOTSUPP')) throw error;
+  }
 }
