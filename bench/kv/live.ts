@@ -9,8 +9,11 @@ import { Keys, requestOf } from './load.ts';
  */
 
 const RIG = new URL('../../programs/kv/kv_rig.bpf.o', import.meta.url);
-const FRAMES = 65_536;
-const FRAME_BYTES = 128;
+/** As kv_rig.bpf.c has them: how many requests, where in a frame the checksum is, and the last eight bytes of the key. */
+const REQUESTS = 65_536;
+const FRAME_BYTES = 86;
+const CHECKSUM_AT = 40;
+const KEY_AT = 76;
 const HEADER_BYTES = 42;
 const SOURCE_PORT = 40_000;
 /** Runs between two looks at the clock. */
@@ -18,7 +21,8 @@ const BURST = 100_000;
 
 interface Globals {
   counters: { packets: number; bytes: number };
-  frames: object;
+  frame: { words: ArrayLike<bigint | number> };
+  requests: object;
 }
 
 export class Rig implements Disposable {
@@ -42,12 +46,19 @@ export class Rig implements Disposable {
   }
 
   #fill(network: Network, port: number, keys: Keys): void {
-    if (this.programs.kv_frames.run().retval !== 0) throw new Error('no memory for frames');
+    if (this.programs.kv_requests.run().retval !== 0) throw new Error('no memory for requests');
     const { arena } = this.#loaded;
     if (arena === undefined) throw new Error('the rig has an arena');
-    const start = Number((addressOf(this.#globals.frames) ?? 0n) - arena.userVmStart);
-    for (let i = 0; i < FRAMES; i++)
-      arena.bytes.set(frameOf(network, port, requestOf(keys.next())), start + FRAME_BYTES * i);
+    const placeOf = (what: object) => Number((addressOf(what) ?? 0n) - arena.userVmStart);
+    const { bytes } = arena;
+    const first = placeOf(this.#globals.requests);
+    for (let i = 0; i < REQUESTS; i++) {
+      const frame = frameOf(network, port, requestOf(keys.next()));
+      if (frame.length !== FRAME_BYTES) throw new Error(`a request of ${frame.length} bytes`);
+      if (i === 0) bytes.set(frame, placeOf(this.#globals.frame));
+      bytes.set(frame.subarray(KEY_AT, KEY_AT + 8), first + 16 * i);
+      bytes.set(frame.subarray(CHECKSUM_AT, CHECKSUM_AT + 2), first + 16 * i + 8);
+    }
   }
 
   /** Sends for some seconds, and counts what comes back. The sink must be attached to the far end. */
@@ -58,7 +69,7 @@ export class Rig implements Disposable {
     let now = start;
     let sent = 0;
     // One byte longer than what is sent: see kv_inject.
-    const data = new Uint8Array(HEADER_BYTES + requestOf(0).length + 1);
+    const data = new Uint8Array(FRAME_BYTES + 1);
     while (now < start + 1000 * seconds) {
       this.programs.kv_inject.runLive({ data, repeat: BURST, interface: far.interface, netns: far.netns });
       sent += BURST;

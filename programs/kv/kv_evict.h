@@ -66,6 +66,19 @@ __noinline int kv_take_out(__u32 item, __u32 hash, __u32 who, int waits)
 	return 1;
 }
 
+/*
+ * The hand of a locked class has left a slab. Whoever answers without a look at items (kv_xdp_hot.h) takes one, and sets their marks again,
+ * when kv.quarters has changed; so marks are there before the hand comes back. That other classes count, too, does no harm, nor if
+ * two do so at once.
+ */
+static __always_inline void kv_count_slab(struct kv_class __arena *class)
+{
+	if (++class->went * 4 < class->slabs)
+		return;
+	class->went = 0;
+	kv.quarters++;
+}
+
 /* Moves the hand of a locked class on, to an item that may go. 0: none was met on the way. */
 __noinline __u32 kv_advance(__u32 number)
 {
@@ -87,6 +100,7 @@ __noinline __u32 kv_advance(__u32 number)
 					kv_link_room(class, at);
 				class->hand = kv_at(struct kv_slab, at)->next;
 				class->hand_slot = 0;
+				kv_count_slab(class);
 				continue;
 			}
 			item = at + sizeof(struct kv_slab) + class->hand_slot++ * class->size;

@@ -91,6 +91,7 @@ struct kv_class {
 	__u32 pages; /* taken */
 	__u32 evicted; /* slots, or pages, since `turn` was last set */
 	__u32 passed; /* used items that the hand has passed since it stopped last */
+	__u32 went; /* slabs that it has left since kv.quarters was last counted */
 	__u32 used; /* slots, or large items */
 	__u64 turn; /* kv.turn when the last slab's worth was evicted */
 	__u64 pad2[7];
@@ -120,7 +121,10 @@ struct kv_ahead {
 /* The store. Times in seconds since 1970. */
 struct kv {
 	__u32 now; /* user space keeps it up to date */
-	__u32 epoch; /* << 8, as items have it */
+	union {
+		__u32 epoch; /* << 8, as items have it */
+		__u8 quarters; /* of rounds that hands of classes have gone */
+	};
 	__u64 pages; /* taken: table, slabs, large items, ports, and these globals */
 	__u64 state; /* buckets in the lower half, and in the upper one a mask of as many bits as the last one's number has */
 	__u64 directory; /* of segments: arena addresses, 32 bits each */
@@ -255,6 +259,12 @@ __noinline int kv_copy(__u64 to, __u64 from, __u32 bytes)
 	if (words & 1)
 		WRITE_ONCE(target[0], READ_ONCE(source[0]));
 	return 0;
+}
+
+/* As items have it. */
+static __always_inline __u32 kv_epoch(void)
+{
+	return kv.epoch & ~0xffu;
 }
 
 /* Whether a flush or its time has ended it. */

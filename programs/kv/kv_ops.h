@@ -190,7 +190,7 @@ __noinline __u32 kv_link(__u32 item, __u64 command, __u64 result, __u32 who, __u
 	cas = kv_next_cas(command);
 	new->cas = cas;
 	new->accessed = kv.now;
-	new->epoch = kv.epoch; /* and not used */
+	new->epoch = kv_epoch(); /* and not used */
 	new->bits = bits | KV_ITEM_LINKED;
 	new->next = found.item ? old->next : 0;
 	kv_count_item(who, item, 1);
@@ -239,7 +239,7 @@ __noinline int kv_exchange(__u32 item, __u32 old, __u64 bucket, __u32 sequence, 
 	}
 	kv_at(struct kv_item, item)->next = kv_at(struct kv_item, old)->next;
 	kv_at(struct kv_item, item)->accessed = kv.now;
-	kv_at(struct kv_item, item)->epoch = kv.epoch;
+	kv_at(struct kv_item, item)->epoch = kv_epoch();
 	kv_at(struct kv_item, item)->bits |= KV_ITEM_LINKED;
 	kv_count_item(who, item, 1);
 	kv_store_release(kv_at(__u32, link), item);

@@ -8,19 +8,30 @@
 #include "bpf_helper_defs.h"
 #include "kv_packet.h"
 
-/* The frames that kv_inject sends, in turn. All are of one length. */
-#define FRAMES 65536
-#define FRAME_BYTES 128
-#define FRAME_PAGES (FRAMES / (PAGE_SIZE / FRAME_BYTES))
+/*
+ * The requests that kv_inject sends, in turn. They differ in the last bytes of the key and in UDP's checksum alone, so that is what is kept
+ * of each: whole frames would push out of the caches what the store has there, as no sender does that is a machine of its own.
+ */
+#define REQUESTS 65536
+#define REQUEST_PAGES (REQUESTS / (PAGE_SIZE / sizeof(struct rig_request)))
+/* Of the first of them, all. Where in a frame the checksum is, and the key's last eight bytes. */
+#define FRAME_BYTES 86
+#define CHECKSUM_AT 40
+#define KEY_AT 76
+
+struct rig_request {
+	__u64 key;
+	__u64 checksum;
+};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARENA);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, FRAME_PAGES + 1);
+	__uint(max_entries, REQUEST_PAGES + 1);
 } arena SEC(".maps");
 
 struct rig_frame {
-	__u64 words[FRAME_BYTES / 8];
+	__u64 words[(FRAME_BYTES + 7) / 8];
 };
 
 struct rig_counters {
@@ -29,19 +40,20 @@ struct rig_counters {
 	__u64 bytes;
 };
 
-/* FRAMES of them, where kv_frames has run. */
-struct rig_frame __arena *__arena_global frames;
+/* REQUESTS of them, where kv_requests has run. */
+struct rig_request __arena *__arena_global requests;
+struct rig_frame __arena_global frame;
 struct rig_counters __arena_global counters;
 
 /* Network order: the port that echo answers. */
 const volatile __u16 port = __builtin_bswap16(11211);
 
-/* Makes room for frames, which user space then fills. */
+/* Makes room for requests, which user space then fills. */
 SEC("syscall")
-int kv_frames(void *ctx)
+int kv_requests(void *ctx)
 {
-	frames = bpf_arena_alloc_pages(&arena, NULL, FRAME_PAGES, NUMA_NO_NODE, 0);
-	return frames ? 0 : -ENOMEM;
+	requests = bpf_arena_alloc_pages(&arena, NULL, REQUEST_PAGES, NUMA_NO_NODE, 0);
+	return requests ? 0 : -ENOMEM;
 }
 
 /* Answers a packet with itself. */
@@ -91,33 +103,29 @@ int kv_sink(struct xdp_md *ctx)
 }
 
 /*
- * Sends the next frame. The test run's packet is one byte longer than that: frames come back from whoever had them last with the length
+ * Sends the next request. The test run's packet is one byte longer than that: frames come back from whoever had them last with the length
  * that they had there, and only where the program changes it is it set anew.
  */
 SEC("xdp")
 int kv_inject(struct xdp_md *ctx)
 {
+	struct rig_request __arena *request = &requests[counters.next++ % REQUESTS];
 	__u8 *data;
-	const __u8 *end;
-	struct rig_frame __arena *frame = &frames[counters.next++ % FRAMES];
-	__u64 *words;
-	__u32 i, done;
+	__u32 i;
 
 	if (bpf_xdp_adjust_tail(ctx, -1))
 		return XDP_ABORTED;
 	data = (__u8 *)(long)ctx->data;
-	end = (__u8 *)(long)ctx->data_end;
-	words = (__u64 *)data;
-	for (i = 0; i < FRAME_BYTES / 8; i++) {
-		if ((__u8 *)&words[i + 1] > end)
-			break;
-		words[i] = frame->words[i];
-	}
-	/* What is left of a multiple of 8. */
-	data = (__u8 *)&words[i];
-	done = 8 * i;
-	for (i = 0; i < 7 && data + i + 1 <= end; i++)
-		data[i] = ((__u8 __arena *)frame)[done + i];
+	if (data + FRAME_BYTES > (__u8 *)(long)ctx->data_end)
+		return XDP_ABORTED;
+#pragma unroll
+	for (i = 0; i < FRAME_BYTES / 8; i++)
+		((__u64 *)data)[i] = frame.words[i];
+#pragma unroll
+	for (i *= 8; i < FRAME_BYTES; i++)
+		data[i] = ((__u8 __arena *)frame.words)[i];
+	*(__u64 *)(data + KEY_AT) = request->key;
+	*(__u16 *)(data + CHECKSUM_AT) = request->checksum;
 	return XDP_TX;
 }
 

@@ -166,7 +166,7 @@ static __always_inline int kv_answer_one(struct xdp_md *ctx, const struct kv_req
 	if (kept)
 		kv_hot_hit(hot);
 	else if (ready.slot)
-		kv_hot_put(ready.slot, &ready, key_bytes);
+		kv_hot_put(&ready, key_bytes, cpu);
 	return kv_count_keys(cpu, 1, last + grow, why);
 }
 

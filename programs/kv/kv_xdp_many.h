@@ -201,8 +201,8 @@ static __always_inline void kv_make_slots(__u32 cpus)
 	__u32 slots = KV_HOT_MOST, share = kv.budget / KV_HOT_SHARE, cpu;
 	struct kv_xdp_cpu __arena *of;
 
-	for (; slots >= KV_HOT_PER_PAGE && can_loop; slots /= 2) {
-		kv_xdp.hot_pages = slots / KV_HOT_PER_PAGE * cpus;
+	for (; slots >= KV_HOT_FEWEST && can_loop; slots /= 2) {
+		kv_xdp.hot_pages = (slots * sizeof(struct kv_hot) + PAGE_SIZE - 1) / PAGE_SIZE * cpus;
 		if (kv_xdp.hot_pages > share)
 			continue;
 		kv_xdp.hot = kv_take_pages(kv_xdp.hot_pages);
@@ -215,7 +215,7 @@ static __always_inline void kv_make_slots(__u32 cpus)
 	}
 	for (cpu = unknown_zero; cpu < cpus && can_loop; cpu++) {
 		of = kv_at(struct kv_xdp_cpu, kv_xdp.cpu + cpu * PAGE_SIZE);
-		of->hot = kv_xdp.hot + (__u64)cpu * slots * sizeof(struct kv_hot);
+		of->hot = kv_xdp.hot + (__u64)cpu * (kv_xdp.hot_pages / cpus) * PAGE_SIZE;
 		of->hot_slots = slots;
 	}
 }

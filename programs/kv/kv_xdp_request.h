@@ -35,7 +35,7 @@ struct kv_hot {
 	__u32 hash;
 	__u32 key_bytes;
 	__u32 bytes; /* of the answer, as kv_put_answer() takes it */
-	__u32 hits; /* what speaks for keeping it, in the upper half; until the item is looked at again, in the lower one */
+	__u32 votes; /* for keeping it */
 	__u64 answer[28];
 };
 bpf_type_emit(struct kv_hot);

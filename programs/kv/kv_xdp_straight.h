@@ -97,14 +97,15 @@ __noinline int kv_put_straight(struct xdp_md *ctx, __u64 answer, __u32 grow)
 	})
 
 /*
- * The slot with the answer to a request for a key of so many whole words, a constant here, and some bytes; 0: there is none. sum: of what is in UDP's
- * checksum in front of the key. The packet reaches as far as `last`, which is eight bytes in front of the line's end, and ten more.
+ * The slot with the answer to a request for a key of so many whole words, a constant here, and some bytes; 0: there is none. To *sum goes what
+ * the key adds to UDP's checksum, the line's end with it. The packet reaches as far as `last`, which is eight bytes in front of the line's end,
+ * and ten more.
  */
-static __always_inline __u64 kv_straight_slot(const __u8 *data, const __u8 *last, __u64 sum, __u32 key_bytes, __u32 words,
+static __always_inline __u64 kv_straight_slot(const __u8 *data, const __u8 *last, __u64 *sum, __u32 key_bytes, __u32 words,
 					      struct kv_xdp_cpu __arena *cpu)
 {
 	struct kv __arena *store = kv_kept(&kv);
-	__u64 hash = kv_hash_start(key_bytes), tail = 0, word, slot;
+	__u64 hash = kv_hash_start(key_bytes), added = 0, tail = 0, word, slot;
 	const __u8 *key = data + KV_STRAIGHT_KEY;
 	__u32 rest = key_bytes & 7, i;
 	struct kv_hot __arena *hot;
@@ -113,20 +114,12 @@ static __always_inline __u64 kv_straight_slot(const __u8 *data, const __u8 *last
 	for (i = 0; i < words; i++) {
 		word = kv_u64(key + 8 * i);
 		hash += word * store->factor[i];
-		sum = kv_add_sum(sum, word);
+		added = kv_add_sum(added, word);
 	}
 	if (rest) {
 		tail = kv_u64(last) >> (64 - 8 * rest);
 		hash += tail * store->factor[i];
-		sum = kv_add_sum(sum, tail);
-	}
-	sum += kv_text2('\r', '\n') << 8 * (key_bytes & 1);
-	if (kv_fold(sum) != 0xffff) {
-		/* There may be none, or one that a device has yet to complete. */
-		word = kv_u64(data + 32);
-		sum = kv_add_sum(kv_be16(KV_UDP) + (word & 0xffff) + (word >> 48), kv_u64(data + 24) >> 16);
-		if (kv_u16(data + 40) && kv_fold(sum) != kv_u16(data + 40))
-			return 0;
+		added = kv_add_sum(added, tail);
 	}
 	hash = kv_hash_end(hash);
 	slot = kv_hot_of(cpu, hash);
@@ -139,46 +132,65 @@ static __always_inline __u64 kv_straight_slot(const __u8 *data, const __u8 *last
 			return 0;
 	if (rest && (tail ^ hot->answer[i + 1]) << (64 - 8 * rest))
 		return 0;
+	*sum = added + (kv_text2('\r', '\n') << 8 * (key_bytes & 1));
 	return slot;
 }
 
-/* Answers, and counts it, where it can be done so. */
-static __always_inline bool kv_answer_hot(struct xdp_md *ctx, struct kv_xdp_cpu __arena *cpu)
+/*
+ * Whether the headers in front of a key are in order, down to "get ". sum: of what is in UDP's checksum from the key on. The packet reaches as
+ * far as the key.
+ */
+static __always_inline bool kv_is_straight(const __u8 *data, __u32 bytes, __u64 sum)
 {
-	const __u8 *data = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end, *last;
 	struct kv_xdp __arena *settings = kv_kept(&kv_xdp);
-	__u32 bytes = kv_opaque(end - data), key_bytes;
-	__u64 sum, word, next, slot;
-	struct kv_hot __arena *hot;
+	__u64 word, next, pseudo;
 
-	if (data + KV_STRAIGHT_REST + 2 > end)
+	/* Addresses of Ethernet that are not a group's. */
+	if ((data[0] | data[6]) & 1)
 		return false;
-	/* Addresses of Ethernet that are not a group's, IPv4, no options. */
-	if ((data[0] | data[6]) & 1 || (kv_u32(data + 12) & 0xffffff) != (KV_ETH_IPV4 | 0x45 << 16))
-		return false;
-	sum = kv_u16(data + 14);
+	pseudo = kv_u16(data + 14);
 	/* All of the packet, no fragment, UDP. */
 	word = kv_u64(data + 16);
 	if (kv_be16(word) + KV_ETHERNET_BYTES != bytes ||
 	    (word & (0xffull << 56 | (__u64)kv_be16(0xbfff) << 32)) != (__u64)KV_UDP << 56)
 		return false;
-	sum = kv_add_sum(sum, word);
-	/* The checksum, both addresses, ports, UDP's length. */
+	pseudo = kv_add_sum(pseudo, word);
+	/* IPv4's checksum, both addresses, ports, UDP's length. */
 	word = kv_u64(data + 24);
 	next = kv_u64(data + 32);
-	sum = kv_add_sum(sum, word) + (next & 0xffff);
-	if (kv_fold(sum) != 0xffff || !kv_is_host4(word >> 16) || (__u16)(next >> 32) != settings->port || !(__u16)(next >> 16) ||
-	    kv_be16(next >> 48) + 34 != bytes)
+	pseudo = kv_add_sum(pseudo, word) + (next & 0xffff);
+	if (kv_fold(pseudo) != 0xffff || !kv_is_host4(word >> 16) || !(__u16)(next >> 16) || kv_be16(next >> 48) + 34 != bytes)
 		return false;
 	if (!kv_is_host4(word >> 48) || (settings->ipv4 && settings->ipv4 != (__u32)(word >> 48 | next << 16)))
 		return false;
-	sum = kv_add_sum(kv_add_sum(kv_be16(KV_UDP) + (next >> 48), word >> 16), next);
+	pseudo = kv_add_sum(kv_be16(KV_UDP) + (next >> 48), word >> 16) + (next & 0xffff);
+	sum += pseudo + kv_lower(next >> 16) + (next >> 48);
 	/* Its checksum; datagram 0 of 1; "get ". */
 	word = kv_u64(data + 40);
 	next = kv_u64(data + 46);
 	if (word >> 32 != (__u64)kv_be16(1) << 16 || next != (kv_be16(1) | (__u64)kv_text4('g', 'e', 't', ' ') << 32))
 		return false;
 	sum = kv_add_sum(kv_add_sum(sum, word), next >> 32);
+	/* There may be none, or one that a device has yet to complete. */
+	return kv_fold(sum) == 0xffff || !(__u16)word || kv_fold(pseudo) == (__u16)word;
+}
+
+/*
+ * Answers, and counts it, where it can be done so. The slot is looked at before most of the headers, so that its memory is on its way while they
+ * are read.
+ */
+static __always_inline bool kv_answer_hot(struct xdp_md *ctx, struct kv_xdp_cpu __arena *cpu)
+{
+	const __u8 *data = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end, *last;
+	__u32 bytes = kv_opaque(end - data), key_bytes;
+	struct kv_hot __arena *hot;
+	__u64 sum, slot;
+
+	if (data + KV_STRAIGHT_REST + 2 > end)
+		return false;
+	/* IPv4, no options, the store's port. */
+	if ((kv_u32(data + 12) & 0xffffff) != (KV_ETH_IPV4 | 0x45 << 16) || kv_u16(data + 36) != kv_xdp.port)
+		return false;
 	/* The key's last eight bytes, or as many as are there of it and some in front. */
 	last = kv_place(data, kv_opaque(bytes - 10) & 511);
 	if (last + 10 > end || kv_u16(last + 8) != kv_text2('\r', '\n'))
@@ -188,7 +200,7 @@ static __always_inline bool kv_answer_hot(struct xdp_md *ctx, struct kv_xdp_cpu 
 	case words:                                                                                                    \
 		if (data + KV_STRAIGHT_KEY + 8 * words + 2 > end)                                                      \
 			return false;                                                                                  \
-		slot = kv_straight_slot(data, last, sum, key_bytes, words, cpu);                                       \
+		slot = kv_straight_slot(data, last, &sum, key_bytes, words, cpu);                                      \
 		break
 	switch (key_bytes / 8) {
 		KV_STRAIGHT_CASE(0);
@@ -202,7 +214,7 @@ static __always_inline bool kv_answer_hot(struct xdp_md *ctx, struct kv_xdp_cpu 
 	default:
 		return false;
 	}
-	if (!slot || settings->grow == KV_GROW_END)
+	if (!slot || !kv_is_straight(data, bytes, sum) || kv_xdp.grow == KV_GROW_END)
 		return false;
 	hot = kv_at(struct kv_hot, slot);
 	if (kv_put_straight(ctx, (__u64)hot->answer, KV_STRAIGHT_ANSWER + hot->bytes - bytes) != KV_XDP_HIT)

@@ -62,6 +62,17 @@ function stayOnOneCpu(): void {
   assert.equal(syscall('sched_setaffinity', 0, mask.length, mask), 0);
 }
 
+/** As kv_hash() does. The lower bits say which slots, and which bucket. */
+function hashOf({ loaded }: AcceleratedStore, key: string): number {
+  const odd = 0x9e3779b97f4a7c15n;
+  const words = new BigUint64Array(32);
+  new Uint8Array(words.buffer).set(Buffer.from(key, 'latin1'));
+  const factors = loaded.globals.kv.factor as ArrayLike<bigint>;
+  const sum = words.reduce((all, word, i) => all + word * factors[i], BigInt(key.length) * odd);
+  const low = BigInt.asUintN(64, sum);
+  return Number(BigInt.asUintN(64, (low ^ (low >> 32n)) * odd) >> 32n);
+}
+
 onBothKernels('hot answers of the XDP program', ({ name, open }) => {
   let kernel: Kernel & Disposable;
   let store: AcceleratedStore;
@@ -163,13 +174,54 @@ onBothKernels('hot answers of the XDP program', ({ name, open }) => {
     globals.kv.now = NOW;
   });
 
-  it('end after some hits, so that the mark which eviction goes by is set again', () => {
-    const value = 'of a key that is asked for often';
-    done(store.port.one({ op: 'set', key: 'asked-for-often', value }));
-    ask('asked-for-often', text(value));
-    spoil(value, value.toUpperCase());
-    for (let hits = 0; hits < 64; hits++) ask('asked-for-often', text(value.toUpperCase()));
-    ask('asked-for-often', text(value));
+  it('end when a hand has gone a quarter of its way: what is asked for is not evicted, though its slot could answer', () => {
+    const { port, loaded } = store;
+    const value = 'of a key that is asked for now and then'.padEnd(180, '.');
+    done(
+      port.one({ op: 'set', key: 'asked-for', value }),
+      port.one({ op: 'set', key: 'not-asked-for', value }),
+    );
+    const passing = (round: number) => Array.from({ length: 4000 }, (_, i) => `passing ${round} ${i}`);
+    const ROUNDS = 34;
+    for (let round = 0; round < ROUNDS; round++) {
+      // About an eighth of what there is room for.
+      port.run(passing(round).map((key) => ({ op: 'set', key, value }) as const));
+      ask('asked-for', text(value));
+      ask('asked-for', text(value));
+    }
+    assert.equal(port.one({ op: 'get', key: 'not-asked-for' }).status, 'not found');
+    assert.equal(loaded.programs.kv_statistics.run().retval, 0);
+    const { evictions, items } = loaded.globals.kv.statistics.all;
+    assert.ok(evictions > 3n * items, 'the hand has gone round three times');
+    for (let round = 0; round < ROUNDS; round++)
+      port.run(passing(round).map((key) => ({ op: 'delete', key }) as const));
+    assert.equal(loaded.programs.kv_trim.run().retval, 0);
+  });
+
+  it('of two keys that go to one slot are both kept, and a third one has to be asked for more often', () => {
+    const slots =
+      (Number(store.loaded.globals.kv_xdp.hot_pages) * 4096) / 256 / Number(store.loaded.globals.kv_xdp.cpus);
+    const keys: string[] = [];
+    for (let number = 0; keys.length < 3; number++)
+      if ((hashOf(store, `pair-${number}`) & (slots - 1)) === 5) keys.push(`pair-${number}`);
+    const [one, two, three] = keys;
+    for (const key of keys) done(store.port.one({ op: 'set', key, value: `the value of ${key}.` }));
+    // Whatever had these slots before has been hit 64 times at most.
+    for (let i = 0; i < 150; i++) for (const key of [one, two]) ask(key, text(`the value of ${key}.`));
+    for (const key of [one, two]) {
+      spoil(`the value of ${key}.`, `THE VALUE OF ${key}.`);
+      for (let i = 0; i < 3; i++) ask(key, text(`THE VALUE OF ${key}.`));
+    }
+    for (let i = 0; i < 20; i++) ask(three, text(`the value of ${three}.`));
+    for (const key of [one, two]) ask(key, text(`THE VALUE OF ${key}.`));
+    for (let i = 0; i < 150; i++) ask(three, text(`the value of ${three}.`));
+    spoil(`the value of ${three}.`, `THE VALUE OF ${three}.`);
+    ask(three, text(`THE VALUE OF ${three}.`));
+    const left = [one, two].filter((key) => {
+      const { packet } = store.run(request(key));
+      return Buffer.from(packet).includes(`THE VALUE OF ${key}.`);
+    });
+    assert.equal(left.length, 1, 'it took the place of one of them');
   });
 
   it('do not survive their items: eviction, slabs that move, buckets that are split', () => {
@@ -202,18 +254,7 @@ onBothKernels('hot answers of the XDP program', ({ name, open }) => {
   });
 
   it('are of the key that is asked for, and no other that has the same slot and bucket', () => {
-    const { globals } = store.loaded;
-    const factors = [...(globals.kv.factor as Iterable<bigint>)];
-    const odd = 0x9e3779b97f4a7c15n;
-    // As kv_hash() does. The lower bits say which slot, and which bucket.
-    const hash = (key: string) => {
-      const words = new BigUint64Array(32);
-      new Uint8Array(words.buffer).set(Buffer.from(key, 'latin1'));
-      const sum = words.reduce((all, word, i) => all + word * factors[i], BigInt(key.length) * odd);
-      const low = BigInt.asUintN(64, sum);
-      return Number(BigInt.asUintN(64, (low ^ (low >> 32n)) * odd) >> 32n);
-    };
-    const mask = Number(globals.kv.state >> 32n);
+    const mask = Number(store.loaded.globals.kv.state >> 32n);
     const long = 'a-key-that-is-longer-than-what-goes-straight'.repeat(2);
     // Keys that differ at the beginning, at the end; those that begin like each other; and so where they are long.
     const shapes: readonly ((number: number, family: number) => string)[] = [
@@ -230,7 +271,7 @@ onBothKernels('hot answers of the XDP program', ({ name, open }) => {
         const seen = new Map<number, string>();
         for (let number = 0; number < 140 && pair === undefined; number++) {
           const key = shape(number + 140 * (family - 1000), family);
-          const bucket = hash(key) & mask;
+          const bucket = hashOf(store, key) & mask;
           const other = seen.get(bucket) ?? key;
           if (other !== key) pair = [other, key].reverse();
           seen.set(bucket, key);
