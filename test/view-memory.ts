@@ -3,7 +3,7 @@
 import { BpfError } from '../src/errors.ts';
 import type { ViewMemory } from '../src/view/memory.ts';
 
-export const ARENA_HIGH = 0x7f00;
+const ARENA_HIGH = 0x7f00;
 export const KERNEL_POINTER = 0xffff_8880_0000_1000n;
 
 export class FakeMemory implements ViewMemory {

@@ -3,7 +3,7 @@
  * Zipf's law, as caches see them: item n is asked for in proportion to 1/n.
  */
 
-export const KEY_BYTES = 30;
+const KEY_BYTES = 30;
 export const VALUE_BYTES = 100;
 /** Of memcached's header before what is sent over UDP. */
 export const DATAGRAM_HEADER_BYTES = 8;
@@ -24,7 +24,7 @@ export function requestOf(item: number): Uint8Array {
 }
 
 /** What a store that has the item answers, without the header. */
-export function answerOf(item: number): string {
+function answerOf(item: number): string {
   return `VALUE ${itemKey(item)} 0 ${VALUE_BYTES}\r\n${itemValue(item)}\r\nEND\r\n`;
 }
 

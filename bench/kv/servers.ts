@@ -18,7 +18,7 @@ const FILL_BATCH = 500;
 export type ServerKind = 'memcached' | 'arena-kv' | 'arena-kv linux' | 'arena-kv xdp';
 
 /** What runs in the namespace of `end`. */
-export function commandOf(kind: ServerKind, { address, interface: name }: End, port: number): string[] {
+function commandOf(kind: ServerKind, { address, interface: name }: End, port: number): string[] {
   const where = [
     '--port',
     String(port),

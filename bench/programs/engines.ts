@@ -48,8 +48,6 @@ export const ENGINES = [
   },
 ] as const satisfies readonly EngineSpec[];
 
-export type EngineLabel = (typeof ENGINES)[number]['label'];
-
 /** Why an engine cannot be measured on this machine; undefined when it can. */
 export function unavailable({ kernel, native }: EngineSpec): string | undefined {
   if (kernel?.name === 'linux') return linuxUnavailable();

@@ -7,7 +7,7 @@ import type { Random } from '../random.ts';
 /** What user space does between two runs: it fills maps, touches arena pages, and takes some away. */
 
 /** Touches pages of an arena, or takes some, and writes into what is there; user addresses among the words. */
-export function changeArena({ arena, maxEntries }: ArenaMap, random: Random): void {
+function changeArena({ arena, maxEntries }: ArenaMap, random: Random): void {
   const { start } = arena.pages;
   for (let page = 0; page < maxEntries; page++) {
     const at = (start + 4096 * page) as ArenaAddress;

@@ -38,7 +38,7 @@ function spillNumber(w: Writer): void {
 }
 
 /** Uses a number as an index, as it is. */
-export function indexBy(w: Writer, index: number): void {
+function indexBy(w: Writer, index: number): void {
   const end = w.label();
   w.say(`if r${index} > ${w.random.pick([7, 15, 40])} goto ${end}`, 'r1 = r8', `r1 += r${index}`);
   w.say(`${memory('r1', 0, w.random.pick([1, 1, 8]))} = 0`, `${end}:`);

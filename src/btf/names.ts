@@ -15,7 +15,7 @@ const encoder = new TextEncoder();
  *
  * @returns bytes from `start`
  */
-export function essentialLength(name: Uint8Array, start: number, end: number): number {
+function essentialLength(name: Uint8Array, start: number, end: number): number {
   for (let i = end - 5; i >= start; i--) {
     if (
       name[i] !== UNDERSCORE &&

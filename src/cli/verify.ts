@@ -57,7 +57,7 @@ export function verify(): Command {
 }
 
 /** Asks a kernel about one program. */
-export async function verdictOn(
+async function verdictOn(
   object: OpenedObject,
   spec: ProgramSpec,
   { kernel: name, logLevel }: { kernel: KernelName; logLevel: number },

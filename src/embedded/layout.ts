@@ -33,13 +33,6 @@ export function kernelPointer(offset: KernelOffset): bigint {
   return offset === 0 ? 0n : (BigInt(KERNEL_HIGH >>> 0) << 32n) | BigInt(offset);
 }
 
-/** The offset that a 64-bit pointer names, or undefined when it is not a kernel-memory pointer. */
-export function kernelOffset(pointer: bigint): KernelOffset | undefined {
-  return Number(pointer >> 32n) === KERNEL_HIGH >>> 0
-    ? (Number(pointer & 0xffffffffn) as KernelOffset)
-    : undefined;
-}
-
 /** In the first pages of kernel memory, which are never handed out: for each CPU the bpf_spin_lock that it holds, 0: none. */
 export const HELD_LOCK = { at: 0x2000, stride: 64 } as const;
 

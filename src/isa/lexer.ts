@@ -43,7 +43,7 @@ const TOKEN = new RegExp(
 const SOURCE_LINE = /^([ \t]*);[^\n]*/gm;
 
 /** Splits text into tokens. @throws FormatError at the first character that starts none. */
-export function tokenize(text: string, name: string): Token[] {
+function tokenize(text: string, name: string): Token[] {
   const source = text.replace(SOURCE_LINE, (match) => ' '.repeat(match.length));
   const tokens: Token[] = [];
   let line = 1;

@@ -188,7 +188,7 @@ export interface AtomicOperation {
 
 export type AluOp = (typeof ALU_OPERATIONS)[number]['op'];
 export type JumpOp = (typeof JUMP_OPERATIONS)[number]['op'];
-export type AtomicOp = AtomicOperation['op'];
+
 /** Bytes of one memory access. */
 export type AccessSize = 1 | 2 | 4 | 8;
 /** Bits an operation works on; a 32-bit result is zero-extended into the register. */

@@ -1,4 +1,3 @@
-import { BpfError } from '../errors.ts';
 import { Fd, linuxError } from './fd.ts';
 import { addressOf, syscall } from './ffi.ts';
 import {
@@ -172,7 +171,7 @@ const MAX_TEXT_BYTES = 2 ** 28;
  * Makes a call that writes a log, again with a larger buffer while the log does not fit.
  * @param call with a buffer; tells the result and the bytes the log needs, where the kernel says so (since 6.4).
  */
-export function withLog(call: (log: Uint8Array) => { result: number; needed: number }): LoggedAnswer {
+function withLog(call: (log: Uint8Array) => { result: number; needed: number }): LoggedAnswer {
   let bytes = FIRST_LOG_BYTES;
   for (;;) {
     const log = new Uint8Array(bytes);
@@ -236,10 +235,4 @@ function loadWithLog(attributes: Attributes<'prog_load'>, logLevel: number): Ret
     return { result: answer.result, needed: answer.field('log_true_size') };
   });
   return { fd: result < 0 ? undefined : new Fd(result, 'program'), result, log };
-}
-
-/** Refuses a number that a 32-bit field cannot hold. */
-export function checkU32(value: number, what: string): void {
-  if (Number.isInteger(value) && value >= 0 && value < 2 ** 32) return;
-  throw new BpfError('EINVAL', `${what}: ${value} is no 32-bit number`);
 }

@@ -29,7 +29,7 @@ export function kconfigValue(name: string): KconfigValue | undefined {
 }
 
 /** KERNEL_VERSION(major, minor, patch). Debian and Ubuntu say elsewhere which kernel theirs really is. */
-export function kernelVersion(): number {
+function kernelVersion(): number {
   const ubuntu = /(\d+)\.(\d+)\.(\d+)\s*$/.exec(read('/proc/version_signature'));
   const debian = /Debian (\d+)\.(\d+)\.(\d+)/.exec(read('/proc/version'));
   const plain = /^(\d+)\.(\d+)(?:\.(\d+))?/.exec(release());

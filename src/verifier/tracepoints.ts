@@ -17,7 +17,7 @@ const ADDRESS = 'address';
 const TASK = ['task_struct'];
 const SKB = ['sk_buff'];
 
-export const TRACEPOINTS: Readonly<Record<string, readonly string[]>> = {
+const TRACEPOINTS: Readonly<Record<string, readonly string[]>> = {
   task_newtask: [...TASK, NUMBER],
   task_rename: [...TASK, ADDRESS],
   sched_switch: [NUMBER, 'task_struct', 'task_struct', NUMBER],

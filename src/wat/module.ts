@@ -46,7 +46,7 @@ export interface DataSegment {
 }
 
 export type ExternalKind = (typeof EXTERNAL_KINDS)[number];
-export const EXTERNAL_KINDS = ['func', 'table', 'memory', 'global'] as const;
+const EXTERNAL_KINDS = ['func', 'table', 'memory', 'global'] as const;
 
 export interface Module {
   readonly types: FunctionType[];

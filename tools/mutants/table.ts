@@ -361,7 +361,11 @@ const CALLS: readonly Mutant[] = [
   ...mutantsOf(
     'calls/global-arguments.ts',
     ['pointers are passed for numbers', "if (reg.kind !== 'scalar') throw", ''],
-    ['NULL is passed where it may not be', 'if (!arg.nullable && reg.maybeNull)', 'if (false)'],
+    [
+      'NULL is passed where it may not be',
+      'if (!arg.nullable && (reg.maybeNull || isNull(reg)))',
+      'if (false)',
+    ],
   ),
   ...mutantsOf('calls/constant-key.ts', [
     'a key of the stack relies on nothing',

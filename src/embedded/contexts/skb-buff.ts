@@ -10,7 +10,7 @@ import { ETH_HLEN, PACKET_AT, PACKET_BYTES } from './context.ts';
 /** Bytes of struct __sk_buff. */
 export const SK_BUFF_BYTES = 192;
 /** Bytes of struct bpf_sock. */
-export const SOCK_BYTES = 80;
+const SOCK_BYTES = 80;
 
 /** Fields of struct __sk_buff, and of ours from 256 on. */
 export const SKB = {

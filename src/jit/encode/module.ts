@@ -81,7 +81,7 @@ const MUTABLE_ZERO = [TYPE.i32, 1, OP.i32_const, 0, OP.end];
  * What engines take at most (WebAssembly JavaScript interface, implementation limits): bytes of a function's body with its
  * local declarations, and locals with parameters.
  */
-export const LIMITS = { body: 7_654_321, locals: 50_000 } as const;
+const LIMITS = { body: 7_654_321, locals: 50_000 } as const;
 
 /** A function is larger than engines take. */
 export class FunctionTooLarge extends Error {

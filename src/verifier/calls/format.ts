@@ -18,7 +18,7 @@ export function checkSnprintf(env: Env): void {
 }
 
 /** Whether a format is one that Linux prints, with so many arguments. */
-export function checkFormat(format: Uint8Array, args: number): boolean {
+function checkFormat(format: Uint8Array, args: number): boolean {
   const text = String.fromCharCode(...format);
   let used = 0;
   for (let i = 0; i < text.length; i++) {

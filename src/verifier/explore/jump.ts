@@ -104,7 +104,7 @@ function comparePointers(
 }
 
 /** A pointer of which it is known now that it is not NULL (Linux: mark_ptr_not_null_reg). */
-export function notNull(reg: Reg): Reg {
+function notNull(reg: Reg): Reg {
   const flags = reg.flags & ~MAYBE_NULL;
   const map = reg.kind === 'map_value' ? reg.map : undefined;
   if (map?.inner !== undefined) {

@@ -35,9 +35,6 @@ function isRestore(insn: Instruction): boolean {
   return row?.kind === 'load' && row.size === 8 && !row.signed && insn.src === BPF_REG_10;
 }
 
-/** What a call leaves of r0 to r5, as bits, and whether it is replaced; undefined where nothing is left or known. */
-export type Clobbers = (insn: Instruction) => number | undefined;
-
 function patternsOf(env: Env) {
   let found = patterns.get(env);
   if (found === undefined) {

@@ -19,9 +19,9 @@ export const RULES_FILE = new URL('program-rules.json', import.meta.url);
 export const programRules = (): Record<string, RecordedRules> => JSON.parse(readFileSync(RULES_FILE, 'utf8'));
 
 /** Offsets that are tried, each size where it is aligned; numbers of helpers; results. */
-export const CONTEXT_END = 232;
+const CONTEXT_END = 232;
 export const SIZES = [1, 2, 4, 8] as const;
-export const LAST_HELPER = 211;
+const LAST_HELPER = 211;
 export const RESULTS = [-4096, -1, 0, 1, 2, 3, 4, 5, 1000] as const;
 
 /** The sections whose rules are recorded: those of the program types that are judged, by how they are attached. */
