@@ -21,8 +21,12 @@ const TARGETS: Partial<Record<AttachType, readonly [prefix: string, kind: BtfKin
   modify_return: ['', 'func'],
 };
 
+/** A type of the kernel's; of a struct_ops program the structure, and which of its members. */
+export type AttachTarget = KernelType & { readonly member?: number };
+
 /** The type to verify a program against; undefined for programs that need none. Throws EINVAL, ESRCH. */
-export function attachTarget(spec: ProgramSpec, types: KernelTypes): KernelType | undefined {
+export function attachTarget(spec: ProgramSpec, types: KernelTypes): AttachTarget | undefined {
+  if (spec.type === 'struct_ops') return operation(spec, types);
   if (spec.type !== 'tracing' && spec.type !== 'lsm') return undefined;
   const row = spec.attachType && TARGETS[spec.attachType];
   if (row === undefined) return undefined;
@@ -35,4 +39,20 @@ export function attachTarget(spec: ProgramSpec, types: KernelTypes): KernelType 
   if (found !== undefined) return found;
   const problem = `'${spec.attachTo}' is not in the kernel's BTF (no ${kind} '${prefix}${spec.attachTo}')`;
   throw new BpfError('ESRCH', `program '${spec.name}': ${problem}`);
+}
+
+/** The operation of a structure that a program is (libbpf: bpf_map__init_kern_struct_ops). */
+function operation({ name, attachTo }: ProgramSpec, types: KernelTypes): AttachTarget {
+  const [structure, member] = attachTo?.split('.') ?? [];
+  if (member === undefined) {
+    const advice =
+      'put it into a variable of SEC(".struct_ops"), or set attachTo to STRUCT.MEMBER before load';
+    throw new BpfError('EINVAL', `program '${name}': whose operation it is, is not said; ${advice}`);
+  }
+  const found = types.findMember(structure, member);
+  if (found !== undefined) return found;
+  throw new BpfError(
+    'ESRCH',
+    `program '${name}': 'struct ${structure}' of this kernel has no '${member}', or is not there`,
+  );
 }

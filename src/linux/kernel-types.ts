@@ -59,6 +59,16 @@ export class KernelTypes {
     return undefined;
   }
 
+  /** Finds a structure that has a member, and which of its members that is. */
+  findMember(structure: string, name: string): (KernelType & { readonly member: number }) | undefined {
+    const found = this.find(structure, 'struct');
+    if (found === undefined) return undefined;
+    const btf = found.offset === undefined ? kernelBtf() : this.#used[found.offset - 1].btf;
+    const type = btf?.type(found.id);
+    const member = type?.kind === 'struct' ? type.members.findIndex((each) => each.name === name) : -1;
+    return member < 0 ? undefined : { ...found, member };
+  }
+
   /** `fd_array`: file descriptors, by the offsets that {@link find} gave; undefined when no module is used. */
   get fdArray(): Int32Array | undefined {
     if (this.#used.length === 0) return undefined;

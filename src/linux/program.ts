@@ -99,7 +99,8 @@ export class LinuxProgram implements LoadedProgram, Closable {
     const { fd, result, log } = loadProgram(
       {
         prog_type: PROGRAM_TYPES[spec.type],
-        expected_attach_type: spec.attachType === undefined ? 0 : ATTACH_TYPES[spec.attachType],
+        expected_attach_type:
+          target?.member ?? (spec.attachType === undefined ? 0 : ATTACH_TYPES[spec.attachType]),
         insns,
         insn_cnt: linked.insns.length,
         license: cString(license),

@@ -16,6 +16,7 @@ import { readMapDefinitions } from './map-definitions.ts';
 import type { MapSpec } from './map-spec.ts';
 import { ObjectFile } from './object-file.ts';
 import { type AttachType, type ProgramType, sectionRule, similarSection } from './program-types.ts';
+import { readStructOps } from './struct-ops.ts';
 
 /**
  * An object, opened: maps, programs and global variables that can be looked at and changed before load. Opening needs
@@ -29,7 +30,10 @@ export interface ProgramSpec {
   readonly section: string;
   type: ProgramType;
   attachType: AttachType | undefined;
-  /** What the section's name says to attach to: `sched/sched_switch` of `tp/sched/sched_switch`. */
+  /**
+   * What the section's name says to attach to: `sched/sched_switch` of `tp/sched/sched_switch`. Of a struct_ops program the operation
+   * that a variable in `.struct_ops` has it for: `tcp_congestion_ops.ssthresh`.
+   */
   attachTo: string | undefined;
   sleepable: boolean;
   frags: boolean;
@@ -85,6 +89,9 @@ export class BpfObject {
     this.maps = byName(maps, 'map');
     this.code = readCode(file, sections, this.externs);
     this.programs = byName(this.code.flatMap(programsOf), 'program');
+    const operations = readStructOps(file);
+    for (const program of Object.values(this.programs))
+      if (program.type === 'struct_ops') program.attachTo = operations.get(program.name) ?? program.attachTo;
     this.warnings = file.warnings;
   }
 
