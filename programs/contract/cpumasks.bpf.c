@@ -2,6 +2,11 @@
 /* Sets of CPUs: there is a CPU 0, and none with the number FAR. */
 #include "check.h"
 
+/* A map value that points to one wants to know that it is a struct, and nothing else of it. */
+struct bpf_cpumask {
+	__u32 opaque;
+};
+
 #define FAR 100000
 #define CAST(mask) ((const struct cpumask *)(mask))
 
@@ -180,5 +185,67 @@ int elements_are_counted(void *ctx)
 	check(bpf_map_sum_elem_count((struct bpf_map *)&hash) == 3);
 	bpf_map_delete_elem(&hash, &key);
 	check(bpf_map_sum_elem_count((struct bpf_map *)&hash) == 2);
+	return 0;
+}
+
+struct place {
+	struct bpf_cpumask __kptr *mask;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct place);
+} places SEC(".maps");
+
+SEC("syscall")
+int a_set_that_is_still_seen_is_no_new_one(void *ctx)
+{
+	struct bpf_cpumask *mask = bpf_cpumask_create(), *other;
+	struct place *place;
+	__u32 index = 0;
+	int failed = 0;
+
+	check(mask);
+	place = bpf_map_lookup_elem(&places, &index);
+	if (!place) {
+		bpf_cpumask_release(mask);
+		return __LINE__;
+	}
+	bpf_cpumask_set_cpu(0, mask);
+	mask = bpf_kptr_xchg(&place->mask, mask);
+	if (mask)
+		bpf_cpumask_release(mask);
+	bpf_rcu_read_lock();
+	mask = place->mask;
+	if (!mask) {
+		bpf_rcu_read_unlock();
+		return __LINE__;
+	}
+	other = bpf_kptr_xchg(&place->mask, NULL);
+	if (other)
+		bpf_cpumask_release(other);
+	expect(bpf_cpumask_test_cpu(0, CAST(mask)));
+	bpf_rcu_read_unlock();
+	return failed;
+}
+
+SEC("syscall")
+int a_set_may_be_left_in_a_map_value(void *ctx)
+{
+	struct bpf_cpumask *mask = bpf_cpumask_create();
+	struct place *place;
+	__u32 index = 0;
+
+	check(mask);
+	place = bpf_map_lookup_elem(&places, &index);
+	if (!place) {
+		bpf_cpumask_release(mask);
+		return __LINE__;
+	}
+	mask = bpf_kptr_xchg(&place->mask, mask);
+	if (mask)
+		bpf_cpumask_release(mask);
 	return 0;
 }

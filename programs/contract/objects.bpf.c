@@ -22,6 +22,8 @@ struct leaf {
 
 private(LIST) struct bpf_spin_lock list_lock;
 private(LIST) struct bpf_list_head list __contains(item, entry);
+private(LEFT) struct bpf_spin_lock left_lock;
+private(LEFT) struct bpf_list_head left __contains(item, entry);
 private(TREE) struct bpf_spin_lock tree_lock;
 private(TREE) struct bpf_rb_root tree __contains(leaf, node);
 private(BOTH) struct bpf_spin_lock both_lock;
@@ -299,6 +301,43 @@ int a_pointer_in_a_map_value_is_exchanged(void *ctx)
 	return 0;
 }
 
+/* As large as an item. */
+struct block {
+	__u64 words[5];
+};
+
+SEC("tc")
+int an_object_that_is_still_seen_is_no_new_one(void *ctx)
+{
+	struct item *item = bpf_obj_new(struct item), *seen, *old;
+	struct block *block;
+	struct slot *slot;
+	__u32 index = 0;
+	int failed = 0;
+
+	check(item);
+	slot = bpf_map_lookup_elem(&slots, &index);
+	if (!slot) {
+		bpf_obj_drop(item);
+		return __LINE__;
+	}
+	old = bpf_kptr_xchg(&slot->item, item);
+	if (old)
+		bpf_obj_drop(old);
+	seen = slot->item;
+	check(seen);
+	old = bpf_kptr_xchg(&slot->item, NULL);
+	if (old)
+		bpf_obj_drop(old);
+	block = bpf_obj_new(struct block);
+	check(block);
+	block->words[0] = 5;
+	seen->key = 7;
+	expect(hidden(block)->words[0] == 5);
+	bpf_obj_drop(block);
+	return failed;
+}
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4);
@@ -328,5 +367,29 @@ int an_element_that_is_deleted_gives_its_object_up(void *ctx)
 		if (bpf_map_delete_elem(&table, &key))
 			return __LINE__;
 	}
+	return 0;
+}
+
+/* What is left in lists and map values is given up with them. */
+SEC("tc")
+int objects_may_be_left(void *ctx)
+{
+	__u32 index = 0;
+	struct slot *slot = bpf_map_lookup_elem(&slots, &index);
+	struct item *item;
+
+	check(slot);
+	for (__u32 i = 0; i < 2000; i++) {
+		item = bpf_obj_new(struct item);
+		check(item);
+		bpf_spin_lock(&left_lock);
+		bpf_list_push_front(&left, &item->entry);
+		bpf_spin_unlock(&left_lock);
+	}
+	item = bpf_obj_new(struct item);
+	check(item);
+	item = bpf_kptr_xchg(&slot->item, item);
+	if (item)
+		bpf_obj_drop(item);
 	return 0;
 }

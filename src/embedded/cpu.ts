@@ -9,6 +9,7 @@ import { MAX_CTX, PLACE_BYTES } from './contexts/context.ts';
 import { loadFromPacket } from './contexts/packet-load.ts';
 import { contextOfType } from './contexts/table.ts';
 import type { CpuHost, RunningProgram } from './cpus/host.ts';
+import type { Grace } from './grace.ts';
 import { resultOf, resultOfThrown } from './helpers/exceptions.ts';
 import { releaseLocks } from './helpers/locks.ts';
 import { callerOf } from './instance.ts';
@@ -64,6 +65,7 @@ export class Cpu implements Environment {
   /** For the interpreter: the program that runs, or that runs in its place, and its arena. */
   interpreted: RunningProgram | undefined;
   arena: ArenaWindow | undefined;
+  readonly #grace: Grace;
   /** Where `run` puts contexts and packets. */
   readonly #place: KernelOffset;
   /** The context of the program that runs: its first byte (0: none), its bytes, and the end of its place. */
@@ -81,6 +83,8 @@ export class Cpu implements Environment {
     this.id = id;
     this.loopBudget = kernel.loopBudget;
     this.kernelMemory = kernel.memory.view;
+    this.#grace = kernel.memory.grace;
+    this.#grace.cpus = kernel.cpus;
     this.tailCalls = new TailCalls(this);
     // One page more than the stack, so that an access past its top meets nothing of this CPU.
     const stack = kernel.memory.allocate(STACK_BYTES + PAGE_SIZE);
@@ -185,6 +189,7 @@ export class Cpu implements Environment {
    */
   begin(program: RunningProgram, ctx: number, size: number, end: number): void {
     if (this.program !== undefined) this.#refuseBusy(this.program);
+    this.#grace.enter(this.id);
     this.program = program;
     if (program.compiled === undefined) {
       this.arena = program.arena && windowOf(program.arena);
@@ -200,6 +205,7 @@ export class Cpu implements Environment {
   leave(): void {
     this.program = undefined;
     releaseLocks(this);
+    this.#grace.leave(this.id);
     const { failure } = this;
     this.failure = undefined;
     if (failure !== undefined) throw failure.error;

@@ -42,7 +42,9 @@ export class Deferrals {
     this.#waiting.clear();
   }
 
-  #run({ field: offset, generation }: Deferred): void {
+  #run({ field: offset, map, generation }: Deferred): void {
+    // Where the map is gone, anybody's bytes are there by now, and may look like a timer's.
+    if (this.#kernel.mapById(map)?.valueAround(offset) === undefined) return;
     const field = new DeferredField(this.#kernel.memory, offset);
     const callback = field.fire(generation);
     if (callback === undefined) return;

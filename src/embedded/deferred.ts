@@ -26,6 +26,8 @@ const GENERATION = 4;
 export interface Deferred {
   /** In kernel memory: the struct bpf_timer or bpf_wq. */
   readonly field: KernelOffset;
+  /** The id of the map whose value that is in. */
+  readonly map: number;
   /** Which start of it this is. */
   readonly generation: number;
   /** Nanoseconds, as bpf_ktime_get_ns counts them. */
@@ -51,7 +53,12 @@ export class DeferredField {
   }
 
   get isInitialized(): boolean {
-    return Atomics.load(this.#words, this.#at + MAP) !== 0;
+    return this.map !== 0;
+  }
+
+  /** The id of the map whose value has it; 0 before it is initialised. */
+  get map(): number {
+    return Atomics.load(this.#words, this.#at + MAP);
   }
 
   get isRunning(): boolean {

@@ -1,6 +1,15 @@
 import { BpfError } from '../errors.ts';
+import { Grace } from './grace.ts';
 import { IndexSet } from './index-set.ts';
-import { type KernelOffset, MAX_PAGES, MEMORY_BYTES, PAGE_SHIFT, PAGE_SIZE, pagesOf } from './layout.ts';
+import {
+  type KernelOffset,
+  MAX_CPUS,
+  MAX_PAGES,
+  MEMORY_BYTES,
+  PAGE_SHIFT,
+  PAGE_SIZE,
+  pagesOf,
+} from './layout.ts';
 import { discard, takeMemory, zero } from './memory-pool.ts';
 import { Heap } from './objects/heap.ts';
 import { RangeTree } from './range-tree.ts';
@@ -26,13 +35,14 @@ declare global {
 const GUARD_PAGES = 16;
 const STATE_OFFSET = (GUARD_PAGES * PAGE_SIZE) as KernelOffset;
 
-/** Words of the state: the lock, the tree of free pages, the set of allocations by their first page, their pages, and the heap. */
+/** Words of the state: the lock, the tree of free pages, the set of allocations by their first page, their pages, the heap, and what each CPU runs. */
 const LOCK = 0;
 const TREE = 1;
 const OWNED = TREE + RangeTree.words(MAX_PAGES);
 const LENGTH = OWNED + IndexSet.words(MAX_PAGES);
 const HEAP = LENGTH + MAX_PAGES;
-const WORDS = HEAP + Heap.BYTES / 4;
+const GRACE = HEAP + Heap.BYTES / 4;
+const WORDS = GRACE + Grace.words(MAX_CPUS);
 const FIRST_PAGE = GUARD_PAGES + pagesOf(WORDS * 4);
 
 const idle: KernelMemory[] = [];
@@ -45,6 +55,8 @@ export class KernelMemory {
   readonly int32: Int32Array;
   /** Pieces smaller than a page. */
   readonly heap: Heap;
+  /** Says when what programs may still see can be handed out anew. */
+  readonly grace: Grace;
   readonly #state: Int32Array;
   readonly #tree: RangeTree;
   /** First pages of what is handed out, and how many pages that is. */
@@ -74,6 +86,7 @@ export class KernelMemory {
     this.#tree = new RangeTree(this.#state.subarray(TREE, OWNED), MAX_PAGES);
     this.#owned = new IndexSet(this.#state.subarray(OWNED, LENGTH), MAX_PAGES);
     this.#length = this.#state.subarray(LENGTH, HEAP);
+    this.grace = new Grace(this.#state.subarray(GRACE, WORDS));
     this.heap = new Heap(this, (STATE_OFFSET + 4 * HEAP) as KernelOffset);
   }
 
@@ -103,6 +116,7 @@ export class KernelMemory {
     this.#shares.clear();
     for (const offset of this.#allocations()) this.free(offset);
     this.heap.clear();
+    this.grace.clear();
     if (!reachable) idle.push(this);
   }
 
@@ -114,6 +128,7 @@ export class KernelMemory {
     const reachable = this.#lent.size + this.#shares.size > 0;
     this.#lent.clear();
     this.#shares.clear();
+    this.grace.clear();
     if (reachable || !stopped || !discard(this.bytes, 0, MEMORY_BYTES)) return;
     idle.push(this.#begin());
   }

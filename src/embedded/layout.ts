@@ -12,6 +12,9 @@ export type ArenaAddress = Branded<'arena address'>;
 /** A byte offset into memory 1, 0 to 2^32 − 1. 0 is never handed out and stands for "none". */
 export type KernelOffset = Branded<'kernel offset'>;
 
+/** CPUs that a kernel may have: as many as a 64-bit mask holds. */
+export const MAX_CPUS = 64;
+
 /** Bytes in a page of the arena, on every machine (Linux: PAGE_SIZE on x86-64). */
 export const PAGE_SIZE = 4096;
 export const PAGE_SHIFT = 12;

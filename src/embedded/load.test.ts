@@ -124,3 +124,25 @@ it('10,000 kernels opened, loaded and closed leave memory and handles as they we
   }
   assert.equal(process.getActiveResourcesInfo().length, before.handles);
 });
+
+it('objects that lists and map values hold are given up with their maps', async () => {
+  for (const [file, program] of [
+    ['objects', 'objects_may_be_left'],
+    ['cpumasks', 'a_set_may_be_left_in_a_map_value'],
+  ]) {
+    const bytes = readFileSync(new URL(`../../programs/contract/${file}.bpf.o`, import.meta.url));
+    using kernel = new EmbeddedKernel();
+    const allocated: number[] = [];
+    for (let round = 0; round < 3; round++) {
+      const object = parseObject(bytes);
+      for (const spec of Object.values(object.programs)) spec.autoload = spec.name === program;
+      const load = await kernel.load(object);
+      const { type } = load.programs[program];
+      const { retval } = load.programs[program].run(type === 'syscall' ? {} : { data: new Uint8Array(64) });
+      assert.equal(retval, 0);
+      load.close();
+      allocated.push(kernel.memory.allocated);
+    }
+    assert.deepEqual(allocated.slice(1), [allocated[0], allocated[0]], file);
+  }
+});

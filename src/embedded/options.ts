@@ -1,6 +1,7 @@
 import { BpfError } from '../errors.ts';
 import type { JitOptions } from '../jit/index.ts';
 import type { KconfigValue } from '../object/externs.ts';
+import { MAX_CPUS } from './layout.ts';
 import type { LoopSettings } from './loop-budget.ts';
 
 /** What can be asked of an embedded kernel when it is made, and what its configuration is. */
@@ -60,9 +61,6 @@ export const KCONFIG: Readonly<Record<string, KconfigValue>> = {
   CONFIG_NR_CPUS: 64n,
   CONFIG_PAGE_SHIFT: 12n,
 };
-
-/** As many as a 64-bit mask holds. */
-const MAX_CPUS = 64;
 
 /** Throws EINVAL for an option that is none. */
 export function checkOptions(options: EmbeddedOptions): void {

@@ -1,6 +1,7 @@
 import { ERRNO } from '../../errors.ts';
 import type { Cpu } from '../cpu.ts';
 import type { KernelOffset } from '../layout.ts';
+import { CPUMASK_USAGE, releaseCpumask } from '../objects/cpumask.ts';
 
 /**
  * Sets of CPUs: struct bpf_cpumask, 256 bits and a count of who holds it, each in a page of kernel memory. Numbers of CPUs that the
@@ -10,8 +11,7 @@ import type { KernelOffset } from '../layout.ts';
 /** Words of 32 bits, by kernel-types.ts. */
 const WORDS = 8;
 const BITS = 32 * WORDS;
-/** The word that counts holders. */
-const USAGE = WORDS;
+const USAGE = CPUMASK_USAGE;
 const BYTES = 4 * (WORDS + 2);
 
 /** A set's words. */
@@ -95,8 +95,7 @@ export const CPUMASK_KFUNCS = {
   },
 
   bpf_cpumask_release(cpu: Cpu, mask: KernelOffset): undefined {
-    const { memory } = cpu.kernel;
-    if (Atomics.sub(memory.int32, (mask >>> 2) + USAGE, 1) === 1) memory.free(mask);
+    releaseCpumask(cpu.kernel.memory, mask);
   },
 
   bpf_cpumask_first: firstOf,

@@ -58,7 +58,7 @@ function start(cpu: Cpu, offset: KernelOffset, at: number): number {
   const field = new DeferredField(cpu.kernel.memory, offset);
   const generation = field.arm(cpu.kernel.starts);
   if (generation === undefined) return -ERRNO.EINVAL;
-  cpu.kernel.defer({ field: offset, generation, at });
+  cpu.kernel.defer({ field: offset, map: field.map, generation, at });
   return 0;
 }
 

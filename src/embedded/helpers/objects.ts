@@ -75,7 +75,7 @@ function bpf_percpu_obj_new_impl({ kernel }: Cpu): number {
 }
 
 function bpf_percpu_obj_drop_impl({ kernel }: Cpu, object: KernelOffset): undefined {
-  kernel.memory.free(object);
+  kernel.memory.grace.afterwards(() => kernel.memory.free(object));
 }
 
 /** bpf_per_cpu_ptr. @returns 0 for a CPU that there is not. */

@@ -3,6 +3,7 @@ import { BPF_F_RDONLY_PROG, BPF_F_WRONLY_PROG } from '../../object/map-flags.ts'
 import { BPF_MAP_LAYOUT } from '../btf.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
+import { holdsObjects, releaseFields } from '../objects/object.ts';
 import { align8, type MapAttributes } from './attributes.ts';
 import type { MapHost } from './host.ts';
 import { ValueFields } from './value.ts';
@@ -168,9 +169,14 @@ export abstract class KernelMap {
     return undefined;
   }
 
-  /** Gives its kernel memory back. */
+  /** Gives its kernel memory back, and the objects that its values hold. */
   release(): void {
     this.closed = true;
+    const { region, kernel, valueSize } = this;
+    const { fields } = this.valueFields;
+    if (region !== undefined && fields.some(holdsObjects))
+      for (let value = region.start as number; value + valueSize <= region.end; value += region.stride)
+        releaseFields(kernel, value, fields);
     this.#release();
   }
 

@@ -1,8 +1,9 @@
 import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
+import { releaseCpumask } from './cpumask.ts';
 import { pop } from './list.ts';
 import { Tree } from './tree.ts';
-import { type ObjectField, readObjectType } from './types.ts';
+import { CPUMASK, type ObjectField, readObjectType } from './types.ts';
 
 /**
  * Objects that programs allocate: making one, and giving one up with all that it holds. Both are told the record of its type.
@@ -31,12 +32,22 @@ export function acquireObject(memory: KernelMemory, object: KernelOffset, type: 
 
 /** One reference less; the last one frees the object and what it holds. */
 export function dropObject(memory: KernelMemory, object: KernelOffset, type: KernelOffset): void {
-  const { size, fields } = readObjectType(memory, type);
+  const { size, isSeen, fields } = readObjectType(memory, type);
   const refcount = fields.find(({ kind }) => kind === 'refcount');
   if (refcount !== undefined && Atomics.sub(memory.int32, (object + refcount.off) >>> 2, 1) !== 1) return;
   releaseFields(memory, object, fields);
-  memory.heap.free(object, size);
+  if (!isSeen) memory.heap.free(object, size);
+  else
+    memory.grace.afterwards(() => {
+      // Who still saw it may have put something in.
+      releaseFields(memory, object, fields);
+      memory.heap.free(object, size);
+    });
 }
+
+/** Whether a field holds objects that are given up with it. */
+export const holdsObjects = ({ kind }: ObjectField) =>
+  kind === 'kptr_ref' || kind === 'kptr_percpu' || kind === 'list_head' || kind === 'rb_root';
 
 /** Gives up what an object's or value's fields hold. */
 export function releaseFields(memory: KernelMemory, at: number, fields: readonly ObjectField[]): void {
@@ -44,9 +55,14 @@ export function releaseFields(memory: KernelMemory, at: number, fields: readonly
     const field = at + off;
     if (kind === 'kptr_percpu') {
       const objects = exchangePointer(memory, field as KernelOffset, 0n);
-      if (objects !== 0) memory.free(objects);
+      if (objects !== 0) memory.grace.afterwards(() => memory.free(objects));
     }
     if (type === 0) continue;
+    if (type === CPUMASK) {
+      const mask = exchangePointer(memory, field as KernelOffset, 0n);
+      if (mask !== 0) releaseCpumask(memory, mask);
+      continue;
+    }
     if (kind === 'list_head') {
       for (let node = pop(memory, field, true); node !== 0; node = pop(memory, field, true))
         dropObject(memory, (node - nodeOff) as KernelOffset, type);

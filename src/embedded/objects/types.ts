@@ -7,20 +7,24 @@ import type { KernelOffset } from '../layout.ts';
  * What has to be known of a type that programs allocate: its size, and where the kernel's fields in it are. It stands in kernel
  * memory, so that a compiled program hands it over as a number and every CPU reads it (Linux: struct btf_struct_meta).
  *
- * Layout, words: the size in bytes; the number of fields; for each its kind, its offset, the record of the type that it points to
+ * Layout, words: the size in bytes; the number of fields; 1 where programs may see an object that somebody else gives up; for each field its kind, its offset, the record of the type that it points to
  * or holds (0: none of the program's own), and where in that the node lies.
  */
 
-const HEAD_WORDS = 2;
+const HEAD_WORDS = 3;
+const SEEN = 2;
 const FIELD_WORDS = 4;
 const KINDS = Object.keys(FIELD_KINDS) as FieldKind[];
+
+/** Stands for the record of struct bpf_cpumask, the one type of the kernel's own that programs make. */
+export const CPUMASK = 1 as KernelOffset;
 
 /** A field of a type that programs allocate. */
 export interface ObjectField {
   readonly kind: FieldKind;
   /** Bytes from the object's start. */
   readonly off: number;
-  /** The record of what it points to, or holds; 0 for none. */
+  /** The record of what it points to, or holds; {@link CPUMASK}, or 0 for none. */
   readonly type: KernelOffset;
   /** Bytes from the start of what a list or tree holds to its node. */
   readonly nodeOff: number;
@@ -30,6 +34,8 @@ export interface ObjectField {
 export interface ObjectType {
   /** Bytes. */
   readonly size: number;
+  /** Programs may find an object without holding it: through a pointer in a map value, or since it is counted. */
+  readonly isSeen: boolean;
   readonly fields: readonly ObjectField[];
 }
 
@@ -42,7 +48,7 @@ export function readObjectType({ int32 }: KernelMemory, record: KernelOffset): O
     const [kind, off, type, nodeOff] = int32.subarray(field, field + FIELD_WORDS);
     return { kind: KINDS[kind], off, type: (type >>> 0) as KernelOffset, nodeOff };
   });
-  return { size: int32[at], fields };
+  return { size: int32[at], isSeen: int32[at + SEEN] !== 0, fields };
 }
 
 /** Writes records: one a type, made when it is first asked for, and there until the kernel closes. */
@@ -74,6 +80,7 @@ export class ObjectTypes {
     const { int32 } = this.#memory;
     int32[record >>> 2] = btf.sizeOf(id);
     int32[(record >>> 2) + 1] = fields.length;
+    if (fields.some(({ kind }) => kind === 'refcount')) int32[(record >>> 2) + SEEN] = 1;
     fields.forEach((field, index) => {
       const { kind, off, type, nodeOff } = this.fieldOf(field);
       const at = (record >>> 2) + HEAD_WORDS + FIELD_WORDS * index;
@@ -84,9 +91,12 @@ export class ObjectTypes {
 
   /** A field of a type or of a map's values, as it is needed when programs run. */
   fieldOf({ kind, off, pointee, root }: SpecialField): ObjectField {
-    const none = 0 as KernelOffset;
     if (root !== undefined)
       return { kind, off, type: this.of(root.btf, root.valueId), nodeOff: root.nodeOff };
-    return { kind, off, type: pointee === undefined ? none : this.of(pointee.btf, pointee.id), nodeOff: 0 };
+    if (pointee === undefined) return { kind, off, type: 0 as KernelOffset, nodeOff: 0 };
+    const isCpumask = pointee.btf === this.#kernelBtf && pointee.btf.nameOf(pointee.id) === 'bpf_cpumask';
+    const type = isCpumask ? CPUMASK : this.of(pointee.btf, pointee.id);
+    if (type > CPUMASK) this.#memory.int32[(type >>> 2) + SEEN] = 1;
+    return { kind, off, type, nodeOff: 0 };
   }
 }
