@@ -55,7 +55,10 @@ export function printResult(program: string, type: ProgramType, result: RunResul
 
 /** What runs left behind. */
 export function printState(globals: Record<string, unknown>, loaded: LoadedObject): void {
-  const rows = Object.entries(globals).map(([name, value]) => [name, short(value)]);
+  // The formats of bpf_printk() are variables, too.
+  const rows = Object.entries(globals).flatMap(([name, value]) =>
+    name.endsWith('__fmt') ? [] : [[name, short(value)]],
+  );
   if (rows.length > 0) print(`${styled('dim', 'globals')}\n${columns(rows, '  ')}`);
   const pages = loaded.arena?.statistics;
   if (pages?.present !== undefined) {

@@ -34,7 +34,7 @@ export class VerifierError extends BpfError {
     this.log = log;
     this.insnsProcessed = insnsProcessed;
     const source = insn === undefined ? undefined : program.sourceAt?.(insn);
-    this.explanation = explain({ problem, insn, source });
+    this.explanation = explain({ problem, insn, source, log });
   }
 }
 

@@ -8,6 +8,11 @@ export const ACCESS_EXPLANATIONS: readonly Explanation[] = [
     fix: 'an arena pointer must go through cast_kern() first (clang does it for __arena pointers), and a pointer that was computed with, truncated to 32 bits or read back from memory in parts is a number from then on',
   },
   {
+    pattern: /^R(\d+) invalid mem access 'mem_or_null'$/,
+    why: 'r$1 may be NULL where it is dereferenced',
+    fix: 'compare it with NULL before; a parameter of a global function may be NULL unless it says __arg_nonnull, or the function is static',
+  },
+  {
     pattern: /^R(\d+) invalid mem access '(\w+)_or_null'$/,
     why: 'r$1 may be NULL where it is dereferenced',
     fix: 'compare it with NULL before, on every path that leads here',
@@ -55,7 +60,7 @@ export const ACCESS_EXPLANATIONS: readonly Explanation[] = [
   {
     pattern: /^invalid(?: variable-offset| unbounded variable-offset)?(?: read from| write to)? stack R(\d+)/,
     why: 'an access through r$1 may lie outside the 512 bytes of stack',
-    fix: 'bound the index before it is added to the address of the array, and keep large data in a map or in the arena',
+    fix: 'bound the index before it is added to the address of the array, or the size that a helper is given; keep large data in a map or in the arena',
   },
   {
     pattern: /^invalid read from stack/,
@@ -134,6 +139,11 @@ export const ACCESS_EXPLANATIONS: readonly Explanation[] = [
     fix: 'mask the offset or compare it on both sides before it is added',
   },
   {
+    pattern: /^R(\d+) type=(\S+) expected=map_ptr$/,
+    why: 'r$1 is passed as $2, where a map is expected',
+    fix: 'pass the address of a map; its definition stands in SEC(".maps")',
+  },
+  {
     pattern: /^R(\d+) type=(\S+) expected=(.+)$/,
     why: 'r$1 is passed as $2, where $3 is expected',
     fix: 'pass what the helper takes; what lies in the arena must be copied to the stack or a map value first',
@@ -182,11 +192,6 @@ export const ACCESS_EXPLANATIONS: readonly Explanation[] = [
     pattern: /^misaligned/,
     why: 'the access is not aligned to its size',
     fix: 'align the structure, or copy it with memcpy; the stack wants natural alignment everywhere',
-  },
-  {
-    pattern: /^Caller passes invalid args into func#\d+ \('(.+)'\)/,
-    why: 'an argument is not what the prototype of the global function $1 promises',
-    fix: 'see the line before; __arg_nonnull, __arg_ctx, __arg_arena and __arg_nullable say more of a parameter, or make the function static',
   },
   {
     pattern: /^Possibly NULL pointer passed to (?:trusted|helper) arg(\d+)/,

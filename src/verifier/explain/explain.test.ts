@@ -18,6 +18,14 @@ describe('a rejection in plain sentences', () => {
     assert.equal(where, 'It is found at instruction 12.');
   });
 
+  it('quotes the line before a message that needs it', () => {
+    const problem = "Caller passes invalid args into func#1 ('walk')";
+    const log = `3: (85) call pc+1\nR1 type=scalar expected=fp\n${problem}\nprocessed 4 insns\n`;
+    const [what] = explain({ problem, insn: 3, source, log });
+    assert.match(what, /^The call of the global function walk .* \(R1 type=scalar expected=fp\)\.$/);
+    assert.match(explain({ problem, insn: 3, source })[0], /\(the log says which argument\)/);
+  });
+
   it('says nothing of a message that is not known but where it is', () => {
     assert.deepEqual(explain({ problem: 'colourless green ideas', insn: undefined, source: undefined }), []);
     assert.equal(explain({ problem: 'colourless green ideas', insn: 1, source }).length, 1);

@@ -11,7 +11,7 @@ import { FLOW_EXPLANATIONS } from './flow.ts';
 /** What a message means. The first pattern that fits is taken: special ones stand before general ones. */
 export interface Explanation {
   readonly pattern: RegExp;
-  /** What is not proven. `$1` and its like are the pattern's groups. */
+  /** What is not proven. `$1` and its like are the pattern's groups, `$before` is the line of the log before the message. */
   readonly why: string;
   /** What usually helps. */
   readonly fix: string;
@@ -24,10 +24,12 @@ export interface Rejected {
   /** The slot, when the problem has one. */
   readonly insn: number | undefined;
   readonly source: Pick<SourceLine, 'file' | 'line' | 'text'> | undefined;
+  /** As far as there is one. */
+  readonly log?: string;
 }
 
 /** Two or three sentences: what is not proven, where, and what usually fixes it. One alone for a message that is not known. */
-export function explain({ problem, insn, source }: Rejected): string[] {
+export function explain({ problem, insn, source, log = '' }: Rejected): string[] {
   const where =
     source !== undefined
       ? `at ${source.file}:${source.line}, \`${source.text.trim().replace(/\s+/g, ' ')}\``
@@ -37,7 +39,10 @@ export function explain({ problem, insn, source }: Rejected): string[] {
   for (const { pattern, why, fix } of [...FLOW_EXPLANATIONS, ...CALL_EXPLANATIONS, ...ACCESS_EXPLANATIONS]) {
     const found = pattern.exec(problem);
     if (found === null) continue;
-    const fill = (text: string) => text.replace(/\$(\d)/g, (_, group) => found[Number(group)] ?? '');
+    const fill = (text: string) =>
+      text
+        .replace(/\$(\d)/g, (_, group) => found[Number(group)] ?? '')
+        .replace('$before', () => lineBefore(log, problem));
     return [
       `${capital(fill(why))}.`,
       ...(where === '' ? [] : [`It is found ${where}.`]),
@@ -45,6 +50,12 @@ export function explain({ problem, insn, source }: Rejected): string[] {
     ];
   }
   return where === '' ? [] : [`It is found ${where}.`];
+}
+
+/** The line of a log before the last one that is this. */
+function lineBefore(log: string, line: string): string {
+  const lines = log.split('\n');
+  return lines[lines.lastIndexOf(line) - 1] ?? 'the log says which argument';
 }
 
 function capital(text: string): string {

@@ -69,8 +69,8 @@ export const FLOW_EXPLANATIONS: readonly Explanation[] = [
   },
   {
     pattern: /^Caller passes invalid args into func#\d+ \('(.+)'\)$/,
-    why: 'the call of the global function $1 does not keep to its prototype; the line before says which argument',
-    fix: 'pass what the parameter types and __arg_ tags ask for, or make the function static: then it is followed with what is passed',
+    why: 'the call of the global function $1 does not keep to its prototype ($before)',
+    fix: 'pass what the parameter types (of void * nothing is known) and __arg_ tags such as __arg_arena ask for, or make the function static: then it is followed with what is passed',
   },
   {
     pattern: /^Global function (.+)\(\) doesn't return scalar/,
