@@ -1,3 +1,4 @@
+import { BPF_F_INNER_MAP } from '../../object/map-flags.ts';
 import type { Env } from '../env.ts';
 import { markSlotPrecise } from '../explore/precision.ts';
 import type { MapInfo } from '../input.ts';
@@ -11,6 +12,8 @@ import { SPILL, ZERO_BYTE } from '../state/slot.ts';
  */
 export function constantKey(env: Env, map: MapInfo, number: number): number | undefined {
   const key = env.reg(number);
+  // With this flag a map may be inside another one in place of this, with fewer elements.
+  if ((map.flags & BPF_F_INNER_MAP) !== 0) return undefined;
   if (!isArrayType(map.type) || map.keySize !== 4 || key.kind !== 'fp' || !key.scalar.isConst())
     return undefined;
   const off = key.off + key.scalar.sminNumber();
