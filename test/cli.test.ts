@@ -129,7 +129,7 @@ describe('bpf-arena run', () => {
     assert.deepEqual({ status, stdout }, { status: 1, stdout: '' });
     assert.match(
       stderr,
-      /^bpf-arena: program 'f': it reads or writes 8 bytes of context, and got 0; --ctx gives more \[EINVAL\]\n$/,
+      /^bpf-arena: program 'f': it reads or writes 8 bytes of context, and got 0; give more by ctx \(--ctx\) \[EINVAL\]\n$/,
     );
   });
 

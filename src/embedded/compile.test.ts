@@ -35,6 +35,8 @@ describe('compile', () => {
 
   it('nothing else is refused', () => {
     assert.throws(() => new EmbeddedKernel({ compile: 'later' as 'sync' }), { code: 'EINVAL' });
+    const misspelt: object = { cpu: 2 };
+    assert.throws(() => new EmbeddedKernel(misspelt), /there is no option 'cpu'; known are cpus, /);
   });
 });
 

@@ -62,10 +62,29 @@ export const KCONFIG: Readonly<Record<string, KconfigValue>> = {
   CONFIG_PAGE_SHIFT: 12n,
 };
 
+/** The options' names: a misspelt one would change nothing, in silence. */
+const NAMES = {
+  cpus: true,
+  faults: true,
+  engine: true,
+  compile: true,
+  mayGoto: true,
+  instructionBudget: true,
+  arenaGlobals: true,
+  onTrace: true,
+  logLevel: true,
+  checked: true,
+  jitOptions: true,
+  kconfig: true,
+} as const satisfies Record<keyof EmbeddedOptions, true>;
+
 /** Throws EINVAL for an option that is none. */
 export function checkOptions(options: EmbeddedOptions): void {
   const { faults, engine, compile, mayGoto, arenaGlobals, instructionBudget: budget, onTrace } = options;
   const refuse = (problem: string) => new BpfError('EINVAL', `embedded: ${problem}`);
+  for (const name of Object.keys(options))
+    if (!Object.hasOwn(NAMES, name))
+      throw refuse(`there is no option '${name}'; known are ${Object.keys(NAMES).join(', ')}`);
   const { cpus } = options;
   if (cpus !== undefined && !(Number.isInteger(cpus) && cpus >= 1 && cpus <= MAX_CPUS))
     throw refuse(`cpus is a whole number from 1 to ${MAX_CPUS}, not ${String(cpus)}`);

@@ -41,5 +41,5 @@ export function checkContextSize(name: string, bytes: number, needed: number, mo
     throw new BpfError('EINVAL', `program '${name}': a context has at most ${most} bytes, not ${bytes}`);
   if (bytes >= needed) return;
   const problem = `it reads or writes ${needed} bytes of context, and got ${bytes}`;
-  throw new BpfError('EINVAL', `program '${name}': ${problem}; --ctx gives more`);
+  throw new BpfError('EINVAL', `program '${name}': ${problem}; give more by ctx (--ctx)`);
 }

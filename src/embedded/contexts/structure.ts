@@ -36,7 +36,7 @@ export function givenPacket(name: string, data: Uint8Array | undefined, most: nu
   if (data === undefined || bytes < ETH_HLEN || bytes > most) {
     const wanted = most === Number.POSITIVE_INFINITY ? `at least ${ETH_HLEN}` : `${ETH_HLEN} to ${most}`;
     const problem = `it needs a packet of ${wanted} bytes, and got ${bytes}`;
-    throw new BpfError('EINVAL', `program '${name}': ${problem}; --data gives one`);
+    throw new BpfError('EINVAL', `program '${name}': ${problem}; give one by data (--data)`);
   }
   return data;
 }
