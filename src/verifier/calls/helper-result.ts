@@ -1,3 +1,4 @@
+import { BPF_F_INNER_MAP } from '../../object/map-flags.ts';
 import type { Env } from '../env.ts';
 import type { HelperPrototype } from '../helpers/prototype.ts';
 import { isArrayType, isSocketMap } from '../map-rules.ts';
@@ -93,6 +94,8 @@ function mapValue(env: Env, row: HelperPrototype, { map, mapUid, constantKey }: 
     row.returns === 'map_value' ||
     (row.name === 'map_lookup_elem' &&
       isArrayType(map.type) &&
+      // What is found in a map of maps may have fewer elements than the one that it is described by.
+      (map.flags & BPF_F_INNER_MAP) === 0 &&
       constantKey >= 0 &&
       constantKey < map.maxEntries);
   // Which value's lock is taken is told apart by the pointer's id.
