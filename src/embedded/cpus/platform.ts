@@ -36,6 +36,11 @@ export function startThread(name: string, events: ThreadEvents): Thread {
 function startWebWorker(name: string, events: ThreadEvents): Thread {
   if (typeof Worker === 'undefined')
     throw new BpfError('EOPNOTSUPP', 'there are no workers here, so the embedded kernel has CPU 0 only');
+  if (globalThis.crossOriginIsolated === false)
+    throw new BpfError(
+      'EOPNOTSUPP',
+      'workers share memory with a page only where it is cross-origin isolated: serve it with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp',
+    );
   // Bundlers look for this very expression.
   const worker = new Worker(new URL('./web-worker.js', import.meta.url), { type: 'module', name });
   worker.onmessage = ({ data }) => events.message(data);
@@ -44,7 +49,7 @@ function startWebWorker(name: string, events: ThreadEvents): Thread {
     events.died(reason, false);
   };
   worker.onmessageerror = () => fail('a message could not be read');
-  worker.onerror = ({ message }) => fail(message ?? 'its script could not be loaded');
+  worker.onerror = ({ message }) => fail(message ?? 'its script, web-worker.js, could not be loaded');
   return {
     post: (message) => worker.postMessage(message),
     stop: async () => {
