@@ -1,7 +1,7 @@
 import { FIELD_KINDS, type FieldKind } from '../../verifier/field-kinds.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
-import { releaseFields } from '../objects/object.ts';
+import { holdsObjects, releaseFields } from '../objects/object.ts';
 import type { ObjectField } from '../objects/types.ts';
 import { lock, unlock } from '../spin-lock.ts';
 
@@ -53,6 +53,8 @@ export class ValueFields {
   readonly fields: readonly ValueField[];
   /** Bytes from the value's start to its bpf_spin_lock; −1: it has none. */
   readonly lock: number;
+  /** Likewise to the lock that guards lists and trees in it, of either kind. */
+  readonly #guard: number;
   readonly #kernel: KernelMemory;
   /** What is copied: offset and size of each run of plain bytes. */
   readonly #plain: readonly (readonly [off: number, size: number])[];
@@ -68,6 +70,7 @@ export class ValueFields {
       return { off, size, kind: KINDS[kind], type: type as KernelOffset, nodeOff };
     });
     this.lock = this.fields.find(({ kind }) => kind === 'spin_lock')?.off ?? -1;
+    this.#guard = this.fields.find(({ kind }) => kind.endsWith('spin_lock'))?.off ?? -1;
     const plain: [number, number][] = [];
     let at = 0;
     for (const { off, size } of this.fields) {
@@ -94,9 +97,19 @@ export class ValueFields {
 
   /** An element is deleted: what the kernel held for it is forgotten. Locks stay: who holds one will let go of it. */
   release(value: number): void {
-    releaseFields(this.#kernel, value, this.fields);
-    for (const { off, size, kind } of this.fields)
-      if (!kind.endsWith('spin_lock')) this.#kernel.bytes.fill(0, value + off, value + off + size);
+    releaseFields(
+      this.#kernel,
+      value,
+      this.fields,
+      this.#guard < 0 ? undefined : (value + this.#guard) >>> 2,
+    );
+    for (const field of this.fields) {
+      const { off, size, kind, type } = field;
+      // What held objects is empty: another CPU may have put one in since.
+      const isEmptied = holdsObjects(field) && (type !== 0 || kind === 'kptr_percpu');
+      if (!isEmptied && !kind.endsWith('spin_lock'))
+        this.#kernel.bytes.fill(0, value + off, value + off + size);
+    }
   }
 
   /** Zeroes the special fields. */

@@ -1,5 +1,6 @@
 import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
+import { lock, unlock } from '../spin-lock.ts';
 import { releaseCpumask } from './cpumask.ts';
 import { pop } from './list.ts';
 import { Tree } from './tree.ts';
@@ -49,8 +50,25 @@ export function dropObject(memory: KernelMemory, object: KernelOffset, type: Ker
 export const holdsObjects = ({ kind }: ObjectField) =>
   kind === 'kptr_ref' || kind === 'kptr_percpu' || kind === 'list_head' || kind === 'rb_root';
 
-/** Gives up what an object's or value's fields hold. */
-export function releaseFields(memory: KernelMemory, at: number, fields: readonly ObjectField[]): void {
+/**
+ * Gives up what an object's or value's fields hold.
+ * @param guard the word of the lock that programs change the lists and trees under; undefined where nobody else is there.
+ */
+export function releaseFields(
+  memory: KernelMemory,
+  at: number,
+  fields: readonly ObjectField[],
+  guard?: number,
+): void {
+  const guarded = (take: () => number): number => {
+    if (guard === undefined) return take();
+    lock(memory.int32, guard);
+    try {
+      return take();
+    } finally {
+      unlock(memory.int32, guard);
+    }
+  };
   for (const { kind, off, type, nodeOff } of fields) {
     const field = at + off;
     if (kind === 'kptr_percpu') {
@@ -64,14 +82,18 @@ export function releaseFields(memory: KernelMemory, at: number, fields: readonly
       continue;
     }
     if (kind === 'list_head') {
-      for (let node = pop(memory, field, true); node !== 0; node = pop(memory, field, true))
+      const take = () => pop(memory, field, true);
+      for (let node = guarded(take); node !== 0; node = guarded(take))
         dropObject(memory, (node - nodeOff) as KernelOffset, type);
     } else if (kind === 'rb_root') {
       const tree = new Tree(memory, field);
-      for (let node = tree.first; node !== 0; node = tree.first) {
-        tree.remove(node);
+      const take = () => {
+        const { first } = tree;
+        if (first !== 0) tree.remove(first);
+        return first;
+      };
+      for (let node = guarded(take); node !== 0; node = guarded(take))
         dropObject(memory, (node - nodeOff) as KernelOffset, type);
-      }
     } else if (kind === 'kptr_ref') {
       const object = exchangePointer(memory, field as KernelOffset, 0n);
       if (object !== 0) dropObject(memory, object, type);
