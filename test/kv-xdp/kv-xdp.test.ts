@@ -5,7 +5,7 @@ import { type Command, OPTION } from '../../programs/kv/commands.ts';
 import type { Kernel } from '../../src/index.ts';
 import { onBothKernels } from '../contract/kernels.ts';
 import { problemWith, tryFrame } from './compare.ts';
-import { datagram, type Frame, frame } from './frames.ts';
+import { checksumOf, datagram, type Frame, frame, onesSum } from './frames.ts';
 import { mutation } from './mutations.ts';
 import { AcceleratedStore, type COUNTS, growOf, NOW, XDP_PASS, XDP_TX } from './store.ts';
 
@@ -75,6 +75,17 @@ const PASSED: readonly [string, (typeof COUNTS)[number], Frame][] = [
   ['a request without a header', 'request', { payload: Buffer.from('get key\r\n'.padEnd(16, '\n')) }],
 ];
 
+/** Where the checksums of IPv4 and UDP are in a frame without tags. */
+const CHECKSUMS = [24, 40];
+
+/** Has a damaged frame's checksums be right, or lets UDP have none. */
+function mend(bytes: Uint8Array, udp: 'right' | 'none'): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  for (const at of CHECKSUMS) view.setUint16(at, 0);
+  view.setUint16(24, ~onesSum(bytes.subarray(14, 34)) & 0xffff);
+  if (udp === 'right') view.setUint16(40, checksumOf(bytes, 14, 4, 'right'));
+}
+
 /** Bytes of a good request that must not be anything else: offset and what is put there. */
 const DAMAGED: readonly [string, number, number][] = [
   ['sent to a group, by Ethernet', 0, 1],
@@ -86,7 +97,8 @@ const DAMAGED: readonly [string, number, number][] = [
   ['with a wrong IP checksum', 24, 0xff],
   ['from this machine itself', 26, 127],
   ['to a group, by IP', 30, 224],
-  ['with a wrong UDP length', 39, 0],
+  ['with another IP length', 17, 38],
+  ['with another UDP length', 39, 24],
   ['with a wrong UDP checksum', 40, 0xff],
 ];
 
@@ -135,13 +147,15 @@ onBothKernels("the store's XDP program", ({ name, open }) => {
   it('lets damaged headers pass', () => {
     const good = frame({ payload: 'get key\r\n' });
     assert.equal(store.run(good).retval, XDP_TX);
-    for (const [what, offset, byte] of DAMAGED) {
-      const bytes = good.slice();
-      bytes[offset] = byte;
-      const verdict = store.run(bytes);
-      assert.equal(verdict.retval, XDP_PASS, what);
-      assert.equal(problemWith(bytes, verdict), undefined, what);
-    }
+    for (const [what, offset, byte] of DAMAGED)
+      for (const checksums of ['as they were', 'right', 'none'] as const) {
+        const bytes = good.slice();
+        bytes[offset] = byte;
+        if (checksums !== 'as they were' && !CHECKSUMS.includes(offset)) mend(bytes, checksums);
+        const verdict = store.run(bytes);
+        assert.equal(verdict.retval, XDP_PASS, `${what}, checksums ${checksums}`);
+        assert.equal(problemWith(bytes, verdict), undefined, what);
+      }
   });
 
   it('answers only for the address it was told', () => {

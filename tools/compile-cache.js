@@ -1,0 +1,2 @@
+import { enableCompileCache } from 'node:module';
+enableCompileCache();
