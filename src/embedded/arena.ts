@@ -21,6 +21,8 @@ import { giveMemory, takeMemory, zero } from './memory-pool.ts';
 
 /** What BPF_MAP_CREATE takes for an arena. */
 export interface ArenaAttributes {
+  /** The map's, for messages. */
+  name?: string;
   /** Bytes; must be 0. */
   keySize: number;
   /** Bytes; must be 0. */
@@ -294,13 +296,15 @@ export class Arena {
 
 /** Throws EINVAL, E2BIG, ERANGE for what no arena can be made of. */
 export function checkArenaAttributes({
+  name,
   keySize,
   valueSize,
   maxEntries,
   flags,
   mapExtra,
 }: ArenaAttributes): void {
-  const refuse = (problem: string) => new BpfError('EINVAL', `arena: ${problem}`);
+  const arena = name === undefined ? 'arena' : `arena '${name}'`;
+  const refuse = (problem: string) => new BpfError('EINVAL', `${arena}: ${problem}`);
   if (keySize !== 0) throw refuse(`key_size must be 0, not ${keySize}`);
   if (valueSize !== 0) throw refuse(`value_size must be 0, not ${valueSize}`);
   if (maxEntries === 0) throw refuse('max_entries, the number of pages, must not be 0');
@@ -310,13 +314,13 @@ export function checkArenaAttributes({
   if ((mapExtra & BigInt(PAGE_SIZE - 1)) !== 0n)
     throw refuse('map_extra must be a multiple of the page size');
   if (maxEntries > MAX_PAGES) {
-    throw new BpfError('E2BIG', `arena: ${maxEntries} pages are more than 4 GiB (${MAX_PAGES} pages)`);
+    throw new BpfError('E2BIG', `${arena}: ${maxEntries} pages are more than 4 GiB (${MAX_PAGES} pages)`);
   }
   const last = mapExtra + BigInt(maxEntries) * BigInt(PAGE_SIZE) - 1n;
   if (mapExtra >> 32n !== last >> 32n) {
     throw new BpfError(
       'ERANGE',
-      `arena: the region at map_extra 0x${mapExtra.toString(16)} crosses a 4 GiB boundary`,
+      `${arena}: the region at map_extra 0x${mapExtra.toString(16)} crosses a 4 GiB boundary`,
     );
   }
 }

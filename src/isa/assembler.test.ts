@@ -175,6 +175,7 @@ const REFUSED: [text: string, line: number, says: RegExp][] = [
   ['a:\nexit\na: exit', 3, /`a` is already defined in line 1/],
   ['r1: exit', 1, /`r1` is a register/],
   ['call foo', 1, /`foo` is not defined here; .* needs `\.extern`/],
+  ['call bpf_map_lokup_elem', 1, /is not defined here; did you mean `bpf_map_lookup_elem`\?/],
   ['exit exit', 1, /expected the end of the statement, found `exit`/],
   ['.bogus', 1, /there is no directive `\.bogus`/],
   ['.data\nexit', 2, /section `\.data` holds data/],

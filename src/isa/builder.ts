@@ -5,6 +5,7 @@
  */
 
 import { FormatError } from '../errors.ts';
+import { similarHelper } from './helper-names.ts';
 import type { Instruction } from './instruction.ts';
 import { decode, INSN_SIZE } from './instruction.ts';
 import { opcode } from './opcodes.ts';
@@ -283,10 +284,12 @@ export class Builder {
 
   private requireDefined(name: string, line: number): void {
     if (this.defined.has(name)) return;
-    this.reject(
-      line,
-      `\`${name}\` is not defined here; what the kernel or another object provides needs \`.extern\``,
-    );
+    const similar = similarHelper(name);
+    const advice =
+      similar === undefined
+        ? 'what the kernel or another object provides needs `.extern`'
+        : `did you mean \`${similar}\`?`;
+    this.reject(line, `\`${name}\` is not defined here; ${advice}`);
   }
 
   private resolve(

@@ -2,6 +2,9 @@
  * The helper functions of Linux by number (`enum bpf_func_id`, include/uapi/linux/bpf.h): the number is the position.
  * A name alone says nothing about whether a kernel has the helper.
  */
+
+import { looksLike } from '../named.ts';
+
 const NAMES = `
   unspec map_lookup_elem map_update_elem map_delete_elem probe_read ktime_get_ns trace_printk
   get_prandom_u32 get_smp_processor_id skb_store_bytes l3_csum_replace l4_csum_replace tail_call
@@ -53,4 +56,10 @@ export function helperName(id: number): string | undefined {
 export function helperId(name: string): number | undefined {
   const id = NAMES.indexOf(name.replace(/^bpf_/, ''));
   return id > 0 ? id : undefined;
+}
+
+/** The helper that is probably meant by a name, `bpf_…`; undefined when none looks like it. */
+export function similarHelper(name: string): string | undefined {
+  const similar = NAMES.slice(1).find((each) => looksLike(each, name.replace(/^bpf_/, '')));
+  return similar && `bpf_${similar}`;
 }
