@@ -56,6 +56,18 @@ it('what is given up by what is released waits for its own time', () => {
   assert.deepEqual(released, ['inner']);
 });
 
+it('a CPU whose thread died in a run keeps nothing, once that is known', () => {
+  const { cpus, released, giveUp } = twoCpus();
+  const [zero, one] = cpus;
+  one.enter(1);
+  giveUp(0, 'a');
+  zero.died(1);
+  zero.died(1);
+  assert.deepEqual(released, []);
+  giveUp(0, 'b');
+  assert.deepEqual(released, ['a', 'b']);
+});
+
 it('a CPU whose thread died in a run keeps nothing for good, once it runs again', () => {
   const { cpus, released, giveUp } = twoCpus();
   const [zero, one] = cpus;

@@ -53,6 +53,12 @@ export class Grace {
     if (this.#pending.length + this.#waiting.length > 0) this.#reclaim();
   }
 
+  /** The thread that had a CPU is gone, whatever it ran: what waits for that is released after what runs next. */
+  died(cpu: number): void {
+    const run = this.#runOf(cpu);
+    if ((run & 1) !== 0) Atomics.store(this.#words, cpu * STRIDE, run + 1);
+  }
+
   /** Runs an action when every program that runs now has ended: now, where none does. */
   afterwards(release: Release): void {
     this.#pending.push(release);

@@ -109,6 +109,9 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
       printed: (line) => this.trace(line),
       later: (deferred) => this.defer(deferred),
       streamed: ({ program, stream, text }) => this.stream(program, stream, text),
+      died: (cpu) => {
+        if (!this.#closed) this.memory.grace.died(cpu);
+      },
     });
   }
 

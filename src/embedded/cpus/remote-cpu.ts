@@ -24,6 +24,8 @@ export interface CpuEvents {
   later(deferred: Deferred): void;
   /** A program writes to a stream. */
   streamed(message: Streamed): void;
+  /** The thread of a CPU is surely gone, in the middle of something or not. */
+  died(cpu: number): void;
 }
 
 /** What the CPU was asked and has not answered. */
@@ -165,7 +167,8 @@ export class RemoteCpu {
   #died(thread: Thread, reason: string, certain: boolean): void {
     if (this.#thread !== thread) return;
     if (this.#pending !== undefined) this.#damaged = true;
-    if (!certain) this.#certain = false;
+    if (certain) this.#events.died(this.id);
+    else this.#certain = false;
     const doing = this.#pending === undefined ? 'was idle' : this.#pending.doing;
     this.#lose(
       new BpfError('EIO', `CPU ${this.id} died while it ${doing}: ${reason}; it starts again when needed`),
