@@ -47,6 +47,9 @@ const TOO_MANY = 'ERROR Too many open connections\r\n';
 const PENDING_MAX = 64 << 20;
 const AT_ONCE = 4;
 
+/** Seconds that a client may say nothing while the store keeps memory for its value. */
+const STALLED_SECONDS = 60;
+
 /** In so many seconds, what has expired in all of the table is found. */
 const EXPIRE_SECONDS = 60;
 
@@ -197,9 +200,19 @@ export class Server {
     this.store.setTime(engine.now);
     this.store.expire(1 / EXPIRE_SECONDS).catch((error) => this.options.log(`kv_expire: ${error.message}`));
     this.letGo();
+    this.dropStalled();
     const { snapshotEvery = 0 } = this.options;
     if (snapshotEvery > 0 && ++this.ticks % snapshotEvery === 0) {
       this.save().catch((error) => this.options.log(`no snapshot: ${error.message}`));
+    }
+  }
+
+  /** Disconnects who has stopped in the middle of a large value: the memory for such is little, and all others wait for it. */
+  private dropStalled(): void {
+    for (const { session, socket, lastCommand } of this.connections) {
+      if (!session.isReceiving || this.engine.now - lastCommand <= STALLED_SECONDS) continue;
+      this.engine.counters.slowConnections++;
+      socket.destroy();
     }
   }
 

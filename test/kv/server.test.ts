@@ -282,6 +282,20 @@ describe('the sockets of arena-kv', () => {
     }
   });
 
+  it('keep no memory for a value that does not go on', async () => {
+    const { engine, connections } = running.server;
+    const slow = connect({ port: running.port });
+    slow.on('error', () => undefined);
+    const gone = once(slow, 'close');
+    const free = engine.reservable;
+    slow.write(`set stalled 0 0 100000\r\n${'s'.repeat(9000)}`);
+    while (engine.reservable === free) await pause(5);
+    for (const connection of connections) if (connection.session.isReceiving) connection.lastCommand -= 61;
+    await gone;
+    while (connections.size > 0) await pause(5);
+    assert.equal(engine.reservable, free);
+  });
+
   it('stay in step with a client that sends rubbish, or let it go', async () => {
     const seed = Math.floor(Math.random() * 2 ** 31);
     const random = randomFrom(seed);

@@ -87,6 +87,11 @@ export class Session {
     }
   }
 
+  /** Whether memory of the store is taken for a value that has not come whole. */
+  get isReceiving(): boolean {
+    return this.coming !== undefined;
+  }
+
   /** The client is gone. */
   close(): void {
     this.closing = true;
