@@ -96,7 +96,7 @@ function handlersOf(code: Code): readonly Handler[] {
   const handlers = Array.from(code.codes, (byte, at) => {
     if (facts.seen[at] === 0) return unreached;
     if (facts.reachesArena(at) || facts.isArenaArithmetic(at)) return ARENA_HANDLERS[byte];
-    const probed = facts.probes.has(at) ? probedHandler(byte) : undefined;
+    const probed = facts.probes.has(at) ? probedHandler(byte, code.imm[at]) : undefined;
     if (probed !== undefined) return probed;
     const field = facts.insns[at]?.contextField;
     const plain = KERNEL_HANDLERS[byte];

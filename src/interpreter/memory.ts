@@ -2,6 +2,7 @@ import {
   type AccessSize,
   ATOMIC_OPERATIONS,
   type AtomicOperation,
+  atomicOperation,
   BPF_CMPXCHG,
   opcode,
 } from '../isa/opcodes.ts';
@@ -235,10 +236,17 @@ function keepLow({ wide }: Machine, register: number, size: AccessSize): void {
   wide[register] = BigInt.asUintN(8 * size, wide[register]);
 }
 
-/** Loads through pointers that may lead nowhere. */
-export function probedHandler(code: number): Handler | undefined {
+/** Loads through pointers that may lead nowhere. @param imm of an atomic instruction, which may be a load, too. */
+export function probedHandler(code: number, imm: number): Handler | undefined {
   const row = opcode(code);
-  return row?.kind === 'load' ? load(row.size, row.signed, locateProbed) : undefined;
+  if (row?.kind === 'load') return load(row.size, row.signed, locateProbed);
+  if (row?.kind !== 'atomic' || atomicOperation(imm, row.size)?.op !== 'load_acquire') return undefined;
+  const { size } = row;
+  return (machine, pc) => {
+    const at = locateProbed(machine, pc, machine.code.src[pc], size, 'load');
+    machine.wide[machine.code.dst[pc]] = at === ABSENT ? 0n : readAtomic(machine.target, at, size);
+    return pc + 1;
+  };
 }
 
 /**

@@ -11,7 +11,7 @@ import { ATOMIC_OP, OP, TYPE } from '../encode/opcodes.ts';
 import { type ArenaAccess, arenaAccess } from '../groups.ts';
 import { type Emission, emitArenaAccess, type Mode } from './arena.ts';
 import type { Emitter } from './emitter.ts';
-import { pushKernelAddress } from './memory.ts';
+import { pushKernelAddress, pushProbedAddress } from './memory.ts';
 import { emitPlainUnless } from './plain-atomic.ts';
 import { MISALIGNED_OPERATIONS, type MisalignedOperation } from './runtime.ts';
 
@@ -79,6 +79,11 @@ export function emitAtomic(e: Emitter, at: number, insn: Instruction, row: Atomi
     const access = arenaAccess(insn, at);
     if (access === undefined) return;
     emitArenaAccess(e, access, mode, ARENA_ATOMIC);
+    return;
+  }
+  if (operation.op === 'load_acquire' && program.facts.probes.has(at)) {
+    pushProbedAddress(e, insn);
+    emitAt(e, KERNEL_MEMORY, 0, insn, operation, size, false);
     return;
   }
   const fact = program.facts.insns[at];

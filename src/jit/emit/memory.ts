@@ -146,7 +146,7 @@ export function emitStore(e: Emitter, at: number, insn: Instruction, row: StoreO
 const PROBED_END = 2n ** 32n - 4096n;
 
 /** Pushes where a pointer leads that may lead nowhere, i32: 0, where zeroes are, unless it is kernel memory (Linux: BPF_PROBE_MEM). */
-function pushProbedAddress(e: Emitter, { src, off }: Instruction): void {
+export function pushProbedAddress(e: Emitter, { src, off }: Instruction): void {
   const { code } = e;
   const offset = code.temporary(TYPE.i64);
   e.get(src);
