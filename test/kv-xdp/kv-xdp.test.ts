@@ -58,6 +58,7 @@ const PASSED: readonly [string, (typeof COUNTS)[number], Frame][] = [
   ['a space at the end', 'request', { payload: 'get key \r\n' }],
   ['no line end', 'request', { payload: 'get key' }],
   ['a carriage return alone', 'request', { payload: 'get key\r' }],
+  ['another character behind it', 'request', { payload: 'get key\rk', checksum: 'none' }],
   ['two lines', 'request', { payload: 'get key\r\nget key\r\n' }],
   ['a key that is too long', 'request', { payload: `get ${'k'.repeat(251)}\r\n` }],
   ['a control character in a key', 'request', { payload: 'get ke\0y\r\n' }],
