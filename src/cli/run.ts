@@ -44,7 +44,12 @@ export function run(): Command {
     .option('--cpu <n>', "on which CPU, or 'all'", cpuOption)
     .option('--cpus <n>', 'how many CPUs the embedded kernel has', integer(1))
     .addOption(kernelOption())
-    .option('--set <global=value>', 'set a global variable before load (repeatable)', collect, [])
+    .option(
+      '--set <global=value>',
+      'set a global variable before load: cnt=5, point.x=1, array=1,2,3 (repeatable)',
+      collect,
+      [],
+    )
     .addOption(
       new Option('--faults <mode>', 'list accesses to absent arena pages')
         .choices(['off', 'report'])

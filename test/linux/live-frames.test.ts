@@ -9,12 +9,12 @@ import { Network, onLinuxWithNetwork } from './network.ts';
 
 const RIG = new URL('../../programs/kv/kv_rig.bpf.o', import.meta.url);
 const HEADER_BYTES = 42;
-/** Room of a frame in the arena. */
-const FRAME_BYTES = 128;
+/** What the source sends is that long. */
+const FRAME_BYTES = 86;
 const PACKETS = 500;
 
 interface Shape {
-  globals: { counters: { next: number; packets: number; bytes: number }; frames: object };
+  globals: { counters: { next: number; packets: number; bytes: number }; frame: object };
 }
 
 /** UDP over IPv4 to memcached's port. */
@@ -36,12 +36,11 @@ onLinuxWithNetwork('live frames', () => {
     const programs = loaded.programs as Record<string, LinuxProgram>;
     using _near = attach(programs.kv_echo, { kind: 'xdp', mode: 'native', ...near });
     using _far = attach(programs.kv_sink, { kind: 'xdp', mode: 'native', ...far });
-    const data = packet(HEADER_BYTES + 5);
-    assert.equal(programs.kv_frames.run().retval, 0);
-    const { counters, frames } = loaded.globals;
+    const data = packet(FRAME_BYTES);
+    assert.equal(programs.kv_requests.run().retval, 0);
+    const { counters, frame } = loaded.globals;
     const arena = loaded.arena as LinuxArena;
-    const start = Number(addressOf(frames) - arena.userVmStart);
-    for (let i = 0; i < PACKETS; i++) arena.bytes.set(data, start + FRAME_BYTES * i);
+    arena.bytes.set(data, Number(addressOf(frame) - arena.userVmStart));
     const ns = programs.kv_inject.runLive({ data: packet(data.length + 1), repeat: PACKETS, ...far });
     assert.ok(ns > 0);
     while (counters.packets < PACKETS) await delay(1);
@@ -53,7 +52,7 @@ onLinuxWithNetwork('live frames', () => {
     using kernel = linux();
     const object = await open<Shape>(RIG);
     using loaded = await object.load(kernel);
-    const { kv_frames: other, kv_pass: pass } = loaded.programs as Record<string, LinuxProgram>;
+    const { kv_requests: other, kv_pass: pass } = loaded.programs as Record<string, LinuxProgram>;
     const data = packet(HEADER_BYTES);
     assert.throws(() => other.runLive({ data, interface: 'lo' }), {
       code: 'EINVAL',
