@@ -29,6 +29,22 @@ const PROBED: ReadonlySet<string> = new Set(['then', 'toJSON', 'toString', 'valu
 /** Names that a message gives at most. */
 const MOST_NAMES = 20;
 
+/** `; known are a, b`, to end a sentence about a name that is not there; nothing where there are no names. */
+export function knownNames(names: readonly string[]): string {
+  if (names.length === 0) return '';
+  return `; known are ${names.slice(0, MOST_NAMES).join(', ')}${names.length > MOST_NAMES ? ', …' : ''}`;
+}
+
+/**
+ * Which of the names a name that is not there was probably meant to be. Undefined for what tools and JavaScript itself look for in
+ * any object.
+ */
+export function meantName(names: Iterable<string>, missing: string): string | undefined {
+  if (PROBED.has(missing)) return undefined;
+  for (const name of names) if (looksLike(name, missing)) return name;
+  return undefined;
+}
+
 /**
  * Makes a record take no other names: assigning to one throws ENOENT and says which there are, and so does reading one that looks
  * like a name that is there. Other names read as undefined, as in JavaScript: tools look for names of their own in all objects.
@@ -37,15 +53,12 @@ const MOST_NAMES = 20;
  * @param what says in the message what is missing: `there is no global variable`.
  */
 export function named<T extends object>(record: T, what: string): T {
-  const refuse = (name: string) => {
-    const names = Object.keys(record);
-    const known = names.slice(0, MOST_NAMES).join(', ') + (names.length > MOST_NAMES ? ', …' : '');
-    return new BpfError('ENOENT', `${what} '${name}'${known === '' ? '' : `; known are ${known}`}`);
-  };
+  const refuse = (name: string) =>
+    new BpfError('ENOENT', `${what} '${name}'${knownNames(Object.keys(record))}`);
   const end = new Proxy(Object.create(null), {
     get(_, key) {
-      if (typeof key !== 'string' || PROBED.has(key)) return undefined;
-      if (Object.keys(record).some((name) => looksLike(name, key))) throw refuse(key);
+      if (typeof key !== 'string') return undefined;
+      if (meantName(Object.keys(record), key) !== undefined) throw refuse(key);
       return undefined;
     },
     set(_, key) {

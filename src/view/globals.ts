@@ -7,7 +7,7 @@ import type { Btf } from '../btf/index.ts';
 import { BpfError } from '../errors.ts';
 import { named } from '../named.ts';
 import type { ViewMemory } from './memory.ts';
-import { inspectView } from './plain.ts';
+import { inspectView, viewToJson } from './plain.ts';
 import { ViewTypes } from './types.ts';
 import { INSPECT, Space, View, type ViewOptions } from './view.ts';
 
@@ -54,6 +54,7 @@ export function globalsView<T extends object = { [name: string]: unknown }>(
     }
   }
   Object.defineProperty(globals, INSPECT, { value: inspectView });
+  if (!Object.hasOwn(globals, 'toJSON')) Object.defineProperty(globals, 'toJSON', { value: viewToJson });
   return Object.preventExtensions(named(globals, 'there is no global variable')) as T;
 }
 

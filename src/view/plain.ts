@@ -131,12 +131,28 @@ export function inspectView(this: unknown, _depth: number, options: object, insp
 
 for (const { prototype } of [StructBase, ArrayView]) {
   Object.defineProperty(prototype, INSPECT, { value: inspectView });
-  // Without it JSON.stringify gives `{}`. Bigints are still a TypeError: only the caller knows how to write them.
-  Object.defineProperty(prototype, 'toJSON', {
-    value(this: unknown) {
-      return toPlain(this);
-    },
-  });
+  Object.defineProperty(prototype, 'toJSON', { value: viewToJson });
+}
+Object.defineProperty(Pointer.prototype, 'toJSON', { value: viewToJson });
+
+/**
+ * What JSON.stringify writes of a view, without which it gives `{}`: its plain form, pointers as text, 64-bit integers as JSON
+ * integers with all their digits. An engine that cannot write those (JSON.rawJSON) gets text where a number would not be exact.
+ */
+export function viewToJson(this: unknown): unknown {
+  return exact(toPlain(this));
+}
+
+const { rawJSON } = JSON as unknown as { rawJSON?: (text: string) => unknown };
+
+function exact(value: Plain): unknown {
+  if (typeof value === 'bigint') {
+    if (rawJSON !== undefined) return rawJSON(String(value));
+    return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+  }
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(exact);
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, exact(part)]));
 }
 
 function hex(address: bigint): string {

@@ -123,16 +123,48 @@ describe('struct views', () => {
     assert.throws(() => Object.assign(one, { inner: two }), { code: 'EINVAL' });
   });
 
-  it('refuse assignments to names that are no fields, and read them as undefined', () => {
+  it('refuse assignments to names that are no fields, and reading what is misspelt', () => {
     const { at } = setUp();
-    const view = at(0);
+    const view = at(0) as Node & { valeu?: bigint };
+    const known = 'next, value, tag, both, low, high, inner, any, ints, names, constructor';
+    const message = (name: string) => `struct node has no field '${name}'; known are ${known}`;
     assert.equal(view.missing, undefined);
     assert.throws(
       () => {
         view.missing = 1;
       },
-      { code: 'EINVAL', message: 'struct node has no field missing' },
+      { code: 'ENOENT', message: message('missing') },
     );
+    assert.throws(() => view.valeu, { code: 'ENOENT', message: message('valeu') });
+    assert.throws(() => Object.assign(view, { inner: { c: 1 } }), /known are a, b$/);
+  });
+
+  it('are awaited, compared and looked at by tools without harm', async () => {
+    const { at } = setUp();
+    const view = at(0);
+    assert.equal(await view, view);
+    assert.deepEqual([view, `${view.inner}`], [view, '[object Object]']);
+    assert.deepEqual(['tag' in view, 'tga' in view], [true, false]);
+    const names: string[] = [];
+    for (const name in view.inner) names.push(name);
+    assert.deepEqual(names, ['a', 'b']);
+  });
+
+  it('are no field by field copies when spread, and assigning such a copy says so', () => {
+    const { at } = setUp();
+    const copy = { ...at(200).inner };
+    assert.throws(() => Object.assign(at(0), { inner: copy }), { code: 'EINVAL', message: /toPlain/ });
+  });
+
+  it('are JSON with whole 64-bit integers and addresses as text, circles or not', () => {
+    const { globals, at } = setUp();
+    const view = at(64);
+    Object.assign(view, { next: view, value: 2n ** 62n + 1n, ints: addressOf(at(128)) });
+    const { next, ints } = JSON.parse(JSON.stringify(view));
+    assert.deepEqual([next, ints], ['0x7f0000000040', '0x7f0000000080']);
+    assert.match(JSON.stringify(view), /"value":4611686018427387905,/);
+    assert.equal(JSON.stringify([view.ints]), '["0x7f0000000080"]');
+    assert.equal(JSON.stringify(globals), '{"head":null,"count":0}');
   });
 
   it('have a field called constructor where C has one', () => {
@@ -144,7 +176,7 @@ describe('struct views', () => {
       () => {
         view.missing = 1;
       },
-      { message: 'struct node has no field missing' },
+      { message: /^struct node has no field 'missing'/ },
     );
   });
 
