@@ -66,19 +66,53 @@ export class Generator {
   }
 }
 
+/**
+ * Requests for random keys, a batch at a time, the same {@link PREPARED} again and again. They differ in the last eight bytes of the key,
+ * so that is what is kept of each: whole ones, with what sendmmsg() wants to be told of them, would go through the caches that a program
+ * has which runs on the sender's CPU, as the XDP programs do.
+ */
+class Requests {
+  readonly batch: Datagrams;
+  /** Two words of each. */
+  readonly #tails = new Uint32Array(2 * PREPARED);
+  readonly #room: DataView;
+  readonly #each = requestOf(0).length;
+  /** In a request: behind the key is the line's end. */
+  readonly #tailAt = this.#each - 10;
+  #next = 0;
+
+  constructor(batch: number, keys: Keys) {
+    this.batch = new Datagrams(batch, this.#each, (_, room) => room.set(requestOf(0)));
+    this.#room = new DataView(this.batch.room.buffer);
+    for (let i = 0; i < PREPARED; i++) {
+      const { buffer, byteOffset } = requestOf(keys.next());
+      const request = new DataView(buffer, byteOffset);
+      for (const word of [0, 1]) this.#tails[2 * i + word] = request.getUint32(this.#tailAt + 4 * word);
+    }
+  }
+
+  /** The next batch. It has to be sent before the one behind it is asked for. */
+  next(): Datagrams {
+    const { count } = this.batch;
+    for (let i = 0, at = this.#tailAt; i < count; i++, at += this.#each) {
+      this.#room.setUint32(at, this.#tails[2 * this.#next]);
+      this.#room.setUint32(at + 4, this.#tails[2 * this.#next + 1]);
+      this.#next = (this.#next + 1) % PREPARED;
+    }
+    return this.batch;
+  }
+}
+
 /** Loads a server for that many seconds. */
 type Run = (seconds: number) => GeneratorResult;
 
 function udp({ window, batch, echoes, items, seed, netns, server }: GeneratorOptions): Run {
-  const keys = new Keys(items, seed);
-  const bytes = requestOf(0).length;
-  const requests = new Datagrams(PREPARED, bytes, (_, room) => room.set(requestOf(keys.next())));
+  const requests = new Requests(batch, new Keys(items, seed));
   const answers = new Datagrams(window, ROOM);
   const client = new UdpClient(netns, server);
-  const expected = echoes ? bytes : answerBytes();
+  const expected = echoes ? requestOf(0).length : answerBytes();
   const isRight = (bytes: Uint8Array) =>
     echoes ? isRequest(bytes) : isAnswer(bytes.subarray(DATAGRAM_HEADER_BYTES));
-  let next = 0;
   let batches = 0;
   return (seconds) => {
     let [inFlight, answered, lost, wrong] = [0, 0, 0, 0];
@@ -87,8 +121,7 @@ function udp({ window, batch, echoes, items, seed, netns, server }: GeneratorOpt
     let now = start;
     while (now < end) {
       while (inFlight + batch <= window) {
-        inFlight += client.send(requests, next, batch);
-        next = (next + batch) % PREPARED;
+        inFlight += client.send(requests.next(), 0, batch);
       }
       const count = client.receive(answers, true);
       if (count === 0) {

@@ -59,6 +59,11 @@ export class Datagrams {
   bytes(index: number): Uint8Array {
     return this.#bytes.subarray(index * this.#each, index * this.#each + this.length(index));
   }
+
+  /** Room of all, one behind the other. */
+  get room(): Uint8Array {
+    return this.#bytes;
+  }
 }
 
 /** Where a server listens. */
