@@ -24,6 +24,7 @@ export class EmbeddedPreparedRun implements PreparedRun {
   readonly #onClose: (run: EmbeddedPreparedRun) => void;
   /** In kernel memory; 0: none. */
   readonly #offset: KernelOffset;
+  /** Bytes that the program may reach there; user space sees those that it asked for. */
   readonly #size: number;
   #ctx: Uint8Array | undefined;
   #faults = NO_FAULTS;
@@ -41,15 +42,16 @@ export class EmbeddedPreparedRun implements PreparedRun {
     this.#cpu = cpu;
     this.#onClose = onClose;
     this.#call = program.compiled?.entry(cpu).run;
-    this.#size = ctx === undefined ? 0 : ctx instanceof Uint8Array ? ctx.length : ctx.size;
-    if (ctx === undefined) {
+    const size = sizeOf(ctx);
+    this.#size = Math.max(size, contextOfType(program.type).room);
+    if (this.#size === 0) {
       this.#offset = 0 as KernelOffset;
       this.#ctx = NO_CONTEXT;
       return;
     }
     const { offset, view } = cpu.kernel.memory.lend(this.#size);
     this.#offset = offset;
-    this.#ctx = view;
+    this.#ctx = view.subarray(0, size);
     if (ctx instanceof Uint8Array) view.set(ctx);
   }
 
@@ -105,6 +107,8 @@ function checkContext({ name, type, contextBytes }: EmbeddedProgram, ctx: Prepar
     );
   if (ctx !== undefined && !(ctx instanceof Uint8Array) && !Number.isInteger(ctx.size))
     throw new BpfError('EINVAL', 'a context is a Uint8Array');
-  const bytes = ctx === undefined ? 0 : ctx instanceof Uint8Array ? ctx.length : ctx.size;
-  checkContextSize(name, bytes, contextBytes);
+  checkContextSize(name, sizeOf(ctx), contextBytes);
 }
+
+const sizeOf = (ctx: PrepareOptions['ctx']): number =>
+  ctx === undefined ? 0 : ctx instanceof Uint8Array ? ctx.length : ctx.size;

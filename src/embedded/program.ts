@@ -17,7 +17,7 @@ import type {
   XlatedProgram,
 } from '../kernel.ts';
 import type { ProgramSpec } from '../object/object.ts';
-import type { AttachType, ProgramType } from '../object/program-types.ts';
+import { ATTACH_TYPES, type AttachType, type ProgramType } from '../object/program-types.ts';
 import type { MapInfo } from '../verifier/input.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import type { Arena } from './arena.ts';
@@ -65,7 +65,7 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
   constructor(
     kernel: EmbeddedKernel,
     spec: Pick<ProgramSpec, 'name' | 'type' | 'section'> &
-      Partial<Pick<ProgramSpec, 'attachType' | 'attachTo' | 'sleepable'>>,
+      Partial<Pick<ProgramSpec, 'attachType' | 'attachTo' | 'sleepable' | 'frags'>>,
     verified: VerifiedProgram,
     arena: Arena | undefined,
     resolve: (insn: Instruction, index: number) => bigint | undefined,
@@ -81,7 +81,7 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
     this.sleepable = spec.sleepable ?? false;
     this.arena = arena;
     this.id = kernel.addProgram(this);
-    this.owner = spec.type;
+    this.owner = tailOwner(spec, verified);
     this.#resolve = resolve;
     const { engine, compile, jitOptions } = kernel;
     if (engine !== 'jit') return;
@@ -282,4 +282,22 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
 /** Options as another thread gets them: only what they are about is copied, not the buffer that it is a part of. */
 function sendable({ ctx, data, ...others }: Omit<RunOptions, 'cpu'>): RunOptions {
   return { ...others, ctx: ctx?.slice(), data: data?.slice() };
+}
+
+/**
+ * What has to be the same of programs that tail calls lead between (Linux: struct bpf_map_owner). Of iterators also how much of keys and
+ * values they reach, which is held against a map's only for the program that an iteration begins with; Linux forgets that.
+ */
+function tailOwner(
+  {
+    type,
+    attachType,
+    attachTo,
+    frags,
+  }: Pick<ProgramSpec, 'type'> & Partial<Pick<ProgramSpec, 'attachType' | 'attachTo' | 'frags'>>,
+  { facts: { keyBytes, valueBytes } }: VerifiedProgram,
+): string {
+  const attach = attachType === undefined ? 0 : ATTACH_TYPES[attachType];
+  const target = attachType === 'trace_iter' ? [attachTo, keyBytes, valueBytes] : [];
+  return [type, attach, frags === true ? 'frags' : '', ...target].join();
 }

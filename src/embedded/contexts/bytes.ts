@@ -10,23 +10,31 @@ import { type Context, MAX_CTX } from './context.ts';
 interface Limits {
   /** The most bytes that it can have. */
   readonly most: number;
+  /** Programs of the type make tail calls. */
+  readonly makesTailCalls: boolean;
   /** The program may change it, and it comes back. */
   readonly comesBack: boolean;
 }
 
+const NONE = new Uint8Array();
+
 /** A context of bytes. @param what it is called in errors. */
-export function bytesContext({ most, comesBack }: Limits): Context {
+export function bytesContext({ most, makesTailCalls, comesBack }: Limits): Context {
+  const room = makesTailCalls ? most : 0;
   return {
     hasPacket: false,
+    room,
     enter(memory, place, { name, type, contextBytes }, { ctx, data }) {
       if (data !== undefined)
         throw new BpfError('EINVAL', `program '${name}': programs of type ${type} see no packet`);
       if (ctx !== undefined && !(ctx instanceof Uint8Array))
         throw new BpfError('EINVAL', 'a context is a Uint8Array');
       checkContextSize(name, ctx?.length ?? 0, contextBytes, most);
-      if (ctx === undefined) return { ctx: 0 as KernelOffset, size: 0 };
-      memory.bytes.set(ctx, place);
-      return { ctx: place, size: ctx.length };
+      if (ctx === undefined && room === 0) return { ctx: 0 as KernelOffset, size: 0 };
+      const given = ctx ?? NONE;
+      memory.bytes.set(given, place);
+      if (given.length < room) memory.bytes.fill(0, place + given.length, place + room);
+      return { ctx: place, size: Math.max(given.length, room) };
     },
     leave(memory, place, _, { ctx }) {
       if (ctx === undefined || !comesBack) return {};

@@ -65,4 +65,9 @@ export interface Context {
   ): string | undefined;
   /** A packet belongs to it: it cannot be run with a context alone. */
   readonly hasPacket: boolean;
+  /**
+   * Bytes of context that are there however few were given, zeroes: a tail call may lead to a program that reads more than the one
+   * that was run. 0: as many as were given, or as the type has.
+   */
+  readonly room: number;
 }

@@ -61,6 +61,7 @@ const TCP_CLOSE = 7;
 function skbContext(isL2: boolean): Context {
   return {
     hasPacket: true,
+    room: 0,
 
     enter(memory, place, { name }, { ctx, data }) {
       const refuse = (problem: string) => new BpfError('EINVAL', `program '${name}': ${problem}`);

@@ -15,18 +15,21 @@ const PERF_EVENT_BYTES = 184;
 /** struct pt_regs on x86-64. */
 const REGISTERS_BYTES = 168;
 
+const tracingContext = (most: number) => bytesContext({ most, makesTailCalls: true, comesBack: false });
+
 export const CONTEXTS: Partial<Record<ProgramType, Context>> = {
-  syscall: bytesContext({ most: MAX_CTX, comesBack: true }),
+  // They can sleep, which no array for tail calls allows.
+  syscall: bytesContext({ most: MAX_CTX, makesTailCalls: false, comesBack: true }),
   xdp: XDP,
   sched_cls: SKB_L2,
   sched_act: SKB_L2,
   socket_filter: SKB_L3,
   cgroup_skb: SKB_L3,
-  raw_tracepoint: bytesContext({ most: RAW_TRACEPOINT_BYTES, comesBack: false }),
+  raw_tracepoint: tracingContext(RAW_TRACEPOINT_BYTES),
   // Linux runs these only where they are attached.
-  tracepoint: bytesContext({ most: TRACEPOINT_BYTES, comesBack: false }),
-  perf_event: bytesContext({ most: PERF_EVENT_BYTES, comesBack: false }),
-  kprobe: bytesContext({ most: REGISTERS_BYTES, comesBack: false }),
+  tracepoint: tracingContext(TRACEPOINT_BYTES),
+  perf_event: tracingContext(PERF_EVENT_BYTES),
+  kprobe: tracingContext(REGISTERS_BYTES),
 };
 
 /** How programs of a type run. Throws TypeError for one that does not. */

@@ -31,6 +31,7 @@ const NOT_ALONE: readonly (string | undefined)[] = ['xdp_devmap', 'xdp_cpumap'];
 
 export const XDP: Context = {
   hasPacket: true,
+  room: 0,
 
   enter(memory, place, { name, attachType }, { ctx, data }) {
     const refuse = (problem: string) => new BpfError('EINVAL', `program '${name}': ${problem}`);
