@@ -7,6 +7,7 @@ import { type AnyShape, type ObjectShape, OpenedObject } from './opened.ts';
 import type { ViewOptions } from './view/index.ts';
 
 export { Btf, printC, printTs, toJson } from './btf/index.ts';
+export type { Bytes } from './bytes.ts';
 export {
   type EmbeddedKernel,
   type EmbeddedOptions,

@@ -1,3 +1,4 @@
+import type { Bytes } from './bytes.ts';
 import type { Instruction } from './isa/instruction.ts';
 import type { MappedArray } from './mapped-array.ts';
 import type { Variable } from './object/data-sections.ts';
@@ -37,15 +38,15 @@ export interface BpfMap {
    * A copy of the value, or undefined when there is no such element.
    * @param flags BPF_F_LOCK 4: with the lock in the value held.
    */
-  lookup(key: Uint8Array, flags?: number): Uint8Array | undefined;
+  lookup(key: Bytes, flags?: number): Uint8Array | undefined;
   /** The value, which the same step takes out; undefined when there is none. Of a queue or stack the next one: its key has 0 bytes. */
-  lookupAndDelete(key: Uint8Array, flags?: number): Uint8Array | undefined;
+  lookupAndDelete(key: Bytes, flags?: number): Uint8Array | undefined;
   /** @param flags BPF_ANY 0, BPF_NOEXIST 1, BPF_EXIST 2, BPF_F_LOCK 4. Throws EEXIST, ENOENT, E2BIG, EINVAL, EPERM. */
-  update(key: Uint8Array, value: Uint8Array, flags?: number): void;
+  update(key: Bytes, value: Bytes, flags?: number): void;
   /** Whether there was such an element. Throws EINVAL for types that delete nothing. */
-  delete(key: Uint8Array): boolean;
+  delete(key: Bytes): boolean;
   /** The key after this one in the map's own order, the first without one; undefined at the end. */
-  nextKey(key?: Uint8Array): Uint8Array | undefined;
+  nextKey(key?: Bytes): Uint8Array | undefined;
   /** BPF_MAP_FREEZE: user space may no longer change it. Throws EBUSY when it is frozen, or mapped writable. */
   freeze(): void;
   /** All keys. An element that is removed meanwhile ends or restarts nothing; one that is added may be missed. */
@@ -53,11 +54,11 @@ export interface BpfMap {
   /** All elements, about `size` at a time. Throws ENOTSUPP for types without batches. @param andDelete takes them out, too. */
   lookupBatches(size?: number, andDelete?: boolean): Iterable<Batch>;
   /** Updates many elements; throws for the first that fails. @returns how many. */
-  updateBatch(batch: Batch, flags?: number): number;
+  updateBatch(batch: Batch<Bytes>, flags?: number): number;
   /** Deletes many elements; throws for the first that fails, ENOENT where there is none. @returns how many. */
-  deleteBatch(keys: readonly Uint8Array[]): number;
+  deleteBatch(keys: readonly Bytes[]): number;
   /** Whether a bloom filter may hold a value. */
-  contains(value: Uint8Array): boolean;
+  contains(value: Bytes): boolean;
   /** A reader of a ring buffer, from where it was left. Close it. Throws EINVAL for maps of other types. */
   reader(): RecordReader<Uint8Array>;
   /**
@@ -94,17 +95,17 @@ export interface NewMap {
 }
 
 /** Elements, for operations on many at once. */
-export interface Batch {
-  keys: Uint8Array[];
-  values: Uint8Array[];
+export interface Batch<Part extends Bytes = Uint8Array> {
+  keys: Part[];
+  values: Part[];
 }
 
 /** What a program gets, and what is wanted back. */
 export interface RunOptions {
   /** The context: for `syscall` any bytes, at most 65,535; copied in, and out again. */
-  ctx?: Uint8Array;
+  ctx?: Bytes;
   /** The packet, for program types that see one. */
-  data?: Uint8Array;
+  data?: Bytes;
   /** Runs in a row; the result is the last one's. Default 1. */
   repeat?: number;
   /** The CPU to run on. Default: the one the calling thread is on; on the embedded kernel that is always 0. */
@@ -146,7 +147,7 @@ export interface RunResult {
 /** How a prepared program shall be called. */
 export interface PrepareOptions {
   /** The context: what it holds at first, or its size in bytes, zeroed. At most 65,535 bytes. Default: none. */
-  ctx?: Uint8Array | { readonly size: number };
+  ctx?: Bytes | { readonly size: number };
   /** As in {@link RunOptions}. */
   cpu?: number;
 }

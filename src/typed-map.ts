@@ -1,4 +1,5 @@
 import type { Btf } from './btf/index.ts';
+import { bytesOf, isBytes } from './bytes.ts';
 import { BpfError } from './errors.ts';
 import type { BpfMap } from './kernel.ts';
 import { MappedValues } from './mapped-values.ts';
@@ -37,7 +38,11 @@ class Codec {
   }
 
   encode(value: unknown): Uint8Array {
-    if (value instanceof Uint8Array && value.length === this.#size) return value;
+    // Wider typed arrays are elements to an array type, and bytes where there is no type.
+    if (isBytes(value) && value.byteLength === this.#size) {
+      const bytes = value instanceof Uint8Array || !(Symbol.iterator in value);
+      if (bytes || this.#btf === undefined) return bytesOf(value, this.#what);
+    }
     const bytes = new Uint8Array(this.#size);
     if (this.#btf === undefined) {
       if (typeof value !== 'number' || this.#size !== 4)

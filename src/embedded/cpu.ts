@@ -1,8 +1,9 @@
+import type { RawRunOptions } from '../bytes.ts';
 import { BpfError } from '../errors.ts';
 import type { ArenaFault, ArenaWindow, Environment, LoopBudget } from '../interpreter/environment.ts';
 import { invoke as call, run } from '../interpreter/interpreter.ts';
 import { FRAME_BYTES, MAX_FRAMES, Machine } from '../interpreter/machine.ts';
-import type { FaultReport, RunOptions, RunResult } from '../kernel.ts';
+import type { FaultReport, RunResult } from '../kernel.ts';
 import { BPF_MAP_LAYOUT } from './btf.ts';
 import { clock } from './clock.ts';
 import { MAX_CTX, PLACE_BYTES } from './contexts/context.ts';
@@ -100,7 +101,7 @@ export class Cpu implements Environment {
    * Runs a program to its end, `repeat` times.
    * Throws EINVAL for a context that is too large or a repeat that is none, ETIMEDOUT and Violation as the interpreter.
    */
-  run(program: RunningProgram, options: RunOptions = {}): RunResult {
+  run(program: RunningProgram, options: RawRunOptions = {}): RunResult {
     const { repeat = 1, cpu } = options;
     this.checkId(cpu);
     if (!Number.isInteger(repeat) || repeat < 1 || repeat > MAX_REPEAT)

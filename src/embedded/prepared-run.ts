@@ -1,3 +1,4 @@
+import { rawContext } from '../bytes.ts';
 import { BpfError } from '../errors.ts';
 import type { FaultReport, PreparedRun, PrepareOptions } from '../kernel.ts';
 import { checkContextSize } from './contexts/bytes.ts';
@@ -33,10 +34,11 @@ export class EmbeddedPreparedRun implements PreparedRun {
   constructor(
     program: EmbeddedProgram,
     cpu: Cpu,
-    { ctx, cpu: id }: PrepareOptions,
+    { ctx: given, cpu: id }: PrepareOptions,
     onClose: (run: EmbeddedPreparedRun) => void,
   ) {
     cpu.checkId(id);
+    const ctx = rawContext(program.name, given);
     checkContext(program, ctx);
     this.#program = program;
     this.#cpu = cpu;
@@ -99,16 +101,17 @@ export class EmbeddedPreparedRun implements PreparedRun {
 }
 
 /** Throws EINVAL for what is no context, has not the size of one, and where a program wants a packet. */
-function checkContext({ name, type, contextBytes }: EmbeddedProgram, ctx: PrepareOptions['ctx']): void {
+function checkContext(
+  { name, type, contextBytes }: EmbeddedProgram,
+  ctx: Uint8Array | number | undefined,
+): void {
   if (contextOfType(type).hasPacket)
     throw new BpfError(
       'EINVAL',
       `program '${name}': it needs a packet, and a prepared run has none; use run`,
     );
-  if (ctx !== undefined && !(ctx instanceof Uint8Array) && !Number.isInteger(ctx.size))
-    throw new BpfError('EINVAL', 'a context is a Uint8Array');
   checkContextSize(name, sizeOf(ctx), contextBytes);
 }
 
-const sizeOf = (ctx: PrepareOptions['ctx']): number =>
-  ctx === undefined ? 0 : ctx instanceof Uint8Array ? ctx.length : ctx.size;
+const sizeOf = (ctx: Uint8Array | number | undefined): number =>
+  typeof ctx === 'number' ? ctx : (ctx?.length ?? 0);

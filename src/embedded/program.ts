@@ -1,3 +1,4 @@
+import { type RawRunOptions, rawRunOptions } from '../bytes.ts';
 import { BpfError } from '../errors.ts';
 import type { ArenaFault } from '../interpreter/environment.ts';
 import { Code } from '../interpreter/machine.ts';
@@ -137,7 +138,7 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
   /** Runs on CPU 0, the calling thread. Throws EBADF when closed, and what `Cpu.run` throws. */
   run(options?: RunOptions): RunResult {
     this.requireRunnable();
-    return this.#kernel.cpu.run(this, options);
+    return this.#kernel.cpu.run(this, options && rawRunOptions(this.name, options));
   }
 
   /** Runs on any CPU. Rejects with EIO when the CPU dies meanwhile, EOPNOTSUPP where the interpreter would run it on another CPU than 0. */
@@ -145,7 +146,9 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
     if (cpu === 0) return this.run(options);
     const { workers } = this.#kernel;
     workers.at(cpu);
-    return this.#goAway(async () => this.#completed(await workers.run(this, cpu, sendable(options)), cpu));
+    return this.#goAway(async () =>
+      this.#completed(await workers.run(this, cpu, sendable(this.name, options)), cpu),
+    );
   }
 
   /** Runs on all CPUs at once, on CPU 0 last. Rejects as {@link runOn}, when all have ended. */
@@ -153,7 +156,7 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
     if (this.#kernel.cpus === 1) return [this.run(options)];
     return this.#goAway(async () => {
       const here = () => this.run(options);
-      const results = await this.#kernel.workers.runOnAll(this, sendable(options), here);
+      const results = await this.#kernel.workers.runOnAll(this, sendable(this.name, options), here);
       return results.map((result, cpu) => (cpu === 0 ? result : this.#completed(result, cpu)));
     });
   }
@@ -280,7 +283,8 @@ export class EmbeddedProgram implements LoadedProgram, RunningProgram {
 }
 
 /** Options as another thread gets them: only what they are about is copied, not the buffer that it is a part of. */
-function sendable({ ctx, data, ...others }: Omit<RunOptions, 'cpu'>): RunOptions {
+function sendable(name: string, options: Omit<RunOptions, 'cpu'>): RawRunOptions {
+  const { ctx, data, ...others } = rawRunOptions(name, options);
   return { ...others, ctx: ctx?.slice(), data: data?.slice() };
 }
 

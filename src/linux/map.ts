@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { type Bytes, bytesOf } from '../bytes.ts';
 import { BpfError, ERRNO } from '../errors.ts';
 import type { Batch, BpfMap } from '../kernel.ts';
 import { MappedArray, strideOf } from '../mapped-array.ts';
@@ -91,7 +92,7 @@ export class LinuxMap implements BpfMap, Closable {
     return PER_CPU.includes(this.type) ? Math.ceil(this.valueSize / 8) * 8 * possibleCpus() : this.valueSize;
   }
 
-  lookup(key: Uint8Array, flags = 0): Uint8Array | undefined {
+  lookup(key: Bytes, flags = 0): Uint8Array | undefined {
     const value = new Uint8Array(this.elementSize);
     const { result } = this.#element('map_lookup_elem', key, value, flags);
     if (result === -ERRNO.ENOENT) return undefined;
@@ -100,7 +101,7 @@ export class LinuxMap implements BpfMap, Closable {
   }
 
   /** The value, which the same step takes out. Throws as {@link lookup}; undefined when there is none. */
-  lookupAndDelete(key: Uint8Array, flags = 0): Uint8Array | undefined {
+  lookupAndDelete(key: Bytes, flags = 0): Uint8Array | undefined {
     const value = new Uint8Array(this.elementSize);
     const { result } = this.#element('map_lookup_and_delete_elem', key, value, flags);
     if (result === -ERRNO.ENOENT) return undefined;
@@ -108,22 +109,22 @@ export class LinuxMap implements BpfMap, Closable {
     return value;
   }
 
-  update(key: Uint8Array, value: Uint8Array, flags = 0): void {
-    this.#checkSize(value, this.elementSize, 'value');
-    this.#check(this.#element('map_update_elem', key, value, flags).result, 'update');
+  update(key: Bytes, value: Bytes, flags = 0): void {
+    const bytes = this.#sized(value, this.elementSize, 'value');
+    this.#check(this.#element('map_update_elem', key, bytes, flags).result, 'update');
   }
 
-  delete(key: Uint8Array): boolean {
+  delete(key: Bytes): boolean {
     const { result } = this.#element('map_delete_elem', key, undefined, 0);
     if (result === -ERRNO.ENOENT) return false;
     this.#check(result, 'delete');
     return true;
   }
 
-  nextKey(key?: Uint8Array): Uint8Array | undefined {
-    if (key !== undefined) this.#checkSize(key, this.keySize, 'key');
+  nextKey(key?: Bytes): Uint8Array | undefined {
+    const from = key === undefined ? 0 : this.#sized(key, this.keySize, 'key');
     const next = new Uint8Array(this.keySize);
-    const { result } = bpf('map_get_next_key', { map_fd: this.fd.number, key: key ?? 0, next_key: next });
+    const { result } = bpf('map_get_next_key', { map_fd: this.fd.number, key: from, next_key: next });
     if (result === -ERRNO.ENOENT) return undefined;
     this.#check(result, 'get_next_key');
     return next;
@@ -172,20 +173,20 @@ export class LinuxMap implements BpfMap, Closable {
   }
 
   /** Updates many elements in one call. @returns how many were done before the first that failed; throws for that. */
-  updateBatch({ keys, values }: Batch, flags = 0): number {
+  updateBatch({ keys, values }: Batch<Bytes>, flags = 0): number {
     return this.#batch('map_update_batch', keys, values, flags);
   }
 
   /** Deletes many elements in one call. */
-  deleteBatch(keys: readonly Uint8Array[]): number {
+  deleteBatch(keys: readonly Bytes[]): number {
     return this.#batch('map_delete_batch', keys, [], 0);
   }
 
   /** Whether a bloom filter may hold a value. Throws EOPNOTSUPP for maps of other types. */
-  contains(value: Uint8Array): boolean {
-    this.#checkSize(value, this.valueSize, 'value');
+  contains(value: Bytes): boolean {
+    const bytes = this.#sized(value, this.valueSize, 'value');
     if (this.type !== MAP_TYPES.bloom_filter) this.#check(-ERRNO.EOPNOTSUPP, 'lookup');
-    const { result } = this.#element('map_lookup_elem', new Uint8Array(0), value, 0);
+    const { result } = this.#element('map_lookup_elem', new Uint8Array(0), bytes, 0);
     if (result === -ERRNO.ENOENT) return false;
     this.#check(result, 'lookup');
     return true;
@@ -236,16 +237,16 @@ export class LinuxMap implements BpfMap, Closable {
 
   #element(
     command: Command & `map_${string}_elem`,
-    key: Uint8Array,
+    key: Bytes,
     value: Uint8Array | undefined,
     flags: number,
   ) {
-    this.#checkSize(key, this.keySize, 'key');
+    const keyBytes = this.#sized(key, this.keySize, 'key');
     if (!Number.isSafeInteger(flags) || flags < 0)
       throw new BpfError('EINVAL', `map '${this.name}': ${flags} are no flags`);
     return bpf(command, {
       map_fd: this.fd.number,
-      key: this.keySize === 0 ? this.#absentKey : key,
+      key: this.keySize === 0 ? this.#absentKey : keyBytes,
       value: value ?? 0,
       flags,
     });
@@ -258,16 +259,16 @@ export class LinuxMap implements BpfMap, Closable {
 
   #batch(
     command: 'map_update_batch' | 'map_delete_batch',
-    keys: readonly Uint8Array[],
-    values: readonly Uint8Array[],
+    keys: readonly Bytes[],
+    values: readonly Bytes[],
     flags: number,
   ): number {
-    for (const key of keys) this.#checkSize(key, this.keySize, 'key');
-    for (const value of values) this.#checkSize(value, this.elementSize, 'value');
+    const keyBytes = keys.map((key) => this.#sized(key, this.keySize, 'key'));
+    const valueBytes = values.map((value) => this.#sized(value, this.elementSize, 'value'));
     const answer = bpf(command, {
       map_fd: this.fd.number,
-      keys: joined(keys),
-      values: values.length > 0 ? joined(values) : 0,
+      keys: joined(keyBytes),
+      values: values.length > 0 ? joined(valueBytes) : 0,
       count: keys.length,
       elem_flags: flags & (BPF_F_LOCK | 3),
     });
@@ -279,8 +280,9 @@ export class LinuxMap implements BpfMap, Closable {
     return answer.field('count');
   }
 
-  #checkSize(bytes: Uint8Array, size: number, what: string): void {
-    if (bytes.length === size) return;
+  #sized(given: Bytes, size: number, what: string): Uint8Array {
+    const bytes = bytesOf(given, `map '${this.name}': a ${what}`);
+    if (bytes.length === size) return bytes;
     throw new BpfError('EINVAL', `map '${this.name}': a ${what} has ${size} bytes, not ${bytes.length}`);
   }
 

@@ -1,3 +1,4 @@
+import { rawContext } from '../bytes.ts';
 import { BpfError } from '../errors.ts';
 import type { FaultReport, PreparedRun, PrepareOptions } from '../kernel.ts';
 import type { ProgramType } from '../object/program-types.ts';
@@ -23,7 +24,8 @@ export class LinuxPreparedRun implements PreparedRun {
     this.#fd = fd;
     this.#name = name;
     this.#type = type;
-    const context = ctx === undefined ? undefined : ctx instanceof Uint8Array ? ctx.slice() : sized(ctx.size);
+    const given = rawContext(name, ctx);
+    const context = typeof given === 'number' ? sized(given) : given?.slice();
     checkContextSize(name, type, context);
     this.#ctx = context ?? new Uint8Array();
     const { attributes, pinned } = contextAttributes(fd.number, type, context, cpu);

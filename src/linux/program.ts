@@ -1,4 +1,5 @@
 import type { Btf } from '../btf/index.ts';
+import { rawRunOptions } from '../bytes.ts';
 import { BpfError, ERRNO, type ErrnoName, errnoName } from '../errors.ts';
 import { decode, encode, INSN_SIZE } from '../isa/instruction.ts';
 import { notRunAlone } from '../iteration.ts';
@@ -152,9 +153,9 @@ export class LinuxProgram implements LoadedProgram, Closable {
   }
 
   /** BPF_PROG_TEST_RUN. Throws EBADF when closed, ENOTSUPP when Linux cannot run this type without attaching it, EFAULT for an iterator. */
-  run(options?: RunOptions): RunResult {
+  run(options: RunOptions = {}): RunResult {
     if (this.spec.attachType === 'trace_iter') throw notRunAlone(this.name);
-    return testRun(this.#fd.number, this.name, this.type, options);
+    return testRun(this.#fd.number, this.name, this.type, rawRunOptions(this.name, options));
   }
 
   /** Likewise on a CPU, to which the calling thread moves for as long as that takes. */

@@ -1,5 +1,6 @@
+import type { RawRunOptions } from '../bytes.ts';
 import { BpfError } from '../errors.ts';
-import type { RunOptions, RunResult } from '../kernel.ts';
+import type { RunResult } from '../kernel.ts';
 import type { ProgramType } from '../object/program-types.ts';
 import { bpf, withoutSignals } from './bpf.ts';
 import { linuxError } from './fd.ts';
@@ -23,7 +24,7 @@ const CPU_MASK_BYTES = 128;
 const SINGLE: readonly ProgramType[] = ['syscall', 'raw_tracepoint', 'raw_tracepoint_writable', 'tracing'];
 
 /** Runs a program. Throws what the kernel answers: EINVAL for options its type does not take, ENOTSUPP for no test run. */
-export function testRun(fd: number, name: string, type: ProgramType, options: RunOptions = {}): RunResult {
+export function testRun(fd: number, name: string, type: ProgramType, options: RawRunOptions): RunResult {
   const { ctx, data, repeat = 1, cpu } = options;
   if (!Number.isInteger(repeat) || repeat < 1 || repeat > 0x7fffffff)
     throw new BpfError('EINVAL', `program '${name}': repeat is ${repeat}, not a number of runs`);
@@ -64,7 +65,7 @@ function runSingle(
   fd: number,
   name: string,
   type: ProgramType,
-  { ctx, repeat = 1, cpu }: RunOptions,
+  { ctx, repeat = 1, cpu }: RawRunOptions,
 ): RunResult {
   const context = ctx?.slice();
   const { attributes } = contextAttributes(fd, type, context, cpu);
@@ -85,7 +86,7 @@ function runPacket(
   fd: number,
   name: string,
   type: ProgramType,
-  { ctx, data, repeat = 1 }: RunOptions,
+  { ctx, data, repeat = 1 }: RawRunOptions,
 ): RunResult {
   const dataOut = data && new Uint8Array(data.length + DATA_ROOM);
   const ctxOut = ctx && new Uint8Array(Math.max(ctx.length, CONTEXT_ROOM));

@@ -27,8 +27,6 @@ export function bytesContext({ most, makesTailCalls, comesBack }: Limits): Conte
     enter(memory, place, { name, type, contextBytes }, { ctx, data }) {
       if (data !== undefined)
         throw new BpfError('EINVAL', `program '${name}': programs of type ${type} see no packet`);
-      if (ctx !== undefined && !(ctx instanceof Uint8Array))
-        throw new BpfError('EINVAL', 'a context is a Uint8Array');
       checkContextSize(name, ctx?.length ?? 0, contextBytes, most);
       if (ctx === undefined && room === 0) return { ctx: 0 as KernelOffset, size: 0 };
       const given = ctx ?? NONE;

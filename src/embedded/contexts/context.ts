@@ -1,4 +1,5 @@
-import type { RunOptions, RunResult } from '../../kernel.ts';
+import type { RawRunOptions } from '../../bytes.ts';
+import type { RunResult } from '../../kernel.ts';
 import type { ProgramType } from '../../object/program-types.ts';
 import type { KernelMemory } from '../kernel-memory.ts';
 import type { KernelOffset } from '../layout.ts';
@@ -44,13 +45,13 @@ export interface Entered {
 
 export interface Context {
   /** Lays context and packet out. Throws EINVAL and what else Linux answers to options that do not suit the type. */
-  enter(memory: KernelMemory, place: KernelOffset, program: ContextUser, options: RunOptions): Entered;
+  enter(memory: KernelMemory, place: KernelOffset, program: ContextUser, options: RawRunOptions): Entered;
   /** What comes back. */
   leave(
     memory: KernelMemory,
     place: KernelOffset,
     program: ContextUser,
-    options: RunOptions,
+    options: RawRunOptions,
   ): Pick<RunResult, 'ctxOut' | 'dataOut'>;
   /**
    * For the checked mode: whether the program may access bytes of the place that are not the context. @returns undefined when it may,

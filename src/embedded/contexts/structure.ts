@@ -8,7 +8,6 @@ import { ETH_HLEN } from './context.ts';
  * behind it that are not 0.
  */
 export function givenStructure(name: string, ctx: Uint8Array, bytes: number): DataView {
-  if (!(ctx instanceof Uint8Array)) throw new BpfError('EINVAL', 'a context is a Uint8Array');
   if (ctx.subarray(bytes).some((byte) => byte !== 0))
     throw new BpfError('E2BIG', `program '${name}': a context has ${bytes} bytes; what follows has to be 0`);
   const whole = new Uint8Array(bytes);
@@ -30,8 +29,6 @@ export function checkZero(
 
 /** The packet. Throws EINVAL where there is none, or less than an Ethernet header, or more than `most` bytes. */
 export function givenPacket(name: string, data: Uint8Array | undefined, most: number): Uint8Array {
-  if (data !== undefined && !(data instanceof Uint8Array))
-    throw new BpfError('EINVAL', 'a packet is a Uint8Array');
   const bytes = data?.length ?? 0;
   if (data === undefined || bytes < ETH_HLEN || bytes > most) {
     const wanted = most === Number.POSITIVE_INFINITY ? `at least ${ETH_HLEN}` : `${ETH_HLEN} to ${most}`;

@@ -1,5 +1,6 @@
+import type { RawRunOptions } from '../../bytes.ts';
 import { BpfError } from '../../errors.ts';
-import type { RunOptions, RunResult } from '../../kernel.ts';
+import type { RunResult } from '../../kernel.ts';
 import type { EmbeddedProgram } from '../program.ts';
 import type { CpuSettings } from './messages.ts';
 import { type CpuEvents, RemoteCpu } from './remote-cpu.ts';
@@ -27,7 +28,7 @@ export class WorkerCpus {
   }
 
   /** Runs a program on one of them. */
-  async run(program: EmbeddedProgram, cpu: number, options: RunOptions): Promise<RunResult> {
+  async run(program: EmbeddedProgram, cpu: number, options: RawRunOptions): Promise<RunResult> {
     const turn = await this.at(cpu).turn(program);
     return turn.run(options);
   }
@@ -36,7 +37,11 @@ export class WorkerCpus {
    * Runs a program on all CPUs at once: the others are made ready, then told to start, then `here` runs it on CPU 0.
    * @returns the results by CPU. Rejects, when all have ended, with the first error.
    */
-  async runOnAll(program: EmbeddedProgram, options: RunOptions, here: () => RunResult): Promise<RunResult[]> {
+  async runOnAll(
+    program: EmbeddedProgram,
+    options: RawRunOptions,
+    here: () => RunResult,
+  ): Promise<RunResult[]> {
     const ready = await Promise.allSettled(this.#cpus.map((cpu) => cpu.turn(program)));
     const turns = ready.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
     const failed = ready.find((each) => each.status === 'rejected');

@@ -1,4 +1,5 @@
-import type { FaultReport, RunOptions, RunResult, StreamName } from '../../kernel.ts';
+import type { RawRunOptions } from '../../bytes.ts';
+import type { FaultReport, RunResult, StreamName } from '../../kernel.ts';
 import type { SharedArena } from '../arena.ts';
 import type { ContextUser } from '../contexts/context.ts';
 import type { Deferred } from '../deferred.ts';
@@ -50,7 +51,7 @@ export type Question =
   | { readonly kind: 'start'; readonly settings: CpuSettings }
   /** @property key by which it is run and forgotten from here on. */
   | { readonly kind: 'program'; readonly key: number; readonly parts: ProgramParts }
-  | { readonly kind: 'run'; readonly key: number; readonly options: RunOptions };
+  | { readonly kind: 'run'; readonly key: number; readonly options: RawRunOptions };
 
 /** What needs no answer. */
 export interface Forget {

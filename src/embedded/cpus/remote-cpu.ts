@@ -1,5 +1,6 @@
+import type { RawRunOptions } from '../../bytes.ts';
 import { BpfError, ERRNO, type ErrnoName } from '../../errors.ts';
-import type { RunOptions, RunResult } from '../../kernel.ts';
+import type { RunResult } from '../../kernel.ts';
 import type { Deferred } from '../deferred.ts';
 import type { EmbeddedProgram } from '../program.ts';
 import type { Answer, CpuSettings, Later, Printed, Question, SentError, Streamed } from './messages.ts';
@@ -12,7 +13,7 @@ import { startThread, type Thread } from './platform.ts';
 
 /** A turn on a CPU, which has the program and does nothing until told. Use it or release it, once. */
 export interface Turn {
-  run(options: RunOptions): Promise<RunResult>;
+  run(options: RawRunOptions): Promise<RunResult>;
   release(): void;
 }
 
@@ -81,7 +82,7 @@ export class RemoteCpu {
       release();
       throw error;
     }
-    const run = async (options: RunOptions): Promise<RunResult> => {
+    const run = async (options: RawRunOptions): Promise<RunResult> => {
       try {
         const doing = `ran program '${program.name}'`;
         const question = { kind: 'run', key: program.id, options } as const;

@@ -1,3 +1,4 @@
+import { type Bytes, bytesOf } from '../../bytes.ts';
 import { BpfError, ERRNO, type ErrnoName, errnoName } from '../../errors.ts';
 import type { Batch, BpfMap } from '../../kernel.ts';
 import type { MappedArray } from '../../mapped-array.ts';
@@ -19,7 +20,7 @@ export abstract class EmbeddedMap extends KernelMap implements BpfMap {
   frozen = false;
 
   /** Whether a bloom filter may hold a value. Throws EOPNOTSUPP for maps of other types. */
-  contains(value: Uint8Array): boolean {
+  contains(value: Bytes): boolean {
     this.checkReadable();
     if (this.type !== MAP_TYPES.bloom_filter) this.check(-ERRNO.EOPNOTSUPP, 'lookup');
     const result = this.peek(this.#put(this.userValue, value, this.valueSize, 'value'));
@@ -56,7 +57,7 @@ export abstract class EmbeddedMap extends KernelMap implements BpfMap {
     return this.id;
   }
 
-  lookup(key: Uint8Array, flags = BPF_ANY): Uint8Array | undefined {
+  lookup(key: Bytes, flags = BPF_ANY): Uint8Array | undefined {
     this.checkReadable();
     this.#put(this.userKey, key, this.keySize, 'key');
     this.check(this.#lockFlag(flags, BPF_F_LOCK), 'lookup');
@@ -66,7 +67,7 @@ export abstract class EmbeddedMap extends KernelMap implements BpfMap {
     return this.kernel.bytes.slice(this.userValue, this.userValue + this.elementSize);
   }
 
-  lookupAndDelete(key: Uint8Array, flags = BPF_ANY): Uint8Array | undefined {
+  lookupAndDelete(key: Bytes, flags = BPF_ANY): Uint8Array | undefined {
     this.checkReadable();
     this.checkWritable();
     this.#put(this.userKey, key, this.keySize, 'key');
@@ -77,7 +78,7 @@ export abstract class EmbeddedMap extends KernelMap implements BpfMap {
     return this.kernel.bytes.slice(this.userValue, this.userValue + this.elementSize);
   }
 
-  update(key: Uint8Array, value: Uint8Array, flags = BPF_ANY): void {
+  update(key: Bytes, value: Bytes, flags = BPF_ANY): void {
     this.checkWritable();
     if (!Number.isSafeInteger(flags) || flags < 0)
       throw new BpfError('EINVAL', `map '${this.name}': ${flags} are no flags`);
@@ -87,7 +88,7 @@ export abstract class EmbeddedMap extends KernelMap implements BpfMap {
     this.check(this.insert(this.userKey, this.userValue, flags), 'update');
   }
 
-  delete(key: Uint8Array): boolean {
+  delete(key: Bytes): boolean {
     this.checkWritable();
     const result = this.discard(this.#put(this.userKey, key, this.keySize, 'key'));
     if (result === -ERRNO.ENOENT) return false;
@@ -95,7 +96,7 @@ export abstract class EmbeddedMap extends KernelMap implements BpfMap {
     return true;
   }
 
-  nextKey(key?: Uint8Array): Uint8Array | undefined {
+  nextKey(key?: Bytes): Uint8Array | undefined {
     this.checkReadable();
     const from = key === undefined ? (0 as KernelOffset) : this.#put(this.userKey, key, this.keySize, 'key');
     // The value's scratch place may be smaller than a key, so the answer goes where the question was.
@@ -129,7 +130,7 @@ export abstract class EmbeddedMap extends KernelMap implements BpfMap {
     yield batch;
   }
 
-  updateBatch({ keys, values }: Batch, flags = BPF_ANY): number {
+  updateBatch({ keys, values }: Batch<Bytes>, flags = BPF_ANY): number {
     this.#requireBatches('update');
     keys.forEach((key, i) => {
       this.update(key, values[i], flags);
@@ -137,7 +138,7 @@ export abstract class EmbeddedMap extends KernelMap implements BpfMap {
     return keys.length;
   }
 
-  deleteBatch(keys: readonly Uint8Array[]): number {
+  deleteBatch(keys: readonly Bytes[]): number {
     this.#requireBatches('delete');
     for (const key of keys)
       if (!this.delete(key)) throw new BpfError('ENOENT', `map '${this.name}': no such element`);
@@ -206,9 +207,8 @@ export abstract class EmbeddedMap extends KernelMap implements BpfMap {
     this.host.closeMap?.(this);
   }
 
-  #put(place: KernelOffset, bytes: Uint8Array, size: number, what: string): KernelOffset {
-    if (!(bytes instanceof Uint8Array))
-      throw new BpfError('EINVAL', `map '${this.name}': a ${what} is a Uint8Array`);
+  #put(place: KernelOffset, given: Bytes, size: number, what: string): KernelOffset {
+    const bytes = given instanceof Uint8Array ? given : bytesOf(given, `map '${this.name}': a ${what}`);
     if (bytes.length !== size) {
       throw new BpfError('EINVAL', `map '${this.name}': a ${what} has ${size} bytes, not ${bytes.length}`);
     }
