@@ -40,7 +40,10 @@ function checkOuter(attributes: MapAttributes, attached: boolean): void {
     throw new BpfError('ENOTSUPP', `map '${name}': a prog_array cannot be inside another map`);
 }
 
-/** Whether a map is like what the maps inside are said to look like (Linux: bpf_map_meta_equal). */
+/**
+ * Whether a map is like what the maps inside are said to look like (Linux: bpf_map_meta_equal). Programs look known indexes of a per-CPU
+ * array up without a check, so it has as many elements at least. (Linux 6.18 does not look, and a program may find NULL there.)
+ */
 function fits(map: EmbeddedMap, template: MapAttributes): boolean {
   const { type, keySize, valueSize, flags, maxEntries, valueFields } = map;
   const same =
@@ -49,6 +52,7 @@ function fits(map: EmbeddedMap, template: MapAttributes): boolean {
     valueSize === template.valueSize &&
     flags === template.flags &&
     layoutOf(valueFields.fields) === layoutOf(template.fields ?? []);
+  if (type === MAP_TYPES.percpu_array) return same && maxEntries >= template.maxEntries;
   if (!same || type !== MAP_TYPES.array || (flags & BPF_F_INNER_MAP) !== 0) return same;
   return maxEntries === template.maxEntries;
 }

@@ -5,6 +5,7 @@ import { pushBranch } from '../explore/branches.ts';
 import { isWithin, outOfRange } from '../explore/exit.ts';
 import { markPrecise } from '../explore/precision.ts';
 import { forgetArguments } from '../explore/registers.ts';
+import { checkResourceLeak } from '../explore/resource-leak.ts';
 import { findEarlierVisit, widenAgainst } from '../explore/widen.ts';
 import { effectsOf } from '../flow/effects.ts';
 import { isGlobal } from '../input.ts';
@@ -75,7 +76,10 @@ function checkGlobalCall(env: Env, callee: number): void {
     env.say(`${rule},`);
     throw env.reject('EINVAL', 'use static function instead');
   }
-  if (!effectsOf(env)[callee].sleeps || inSleepableContext(env)) return;
+  const { sleeps, throws } = effectsOf(env)[callee];
+  // An exception ends the callers, too. (Linux 6.18 does not look, and what they hold is never given back.)
+  if (throws) checkResourceLeak(env, 'bpf_throw', { exception: true });
+  if (!sleeps || inSleepableContext(env)) return;
   env.say('global functions that may sleep are not allowed in non-sleepable context,');
   env.say('i.e., in a RCU/IRQ/preempt-disabled section, or in');
   throw env.reject('EINVAL', 'a non-sleepable BPF program context');

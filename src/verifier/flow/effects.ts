@@ -12,7 +12,10 @@ import { KF, kfuncNamed } from '../kfuncs.ts';
 export interface Effects {
   changesPacket: boolean;
   sleeps: boolean;
+  throws: boolean;
 }
+
+const EFFECTS = ['changesPacket', 'sleeps', 'throws'] as const satisfies (keyof Effects)[];
 
 /** Kfuncs that change packets (Linux: is_kfunc_pkt_changing). */
 const PACKET_KFUNCS: readonly string[] = ['bpf_xdp_pull_data'];
@@ -31,7 +34,7 @@ export function effectsOf(env: Env): readonly Effects[] {
 
 function findEffects(env: Env): Effects[] {
   const { insns, subprograms } = env;
-  const effects = subprograms.map((): Effects => ({ changesPacket: false, sleeps: false }));
+  const effects = subprograms.map((): Effects => ({ changesPacket: false, sleeps: false, throws: false }));
   const edges: (readonly [caller: number, callee: number])[] = [];
   subprograms.forEach(({ start, end }, caller) => {
     const own = effects[caller];
@@ -45,6 +48,7 @@ function findEffects(env: Env): Effects[] {
         if (row === undefined) continue;
         own.sleeps ||= (row.flags & KF.KF_SLEEPABLE) !== 0;
         own.changesPacket ||= PACKET_KFUNCS.includes(row.name);
+        own.throws ||= row.name === 'bpf_throw';
       } else {
         const row = helperFor(env.program, insn.imm);
         own.sleeps ||= row !== undefined && sleeps(env, row);
@@ -56,9 +60,8 @@ function findEffects(env: Env): Effects[] {
     changed = false;
     for (const [caller, callee] of edges) {
       const [to, from] = [effects[caller], effects[callee]];
-      if ((to.sleeps || !from.sleeps) && (to.changesPacket || !from.changesPacket)) continue;
-      to.sleeps ||= from.sleeps;
-      to.changesPacket ||= from.changesPacket;
+      if (EFFECTS.every((effect) => to[effect] || !from[effect])) continue;
+      for (const effect of EFFECTS) to[effect] ||= from[effect];
       changed = true;
     }
   }
