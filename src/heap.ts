@@ -8,6 +8,7 @@
 import { BpfError } from './errors.ts';
 import type { ArenaMap, LoadedParts, LoadedProgram } from './kernel.ts';
 import type { BpfObject } from './object/object.ts';
+import { showAs } from './shown.ts';
 import { addressOf, type ViewMemory, type ViewOptions, viewNamed } from './view/index.ts';
 
 /** The layout that arena_slab.h fixes: bytes from the start of each struct. */
@@ -353,3 +354,5 @@ function liveByte(page: number, object: number): { at: number; bit: number } {
   const unit = (object - page) / 16;
   return { at: page + PAGE.live + (unit >> 3), bit: 1 << (unit & 7) };
 }
+
+showAs(ArenaHeap, ({ statistics }) => ({ ...statistics }));

@@ -70,6 +70,15 @@ export class OpenedObject<Shape extends ObjectShape = AnyShape> extends BpfObjec
     return this.#globals;
   }
 
+  /** What console.log shows. */
+  [INSPECT](): object {
+    const { name, license } = this;
+    const programs = Object.values(this.programs).map(
+      (program) => `${program.name}, SEC("${program.section}")`,
+    );
+    return { name, license, programs, maps: Object.keys(this.maps), globals: this.globals };
+  }
+
   /**
    * Loads maps and programs into a kernel: all, or nothing.
    *

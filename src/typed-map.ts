@@ -1,10 +1,12 @@
 import type { Btf } from './btf/index.ts';
 import { bytesOf, isBytes } from './bytes.ts';
 import { BpfError } from './errors.ts';
+import { mapFacts } from './facts.ts';
 import type { BpfMap } from './kernel.ts';
 import { MappedValues } from './mapped-values.ts';
 import type { MapSpec } from './object/map-spec.ts';
 import { MAP_TYPES } from './object/map-types.ts';
+import { showAs } from './shown.ts';
 import { type Plain, PlainMemory, toPlain, type ViewOptions, viewOf, writeValue } from './view/index.ts';
 
 /**
@@ -197,3 +199,5 @@ export class TypedMap<Key = Plain, Value = Plain> implements Iterable<[Key, Valu
     return Array.from({ length: this.map.elementSize / stride }, (_, cpu) => cpu * stride);
   }
 }
+
+showAs(TypedMap, ({ map }) => mapFacts(map));

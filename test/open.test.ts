@@ -120,7 +120,7 @@ describe('the embedded kernel', () => {
     });
   }
 
-  const runs = [{ ctx: 5 }, { ctx: new Uint16Array(4) }, { repeat: 0 }, { repeat: 1.5 }, { repeat: 2 ** 32 }];
+  const runs = [{ ctx: 5 }, { ctx: [0, 0, 0, 0] }, { repeat: 0 }, { repeat: 1.5 }, { repeat: 2 ** 32 }];
   for (const options of runs) {
     it(`refuses to run with ${Object.entries(options).flat().join(' ')}: EINVAL`, async () => {
       using loaded = await (await open(LIST)).load();
@@ -145,11 +145,5 @@ describe('the embedded kernel', () => {
     loaded.close();
     assert.equal((await refusal(() => arena.statistics)).code, 'EBADF');
     assert.equal((await refusal(() => arena.pageState(0))).code, 'EBADF');
-  });
-
-  it('compares map keys as bytes only', async () => {
-    using loaded = await (await open(LIST)).load();
-    const wrong = new Uint16Array(4) as unknown as Uint8Array;
-    assert.equal((await refusal(() => loaded.maps['.bss'].lookup(wrong))).code, 'EINVAL');
   });
 });

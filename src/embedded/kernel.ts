@@ -4,6 +4,7 @@ import { type JitOptions, PER_CPU } from '../jit/index.ts';
 import type { Kernel, NewMap, StreamName, Verification } from '../kernel.ts';
 import type { KconfigValue } from '../object/externs.ts';
 import type { BpfObject, LinkTarget, ProgramSpec } from '../object/object.ts';
+import { showAs } from '../shown.ts';
 import type { Observation } from '../verifier/input.ts';
 import type { Arena } from './arena.ts';
 import { embeddedBtf } from './btf.ts';
@@ -362,3 +363,5 @@ function hasDocument(): boolean {
 
 /** The same for all kernels: their types are. */
 let kfuncs: Map<number, Kfunc> | undefined;
+
+showAs(EmbeddedKernel, ({ name, cpus, engine, faults }) => ({ name, cpus, engine, faults }));

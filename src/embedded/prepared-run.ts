@@ -1,6 +1,7 @@
 import { rawContext } from '../bytes.ts';
 import { BpfError } from '../errors.ts';
 import type { FaultReport, PreparedRun, PrepareOptions } from '../kernel.ts';
+import { showAs } from '../shown.ts';
 import { checkContextSize } from './contexts/bytes.ts';
 import { contextOfType } from './contexts/table.ts';
 import type { Cpu } from './cpu.ts';
@@ -115,3 +116,5 @@ function checkContext(
 
 const sizeOf = (ctx: Uint8Array | number | undefined): number =>
   typeof ctx === 'number' ? ctx : (ctx?.length ?? 0);
+
+showAs(EmbeddedPreparedRun, ({ ctx, faults }) => ({ ctx, faults }));

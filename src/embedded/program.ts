@@ -1,5 +1,6 @@
 import { type RawRunOptions, rawRunOptions } from '../bytes.ts';
 import { BpfError } from '../errors.ts';
+import { programFacts } from '../facts.ts';
 import type { ArenaFault } from '../interpreter/environment.ts';
 import { Code } from '../interpreter/machine.ts';
 import type { Instruction } from '../isa/instruction.ts';
@@ -19,6 +20,7 @@ import type {
 } from '../kernel.ts';
 import type { ProgramSpec } from '../object/object.ts';
 import { ATTACH_TYPES, type AttachType, type ProgramType } from '../object/program-types.ts';
+import { showAs } from '../shown.ts';
 import type { MapInfo } from '../verifier/input.ts';
 import type { VerifiedProgram } from '../verifier/result.ts';
 import type { Arena } from './arena.ts';
@@ -305,3 +307,5 @@ function tailOwner(
   const target = attachType === 'trace_iter' ? [attachTo, keyBytes, valueBytes] : [];
   return [type, attach, frags === true ? 'frags' : '', ...target].join();
 }
+
+showAs(EmbeddedProgram, programFacts);

@@ -1,6 +1,8 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { BpfError, ERRNO } from '../errors.ts';
+import { arenaFacts } from '../facts.ts';
 import type { ArenaMap, ArenaStatistics, PageState } from '../kernel.ts';
+import { showAs } from '../shown.ts';
 import type { RemoteBytes } from '../view/memory.ts';
 import { ArenaReader } from './arena-reader.ts';
 import { type Fd, linuxError, Mapping } from './fd.ts';
@@ -239,3 +241,5 @@ function inPageTable(address: number): boolean {
     closeSync(file);
   }
 }
+
+showAs(LinuxArena, arenaFacts);

@@ -4,6 +4,7 @@ import type { KconfigValue } from '../object/externs.ts';
 import { mapSpec } from '../object/map-definitions.ts';
 import type { MapSpec } from '../object/map-spec.ts';
 import type { BpfObject, LinkTarget, ProgramSpec } from '../object/object.ts';
+import { showAs } from '../shown.ts';
 import { requireLinux } from './available.ts';
 import { createMap } from './create-map.ts';
 import { Owned } from './fd.ts';
@@ -86,3 +87,5 @@ function specOf({ name = 'map', inner, ...settings }: NewMap): MapSpec {
   const set = Object.entries(settings).filter(([, value]) => value !== undefined);
   return mapSpec(name, { ...Object.fromEntries(set), inner: inner && specOf(inner) });
 }
+
+showAs(LinuxKernel, ({ name }) => ({ name }));

@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { type Bytes, bytesOf } from '../bytes.ts';
 import { BpfError, ERRNO } from '../errors.ts';
+import { mapFacts } from '../facts.ts';
 import type { Batch, BpfMap } from '../kernel.ts';
 import { MappedArray, strideOf } from '../mapped-array.ts';
 import { MAP_TYPES } from '../object/map-types.ts';
 import type { PerfBufferOptions } from '../perf-ring.ts';
 import type { RecordWriter } from '../record-ring.ts';
+import { showAs } from '../shown.ts';
 import { bpf, bpfOrThrow, infoOf, pin } from './bpf.ts';
 import { type Closable, type Fd, linuxError, Mapping } from './fd.ts';
 import type { Command, Info } from './layouts.ts';
@@ -322,3 +324,5 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
   }
   return bytes;
 }
+
+showAs(LinuxMap, mapFacts);

@@ -2,6 +2,7 @@ import { rawContext } from '../bytes.ts';
 import { BpfError } from '../errors.ts';
 import type { FaultReport, PreparedRun, PrepareOptions } from '../kernel.ts';
 import type { ProgramType } from '../object/program-types.ts';
+import { showAs } from '../shown.ts';
 import { type BpfAnswer, bpfAgain } from './bpf.ts';
 import type { Fd } from './fd.ts';
 import { checkContextSize, contextAttributes, onCpu, refusal } from './test-run.ts';
@@ -63,3 +64,5 @@ function sized(size: number): Uint8Array {
   if (Number.isInteger(size) && size >= 0) return new Uint8Array(size);
   throw new BpfError('EINVAL', `a context has at least 0 bytes, not ${size}`);
 }
+
+showAs(LinuxPreparedRun, ({ ctx, faults }) => ({ ctx, faults }));

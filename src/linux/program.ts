@@ -1,6 +1,7 @@
 import type { Btf } from '../btf/index.ts';
 import { rawRunOptions } from '../bytes.ts';
 import { BpfError, ERRNO, type ErrnoName, errnoName } from '../errors.ts';
+import { programFacts } from '../facts.ts';
 import { decode, encode, INSN_SIZE } from '../isa/instruction.ts';
 import { notRunAlone } from '../iteration.ts';
 import type {
@@ -17,6 +18,7 @@ import type {
 import { type LinkedProgram, sourceLookup } from '../object/link.ts';
 import type { ProgramSpec } from '../object/object.ts';
 import { ATTACH_TYPES, PROGRAM_TYPES, type ProgramType } from '../object/program-types.ts';
+import { showAs } from '../shown.ts';
 import { VerifierError } from '../verifier/errors.ts';
 import { attachTarget } from './attach-target.ts';
 import { bpf, cString, infoOf, loadProgram, pin } from './bpf.ts';
@@ -287,3 +289,5 @@ function lineAt(lines: Uint32Array, btf: Btf, insn: number) {
   const [, file, text, position] = lines.subarray(4 * (low - 1), 4 * low);
   return { file: btf.string(file), text: btf.string(text), line: position >>> 10 };
 }
+
+showAs(LinuxProgram, programFacts);

@@ -1,4 +1,5 @@
 import { BpfError, type ErrnoName } from '../errors.ts';
+import { INSPECT, refusalText } from '../shown.ts';
 import { explain } from './explain/explain.ts';
 import type { ProgramToVerify } from './input.ts';
 
@@ -35,6 +36,12 @@ export class VerifierError extends BpfError {
     this.insnsProcessed = insnsProcessed;
     const source = insn === undefined ? undefined : program.sourceAt?.(insn);
     this.explanation = explain({ problem, insn, source, log });
+  }
+
+  /** What console.log shows: the end of the log only, which may have millions of lines. */
+  [INSPECT](): string {
+    const stack = (this.stack ?? this.message).replace(/^VerifierError:/, `VerifierError [${this.code}]:`);
+    return refusalText(stack, this.explanation, this.log);
   }
 }
 

@@ -9,6 +9,8 @@ import type { ArrayView } from './array.ts';
 import type { ViewMemory } from './memory.ts';
 import type { Pointer } from './pointer.ts';
 
+export { INSPECT } from '../shown.ts';
+
 /** A view of a struct or union: its fields are its properties. Generated types say which; without them, any name. */
 export type StructView = { [field: string]: Value };
 
@@ -26,7 +28,6 @@ export const OFFSET = Symbol('offset');
 export const CACHE = Symbol('cache');
 export const TYPE = Symbol('type');
 export const KEEP = Symbol('keep');
-export const INSPECT = Symbol.for('nodejs.util.inspect.custom');
 
 /** How many views reached through pointers and array elements a memory keeps alive for reuse. */
 const KEPT = 4096;

@@ -1,5 +1,7 @@
 import { BpfError, ERRNO } from '../../errors.ts';
+import { arenaFacts } from '../../facts.ts';
 import type { ArenaStatistics, PageState, ArenaMap as UserArenaMap } from '../../kernel.ts';
+import { showAs } from '../../shown.ts';
 import { Arena } from '../arena.ts';
 import { BPF_MAP_LAYOUT } from '../btf.ts';
 import type { KernelOffset } from '../layout.ts';
@@ -91,3 +93,5 @@ export class ArenaMap extends EmbeddedMap implements UserArenaMap {
     super.release();
   }
 }
+
+showAs(ArenaMap, arenaFacts);

@@ -1,5 +1,6 @@
 import { type Bytes, bytesOf } from '../../bytes.ts';
 import { BpfError, ERRNO, type ErrnoName, errnoName } from '../../errors.ts';
+import { mapFacts } from '../../facts.ts';
 import type { Batch, BpfMap } from '../../kernel.ts';
 import type { MappedArray } from '../../mapped-array.ts';
 import { BPF_ANY, BPF_F_LOCK, BPF_F_RDONLY, BPF_F_WRONLY } from '../../object/map-flags.ts';
@@ -7,6 +8,7 @@ import { MAP_TYPES, mapTypeName } from '../../object/map-types.ts';
 import type { PerfBufferOptions, PerfRecord } from '../../perf-ring.ts';
 import type { RecordReader } from '../../record-reader.ts';
 import type { RecordWriter } from '../../record-ring.ts';
+import { showAs } from '../../shown.ts';
 import type { KernelOffset } from '../layout.ts';
 import { KernelMap } from './kernel-map.ts';
 
@@ -270,3 +272,5 @@ const REASONS: Partial<Record<ErrnoName, string>> = {
 
 /** Elements in a batch where nothing else is said. */
 const BATCH_SIZE = 256;
+
+showAs(EmbeddedMap as unknown as { name: string; prototype: EmbeddedMap }, mapFacts);
