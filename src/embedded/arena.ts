@@ -110,6 +110,11 @@ export class Arena {
     return this.#userVmStart;
   }
 
+  /** The upper half of {@link userVmStart}, unsigned. Throws EINVAL as that. */
+  get userHigh(): number {
+    return Number(this.userVmStart >> 32n);
+  }
+
   /** What another CPU needs to use it. Throws EINVAL as {@link userVmStart}. */
   get shared(): SharedArena {
     const { attributes, memory, userVmStart, pages } = this;

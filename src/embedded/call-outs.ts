@@ -85,7 +85,6 @@ const frameFor = ({ callback }: HelperPrototype) => (callback === undefined ? []
 
 const KFUNC_RESULTS = {
   nothing: 'none',
-  arena: 'arena',
   offset: 'pointer',
   int: 'low',
   long: 'double',

@@ -100,12 +100,6 @@ export function callKfunc(cpu: Cpu, id: number, machine: Machine): void {
     case 'argument':
       machine.wide[0] = machine.wide[1];
       return;
-    case 'arena': {
-      const found = (result as number) >= 0 && cpu.arena !== undefined;
-      machine.regs[0] = found ? (result as number) : 0;
-      machine.regs[1] = found ? (cpu.arena?.userHigh ?? 0) : 0;
-      return;
-    }
     case 'offset':
       machine.wide[0] = cpu.kernelPointer(result as number);
       return;

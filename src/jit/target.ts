@@ -30,8 +30,6 @@ export type ResultForm =
   | 'low'
   /** i32: an offset into kernel memory, 0 for NULL. */
   | 'pointer'
-  /** i32: an arena address, which gets the upper half of user_vm_start; −1 for NULL. */
-  | 'arena'
   /** i64: a BigInt. */
   | 'wide';
 

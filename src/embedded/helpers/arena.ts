@@ -1,4 +1,5 @@
 import { ERRNO } from '../../errors.ts';
+import type { Arena } from '../arena.ts';
 import type { Cpu } from '../cpu.ts';
 import type { ArenaAddress } from '../layout.ts';
 import { ArenaMap } from '../maps/arena.ts';
@@ -7,14 +8,18 @@ import { isNull, type Pointer } from './kfunc-table.ts';
 
 /**
  * The arena kfuncs. Only the low half of a pointer says where in the arena it leads; that it is NULL is a matter of all
- * 64 bits. Results are arena addresses; the caller adds the upper half.
+ * 64 bits. The arena need not be the program's own: it may have been found in a map of maps, where user space may have put one that
+ * it has not mapped yet.
  */
 
 /** Memory of any node, and the only one that is there (bpf_get_numa_node_id). */
 const NUMA_NO_NODE = -1;
 const NUMA_NODE = 0;
 
-/** @returns the arena address of the first page, or −1 for NULL. */
+const placedArena = (map: EmbeddedMap): Arena | undefined =>
+  map instanceof ArenaMap && map.arena.placed ? map.arena : undefined;
+
+/** @returns the user address of the first page, which a double holds exactly; 0 for NULL. */
 export function bpf_arena_alloc_pages(
   _cpu: Cpu,
   map: EmbeddedMap,
@@ -23,9 +28,11 @@ export function bpf_arena_alloc_pages(
   node: number,
   flags: number,
 ): number {
-  if (!(map instanceof ArenaMap) || flags !== 0) return -1;
-  if (node !== NUMA_NO_NODE && node !== NUMA_NODE) return -1;
-  return map.arena.allocate(isNull(address) ? undefined : (address.low as ArenaAddress), pages);
+  const arena = placedArena(map);
+  if (arena === undefined || flags !== 0) return 0;
+  if (node !== NUMA_NO_NODE && node !== NUMA_NODE) return 0;
+  const first = arena.allocate(isNull(address) ? undefined : (address.low as ArenaAddress), pages);
+  return first < 0 ? 0 : arena.userHigh * 2 ** 32 + first;
 }
 
 export function bpf_arena_free_pages(
@@ -34,8 +41,9 @@ export function bpf_arena_free_pages(
   pointer: Pointer,
   pages: number,
 ): undefined {
-  if (!(map instanceof ArenaMap) || isNull(pointer) || pages === 0) return;
-  map.arena.free(pointer.low as ArenaAddress, pages);
+  const arena = placedArena(map);
+  if (arena === undefined || isNull(pointer) || pages === 0) return;
+  arena.free(pointer.low as ArenaAddress, pages);
 }
 
 /** @returns 0 or a negative errno. */
@@ -45,6 +53,5 @@ export function bpf_arena_reserve_pages(
   pointer: Pointer,
   pages: number,
 ): number {
-  if (!(map instanceof ArenaMap)) return -ERRNO.EINVAL;
-  return map.arena.reserve(pointer.low as ArenaAddress, pages);
+  return placedArena(map)?.reserve(pointer.low as ArenaAddress, pages) ?? -ERRNO.EINVAL;
 }

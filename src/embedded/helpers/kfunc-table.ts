@@ -59,8 +59,8 @@ export type KfuncForm = 'map' | 'pointer' | 'offset' | 'u32' | 'int' | 'number' 
  */
 export type FromLoader = 'record' | 'node' | 'handler' | 'program';
 
-/** How the result becomes r0: an arena address, −1 for NULL; an offset in kernel memory, 0 for NULL; a C integer; its first argument. */
-export type KfuncResult = 'argument' | 'nothing' | 'arena' | 'offset' | 'int' | 'long';
+/** How the result becomes r0: an offset in kernel memory, 0 for NULL; a C integer; its first argument. */
+export type KfuncResult = 'argument' | 'nothing' | 'offset' | 'int' | 'long';
 
 /** A pointer that nobody has checked. */
 export interface Pointer {
@@ -131,6 +131,6 @@ function resultOf(btf: Btf, name: string, id: number): KfuncResult {
   if (name === 'bpf_rdonly_cast') return 'argument';
   if (id === 0) return 'nothing';
   const type = btf.type(btf.resolve(id));
-  if (type.kind === 'ptr') return name.startsWith('bpf_arena_') ? 'arena' : 'offset';
+  if (type.kind === 'ptr') return name.startsWith('bpf_arena_') ? 'long' : 'offset';
   return type.kind === 'int' && type.size === 8 ? 'long' : 'int';
 }

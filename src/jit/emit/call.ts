@@ -73,9 +73,6 @@ function emitFunction(e: Emitter, { args, result }: ImportedCall | RoutineCall, 
     case 'pointer':
       emitPointer(e, e.scratch);
       break;
-    case 'arena':
-      emitArenaPointer(e, e.scratch);
-      break;
     case 'wide':
   }
   e.set(0);
@@ -110,7 +107,6 @@ export const RESULT_TYPES: Readonly<
   double: [TYPE.f64],
   low: [TYPE.i32],
   pointer: [TYPE.i32],
-  arena: [TYPE.i32],
   wide: [TYPE.i64],
 };
 
@@ -122,20 +118,6 @@ function emitPointer(e: Emitter, scratch: number): void {
   e.kernelPointer();
   code.i64(0);
   code.get(scratch);
-  code.op(OP.select);
-}
-
-/** Gives the arena address on the stack, i32, its upper half; −1 becomes NULL. */
-function emitArenaPointer(e: Emitter, scratch: number): void {
-  const { code } = e;
-  code.tee(scratch);
-  code.op(OP.i64_extend_i32_u);
-  // A program without an arena may still ask for pages: of what is none, and gets NULL.
-  if (e.target.arena !== undefined) e.userPointer();
-  code.i64(0);
-  code.get(scratch);
-  code.i32(-1);
-  code.op(OP.i32_ne);
   code.op(OP.select);
 }
 
