@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { describe, it } from 'node:test';
 import { contextOf, programText, resultOf, TestKernel } from '../../src/embedded/testdata/harness.ts';
 import { BpfError } from '../../src/errors.ts';
@@ -29,6 +30,8 @@ export type BenchMap = Partial<MapSpec> & { type: number };
 
 export interface ContractKernel {
   readonly name: 'embedded' | 'linux';
+  /** Why tests of several CPUs are not run: Linux gives a process the CPUs that it may use, the embedded kernel as many as it wants. */
+  readonly oneCpu?: string | undefined;
   /** @param options for the embedded kernel; Linux is as it is. */
   open(options?: EmbeddedOptions): Kernel & Disposable;
   bench(maps: readonly BenchMap[]): Bench;
@@ -104,7 +107,12 @@ export function linuxBench(maps: readonly BenchMap[]): Bench {
   return new LinuxBench(maps);
 }
 
-const LINUX: ContractKernel = { name: 'linux', open: () => linux(), bench: linuxBench };
+const LINUX: ContractKernel = {
+  name: 'linux',
+  oneCpu: availableParallelism() > 1 ? undefined : 'not run: this process has one CPU',
+  open: () => linux(),
+  bench: linuxBench,
+};
 
 /** Why tests on Linux are not run; undefined when they are. */
 export const notRun = linuxUnavailable();
