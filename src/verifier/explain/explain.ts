@@ -2,6 +2,7 @@ import type { SourceLine } from '../../object/link.ts';
 import { ACCESS_EXPLANATIONS } from './accesses.ts';
 import { CALL_EXPLANATIONS } from './calls.ts';
 import { FLOW_EXPLANATIONS } from './flow.ts';
+import { KIND_EXPLANATIONS } from './kinds.ts';
 
 /**
  * What a rejection means, in plain sentences: what is not proven, where in the source, and what usually fixes it. Linux's
@@ -28,6 +29,8 @@ export interface Rejected {
   readonly log?: string;
 }
 
+const ALL = [...KIND_EXPLANATIONS, ...FLOW_EXPLANATIONS, ...CALL_EXPLANATIONS, ...ACCESS_EXPLANATIONS];
+
 /** Two or three sentences: what is not proven, where, and what usually fixes it. One alone for a message that is not known. */
 export function explain({ problem, insn, source, log = '' }: Rejected): string[] {
   const where =
@@ -36,7 +39,7 @@ export function explain({ problem, insn, source, log = '' }: Rejected): string[]
       : insn !== undefined
         ? `at instruction ${insn}`
         : '';
-  for (const { pattern, why, fix } of [...FLOW_EXPLANATIONS, ...CALL_EXPLANATIONS, ...ACCESS_EXPLANATIONS]) {
+  for (const { pattern, why, fix } of ALL) {
     const found = pattern.exec(problem);
     if (found === null) continue;
     const fill = (text: string) =>
