@@ -29,7 +29,7 @@ export interface InsnFact {
   map: MapInfo | undefined;
   /** Of an access to the context: what is special about the field. */
   contextField: ContextFieldFact | undefined;
-  /** The address is a multiple of this power of two, counted from where the memory begins; 1 where nothing is known. */
+  /** The address is a multiple of this power of two on all paths; 1 where nothing is known. */
   alignment: number;
 }
 

@@ -90,9 +90,7 @@ export function emitAtomic(e: Emitter, at: number, insn: Instruction, row: Atomi
   const own = fact?.memory === 'stack' && fact.frameDistance === 0 ? fact.stackOffset : undefined;
   const base = operation.op === 'load_acquire' ? insn.src : insn.dst;
   const off = pushKernelAddress(e, at, own, base, insn.off);
-  // Of other memory it is not known where it begins.
-  const isPlaced = fact?.kind === 'fp' || fact?.kind === 'map_value' || fact?.kind === 'ctx';
-  emitAt(e, KERNEL_MEMORY, off, insn, operation, size, isPlaced && (fact?.alignment ?? 1) >= size);
+  emitAt(e, KERNEL_MEMORY, off, insn, operation, size, (fact?.alignment ?? 1) >= size);
 }
 
 /** The register that an atomic operation writes. */

@@ -170,7 +170,7 @@ function noteAccess(env: Env, reg: Reg, { off, size }: MemoryAccess): void {
   const at = reg.kind === 'fp' && reg.scalar.isConst() ? off + reg.off + reg.scalar.sminNumber() : undefined;
   const distance = env.frame.number - reg.frame;
   const map = reg.kind === 'map_value' ? reg.map : undefined;
-  const alignment = reg.kind === 'arena' ? 1 : knownAlignment(reg.scalar, reg.off + off);
+  const alignment = PLACED.includes(reg.kind) ? knownAlignment(reg.scalar, reg.off + off) : 1;
   const before = fact.stackOffset;
   if (fact.memory === undefined) {
     fact.stackOffset = at;
@@ -200,6 +200,9 @@ function knownAlignment(variable: Scalar, fixed: number): number {
   for (const size of [8, 4, 2]) if (alignedTo(variable, fixed, size)) return size;
   return 1;
 }
+
+/** Memory that begins at a multiple of 8, wherever it is; what a function is handed may begin in the middle of something. */
+const PLACED: readonly RegKind[] = ['fp', 'map_value', 'ctx'];
 
 /** Kinds of pointer that an instruction which has met one goes through always (Linux: reg_type_mismatch_ok). */
 const ALONE: readonly RegKind[] = ['ctx', 'arena', 'sock', 'sock_common', 'tcp_sock', 'xdp_sock', 'btf_id'];
