@@ -113,6 +113,7 @@ describe('the embedded kernel', () => {
     { instructionBudget: Number.NaN },
     { instructionBudget: 0 },
     { onTrace: 5 },
+    { worker: 5 },
   ];
   for (const options of wrong) {
     it(`refuses the option ${Object.entries(options).flat().join(' ')}: EINVAL`, async () => {

@@ -106,14 +106,19 @@ export class EmbeddedKernel implements Kernel<EmbeddedLoad>, LinkTarget, CpuHost
     this.objectTypes = new ObjectTypes(this.memory, this.btf);
     this.cpu = new Cpu(this, 0);
     const settings = (cpu: number) => ({ ...this.#settings(mayGoto), cpu });
-    this.workers = new WorkerCpus(this.cpus, settings, {
-      printed: (line) => this.trace(line),
-      later: (deferred) => this.defer(deferred),
-      streamed: ({ program, stream, text }) => this.stream(program, stream, text),
-      died: (cpu) => {
-        if (!this.#closed) this.memory.grace.died(cpu);
+    this.workers = new WorkerCpus(
+      this.cpus,
+      settings,
+      {
+        printed: (line) => this.trace(line),
+        later: (deferred) => this.defer(deferred),
+        streamed: ({ program, stream, text }) => this.stream(program, stream, text),
+        died: (cpu) => {
+          if (!this.#closed) this.memory.grace.died(cpu);
+        },
       },
-    });
+      options.worker,
+    );
   }
 
   kconfig(name: string): KconfigValue | undefined {

@@ -12,6 +12,11 @@ export interface EmbeddedOptions {
    * something first runs there; compiled programs run on them, by `runOn` and `runOnAll`.
    */
   cpus?: number;
+  /**
+   * Where the script of workers is, in a browser: the bundled `bpf-arena/worker`. Needed where a bundler does not follow
+   * `new Worker(new URL(…, import.meta.url))` in packages. Node needs none.
+   */
+  worker?: string | URL;
   /** `report`: runs list every access to an absent arena page. Default `off`. */
   faults?: 'off' | 'report';
   /** What runs programs: WebAssembly made of them, or the reference interpreter. Default `jit`. */
@@ -65,6 +70,7 @@ export const KCONFIG: Readonly<Record<string, KconfigValue>> = {
 /** The options' names: a misspelt one would change nothing, in silence. */
 const NAMES = {
   cpus: true,
+  worker: true,
   faults: true,
   engine: true,
   compile: true,
@@ -88,6 +94,9 @@ export function checkOptions(options: EmbeddedOptions): void {
   const { cpus } = options;
   if (cpus !== undefined && !(Number.isInteger(cpus) && cpus >= 1 && cpus <= MAX_CPUS))
     throw refuse(`cpus is a whole number from 1 to ${MAX_CPUS}, not ${String(cpus)}`);
+  const { worker } = options;
+  if (worker !== undefined && typeof worker !== 'string' && !(worker instanceof URL))
+    throw refuse(`worker is the URL of a script, not ${String(worker)}`);
   if (faults !== undefined && faults !== 'off' && faults !== 'report')
     throw refuse(`faults is 'off' or 'report', not ${String(faults)}`);
   if (arenaGlobals !== undefined && arenaGlobals !== 'start' && arenaGlobals !== 'end')

@@ -9,11 +9,16 @@ import { type CpuEvents, RemoteCpu } from './remote-cpu.ts';
 export class WorkerCpus {
   readonly #cpus: readonly RemoteCpu[];
 
-  /** @param cpus of the kernel, CPU 0 among them. */
-  constructor(cpus: number, settings: (cpu: number) => CpuSettings, events: CpuEvents) {
+  /** @param cpus of the kernel, CPU 0 among them. @param script of a worker, where it is not beside this package's. */
+  constructor(
+    cpus: number,
+    settings: (cpu: number) => CpuSettings,
+    events: CpuEvents,
+    script?: string | URL,
+  ) {
     this.#cpus = Array.from(
       { length: cpus - 1 },
-      (_, i) => new RemoteCpu(i + 1, () => settings(i + 1), events),
+      (_, i) => new RemoteCpu(i + 1, () => settings(i + 1), events, script),
     );
   }
 

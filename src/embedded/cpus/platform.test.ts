@@ -20,3 +20,20 @@ it('where threads cannot share memory it is said what is missing: workers, or is
     for (const name of Object.keys(page)) Reflect.deleteProperty(globalThis, name);
   }
 });
+
+it('a worker has the script beside this one, or the one that is given', () => {
+  const made: string[] = [];
+  class Worker {
+    constructor(script: string | URL) {
+      made.push(String(script));
+    }
+  }
+  Object.assign(globalThis, { Worker });
+  try {
+    startThread('CPU 1', EVENTS);
+    startThread('CPU 1', EVENTS, 'https://here/worker.js');
+  } finally {
+    Reflect.deleteProperty(globalThis, 'Worker');
+  }
+  assert.deepEqual(made, [new URL('./web-worker.js', import.meta.url).href, 'https://here/worker.js']);
+});

@@ -19,7 +19,8 @@ export interface ThreadEvents {
   died(reason: string, certain: boolean): void;
 }
 
-export type StartThread = (name: string, events: ThreadEvents) => Thread;
+/** @param script where a worker's script is; Node needs none. */
+export type StartThread = (name: string, events: ThreadEvents, script?: string | URL) => Thread;
 
 let start: StartThread = startWebWorker;
 
@@ -29,11 +30,11 @@ export function useThreads(startThread: StartThread): void {
 }
 
 /** Starts a thread. Throws EOPNOTSUPP where there are none. */
-export function startThread(name: string, events: ThreadEvents): Thread {
-  return start(name, events);
+export function startThread(name: string, events: ThreadEvents, script?: string | URL): Thread {
+  return start(name, events, script);
 }
 
-function startWebWorker(name: string, events: ThreadEvents): Thread {
+function startWebWorker(name: string, events: ThreadEvents, script?: string | URL): Thread {
   if (typeof Worker === 'undefined')
     throw new BpfError('EOPNOTSUPP', 'there are no workers here, so the embedded kernel has CPU 0 only');
   if (globalThis.crossOriginIsolated === false)
@@ -41,15 +42,18 @@ function startWebWorker(name: string, events: ThreadEvents): Thread {
       'EOPNOTSUPP',
       'workers share memory with a page only where it is cross-origin isolated: serve it with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp',
     );
-  // Bundlers look for this very expression.
-  const worker = new Worker(new URL('./web-worker.js', import.meta.url), { type: 'module', name });
+  const worker =
+    script === undefined
+      ? // Bundlers look for this very expression, and some for options without a variable.
+        new Worker(new URL('./web-worker.js', import.meta.url), { type: 'module' })
+      : new Worker(script, { type: 'module', name });
   worker.onmessage = ({ data }) => events.message(data);
   const fail = (reason: string) => {
     worker.terminate();
     events.died(reason, false);
   };
   worker.onmessageerror = () => fail('a message could not be read');
-  worker.onerror = ({ message }) => fail(message ?? 'its script, web-worker.js, could not be loaded');
+  worker.onerror = ({ message }) => fail(message ?? noScript(script));
   return {
     post: (message) => worker.postMessage(message),
     stop: async () => {
@@ -58,4 +62,9 @@ function startWebWorker(name: string, events: ThreadEvents): Thread {
     },
     keepAlive: () => {},
   };
+}
+
+function noScript(script: string | URL | undefined): string {
+  if (script !== undefined) return `its script, ${script}, could not be loaded`;
+  return "its script, web-worker.js, could not be loaded: bundle 'bpf-arena/worker' and give its address, embedded({ worker: url })";
 }

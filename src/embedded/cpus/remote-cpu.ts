@@ -41,6 +41,7 @@ export class RemoteCpu {
   readonly id: number;
   readonly #settings: () => CpuSettings;
   readonly #events: CpuEvents;
+  readonly #script: string | URL | undefined;
   /** Keys of the programs that the thread has. */
   readonly #known = new Set<number>();
   #thread: Thread | undefined;
@@ -53,10 +54,11 @@ export class RemoteCpu {
   /** Nothing of the threads that died runs any more. */
   #certain = true;
 
-  constructor(id: number, settings: () => CpuSettings, events: CpuEvents) {
+  constructor(id: number, settings: () => CpuSettings, events: CpuEvents, script?: string | URL) {
     this.id = id;
     this.#settings = settings;
     this.#events = events;
+    this.#script = script;
   }
 
   /** Nothing that it did was left unfinished, and it does nothing now. */
@@ -121,10 +123,14 @@ export class RemoteCpu {
   async #prepare(program: EmbeddedProgram): Promise<void> {
     if (this.#closed) throw new BpfError('EBADF', 'the kernel is closed');
     if (this.#thread === undefined) {
-      const thread = startThread(`bpf-arena CPU ${this.id}`, {
-        message: (message) => this.#receive(message as Answer | Printed | Later | Streamed),
-        died: (reason, certain) => this.#died(thread, reason, certain),
-      });
+      const thread = startThread(
+        `bpf-arena CPU ${this.id}`,
+        {
+          message: (message) => this.#receive(message as Answer | Printed | Later | Streamed),
+          died: (reason, certain) => this.#died(thread, reason, certain),
+        },
+        this.#script,
+      );
       this.#thread = thread;
       await this.#ask({ kind: 'start', settings: this.#settings() }, 'started');
     }
