@@ -31,8 +31,8 @@ const MAX_REPEAT = 2 ** 32 - 1;
 const MAX_FAULT_SITES = 1_000;
 /** Linux: BPF_COMPLEXITY_LIMIT_INSNS; no program has more instructions. */
 const MAX_INSNS = 1_000_000;
-/** Each tail call may leave frames of its caller's callers below its own. */
-const STACK_BYTES = (MAX_TAIL_CALLS * (MAX_FRAMES - 1) + MAX_FRAMES) * FRAME_BYTES;
+/** Each tail call may leave frames of its caller's callers below its own, and an exception's callback has frames below those of who throws. */
+const STACK_BYTES = (MAX_TAIL_CALLS * (MAX_FRAMES - 1) + 2 * MAX_FRAMES) * FRAME_BYTES;
 
 /** Kernel memory that a program may read, and write where that is said. */
 export interface Given {

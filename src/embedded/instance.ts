@@ -2,6 +2,7 @@ import type { ArenaFault } from '../interpreter/environment.ts';
 import type { Arena } from './arena.ts';
 import { type Callbacks, helperImport, kfuncImport } from './call-outs.ts';
 import type { Caller, Cpu } from './cpu.ts';
+import { resultOf } from './helpers/exceptions.ts';
 
 /**
  * A compiled program on one CPU: its module's instance. What the module imports comes from here: the memories, and a function
@@ -55,8 +56,33 @@ export function instantiate(
   }
   const entry = new WebAssembly.Instance(module, { kernel }).exports as unknown as Entry;
   made.entry = entry;
-  return entry;
+  const throws = calls.some(({ kind, name }) => kind === 'kfunc' && name === 'bpf_throw');
+  return throws ? { run: entry.run, run64: catching(entry.run64), callbacks: entry.callbacks } : entry;
 }
+
+/**
+ * Where tail calls to a program lead that throws: an exception ends that program, but not the functions that called the one in whose
+ * place it runs. Tables take no functions of JavaScript's, but what a module passes on.
+ */
+function catching(run: Entry['run64']): Entry['run64'] {
+  passing ??= new WebAssembly.Module(PASSING);
+  const f = (ctx: number, framePointer: number) =>
+    BigInt.asIntN(
+      64,
+      resultOf(() => run(ctx, framePointer)),
+    );
+  return new WebAssembly.Instance(passing, { k: { f } }).exports.f as Entry['run64'];
+}
+
+let passing: WebAssembly.Module | undefined;
+
+/** (module (import "k" "f" (func (param i32 i32) (result i64))) (export "f" (func 0))) */
+const PASSING = Uint8Array.of(
+  ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+  ...[0x01, 0x07, 0x01, 0x60, 0x02, 0x7f, 0x7f, 0x01, 0x7e],
+  ...[0x02, 0x07, 0x01, 0x01, 0x6b, 0x01, 0x66, 0x00, 0x00],
+  ...[0x07, 0x05, 0x01, 0x01, 0x66, 0x00, 0x00],
+);
 
 /** Calls functions whose addresses a program takes, with their frames from an offset of kernel memory down. */
 export function callerOf({ callbacks }: Entry, program: number, framePointer: number): Caller {

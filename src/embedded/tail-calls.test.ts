@@ -85,3 +85,50 @@ it('tail calls lead from no iterator to one that reaches more of what it is show
   await put(elements, elements);
   await assert.rejects(put(elements, elements, reaches), { code: 'EINVAL' });
 });
+
+for (const options of [{ engine: 'jit' }, { checked: true }] as const)
+  it(`an exception behind a tail call ends the program there, not its caller: ${Object.keys(options)[0]}`, async () => {
+    using kernel = embedded(options);
+    using loaded = await (
+      await open(
+        assembleObject(`.license "GPL"
+.map progs, type=prog_array, key_size=4, value_size=4, max_entries=1
+.map_values progs, 0, thrower
+.map ring, type=ringbuf, max_entries=4096
+.extern kfunc bpf_throw : void (u64 cookie)
+.section tc
+.func f : s32 (struct __sk_buff *skb)
+r6 = r1
+r1 = ring ll
+r2 = 8
+r3 = 0
+call bpf_ringbuf_reserve
+if r0 == 0 goto out
+r7 = r0
+r1 = r6
+call jump
+r8 = r0
+r1 = r7
+r2 = 0
+call bpf_ringbuf_submit
+r0 = r8
+r0 += 1000
+out: exit
+.func thrower : s32 (struct __sk_buff *skb)
+r1 = 5
+call bpf_throw
+r0 = 0
+exit
+.section .text
+.func static jump : s32 (struct __sk_buff *skb)
+r2 = progs ll
+r3 = 0
+call bpf_tail_call
+r0 = 1
+exit`),
+      )
+    ).load(kernel);
+    assert.equal(loaded.programs.f.run({ data: new Uint8Array(64) }).retval, 1005);
+    using reader = loaded.maps.ring.reader();
+    assert.equal(reader.take()?.length, 8, 'the record was given back');
+  });

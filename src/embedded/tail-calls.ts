@@ -5,6 +5,7 @@ import { Machine } from '../interpreter/machine.ts';
 import { PER_CPU } from '../jit/index.ts';
 import type { Cpu } from './cpu.ts';
 import type { RunningProgram } from './cpus/host.ts';
+import { resultOf } from './helpers/exceptions.ts';
 import type { EmbeddedMap } from './maps/map.ts';
 import { MAX_TAIL_CALLS, ProgArrayMap } from './maps/prog-array.ts';
 
@@ -65,7 +66,8 @@ export class TailCalls {
     cpu.arena = program.arena && windowOf(program.arena);
     cpu.interpreted = program;
     try {
-      return run(new Machine(program.code, cpu, ctx, framePointer), budget);
+      // An exception ends that program, not the functions that called the one in whose place it runs.
+      return resultOf(() => run(new Machine(program.code, cpu, ctx, framePointer), budget));
     } finally {
       cpu.arena = arena;
       cpu.interpreted = interpreted;
