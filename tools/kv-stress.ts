@@ -6,11 +6,11 @@ import { linux } from '../src/linux/index.ts';
 import { argumentsOf, misunderstood, wholeNumber } from './arguments.ts';
 
 /**
- * `npm run stress:kv`: random commands on all CPUs at once,
- * against a model. In the first part each CPU has keys of its own, and memory is ample: each answer is known beforehand. In the second one
- * memory is tight: what is missing must have been evicted, as the counters say. In the third all CPUs use the same keys: a value
- * says whose it is and how new, and nothing may be torn, older than what was seen before, or missing. Pages are looked at while programs run. With
- * a loop budget (embedded kernel) loops end all the time, and nothing may be lost by that, either.
+ * `npm run stress:kv`: random commands on all CPUs at once, against a model. In the first part each CPU has keys of its own, and
+ * memory is ample: each answer is known beforehand. In the second one memory is tight: what is missing must have been evicted, as
+ * the counters say. In the third all CPUs use the same keys: a value says whose it is and how new, and nothing may be torn, older
+ * than what was seen before, or missing. Pages are looked at while programs run. With a loop budget (embedded kernel) loops end
+ * all the time, and nothing may be lost by that, either.
  */
 
 const PARTS = ['ample', 'tight', 'shared'] as const;

@@ -3,9 +3,9 @@ import { argumentsOf, positiveNumber, wholeNumber } from './arguments.ts';
 
 /**
  * `npm run stress -- --seconds 60 --cpus 4`: all CPUs insert, look up and delete in one arena hash table and one hash map,
- * allocate and free memory and write to one ring buffer, for so long; then the same while TypeScript reads and writes. At the end of each, what is there has
- * to be what was put there and not taken away (programs/contract/stress.bpf.c counts that), and nothing may be left over.
- * A difference says so and makes the exit status 1.
+ * allocate and free memory and write to one ring buffer, for so long; then the same while TypeScript reads and writes. At the end
+ * of each, what is there has to be what was put there and not taken away (programs/contract/stress.bpf.c counts that), and
+ * nothing may be left over. A difference says so and makes the exit status 1.
  */
 
 const KEYS = 4096;

@@ -43,7 +43,10 @@ export interface ServerOptions {
 }
 
 const TOO_MANY = 'ERROR Too many open connections\r\n';
-/** Of all clients' answers that nobody takes: the bytes that are kept. Those who have waited for less than a second may have so many times that. */
+/**
+ * Of all clients' answers that nobody takes: the bytes that are kept. Those who have waited for less than a second may have so many
+ * times that.
+ */
 const PENDING_MAX = 64 << 20;
 const AT_ONCE = 4;
 

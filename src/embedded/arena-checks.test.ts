@@ -5,9 +5,9 @@ import { ArenaMap } from './maps/arena.ts';
 import { TestKernel } from './testdata/harness.ts';
 
 /**
- * What one check says of several accesses and of those that follow, and what atomic operations do where nobody else is: the same on both engines, at all
- * places around the border of two pages, of which each is present or not. The arena has margins, as it has where we choose its
- * address.
+ * What one check says of several accesses and of those that follow, and what atomic operations do where nobody else is: the same
+ * on both engines, at all places around the border of two pages, of which each is present or not. The arena has margins, as it
+ * has where we choose its address.
  */
 
 const PAGE = 4096;

@@ -78,7 +78,10 @@ export class DeferredField {
     return true;
   }
 
-  /** Starts it, also anew. @param counter word that numbers the starts. @returns which start this is, or undefined when nothing is there to call. */
+  /**
+   * Starts it, also anew. @param counter word that numbers the starts. @returns which start this is, or undefined when nothing is
+   * there to call.
+   */
   arm(counter: KernelOffset): number | undefined {
     if (!this.isInitialized || Atomics.load(this.#words, this.#at + PROGRAM) === 0) return undefined;
     // A callback that starts its own timer goes on running; what it started finds it armed.

@@ -1,7 +1,8 @@
 /**
- * Memory that programs may still see after it was given up: an object that a map value pointed to, for one, which a program has found
- * there without holding it. It is handed out anew only when every program that ran then has ended (Linux: RCU, and that a program is a
- * read section). A word for each CPU in kernel memory says whether it runs one, and in which run it is; what waits is known to the thread that gave it up.
+ * Memory that programs may still see after it was given up: an object that a map value pointed to, for one, which a program has
+ * found there without holding it. It is handed out anew only when every program that ran then has ended (Linux: RCU, and that a
+ * program is a read section). A word for each CPU in kernel memory says whether it runs one, and in which run it is; what waits
+ * is known to the thread that gave it up.
  */
 
 /** Words that a CPU has to itself. */

@@ -35,7 +35,10 @@ declare global {
 const GUARD_PAGES = 16;
 const STATE_OFFSET = (GUARD_PAGES * PAGE_SIZE) as KernelOffset;
 
-/** Words of the state: the lock, the tree of free pages, the set of allocations by their first page, their pages, the heap, and what each CPU runs. */
+/**
+ * Words of the state: the lock, the tree of free pages, the set of allocations by their first page, their pages, the heap, and what
+ * each CPU runs.
+ */
 const LOCK = 0;
 const TREE = 1;
 const OWNED = TREE + RangeTree.words(MAX_PAGES);

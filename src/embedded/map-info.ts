@@ -12,7 +12,8 @@ const READ_ONLY_TYPES: readonly number[] = [MAP_TYPES.devmap, MAP_TYPES.devmap_h
 
 /**
  * A map as the verifier sees it, from what its object says of it.
- * @param btf the object's types. @param kernelBtf the kernel's. @param contents of a map that neither programs nor user space change any more.
+ * @param btf the object's types. @param kernelBtf the kernel's. @param contents of a map that neither programs nor user space
+ * change any more.
  */
 export function mapInfo(
   spec: MapSpec,

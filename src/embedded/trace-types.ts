@@ -1,7 +1,7 @@
 /**
  * What programs of tracepoints and of perf events get, as C: the records of the tracepoints that programs ask for most, and the
- * registers and times of a sample. A program that includes them from the kernel's BTF is relocated against these; their offsets are Linux's,
- * for whoever runs such a program here hands it such a record as its context.
+ * registers and times of a sample. A program that includes them from the kernel's BTF is relocated against these; their offsets
+ * are Linux's, for whoever runs such a program here hands it such a record as its context.
  */
 export const TRACE_TYPES = `
 struct trace_entry { unsigned short type; unsigned char flags; unsigned char preempt_count; int pid; };

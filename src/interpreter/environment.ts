@@ -64,8 +64,8 @@ export interface Environment {
   kernelPointer(offset: number): bigint;
 
   /**
-   * Asked in the checked mode: whether the program may access this kernel memory outside its stack. @returns undefined when it may, else why not
-   * (in the verifier's words where it has some).
+   * Asked in the checked mode: whether the program may access this kernel memory outside its stack. @returns undefined when it
+   * may, else why not (in the verifier's words where it has some).
    */
   refusal(offset: number, size: number, writes: boolean): string | undefined;
 

@@ -12,11 +12,11 @@ import { type AccessKind, PAGE_PRESENT, PAGE_WRITTEN } from './environment.ts';
 import type { Machine } from './machine.ts';
 
 /**
- * Loads, stores and atomics (RFC 9669, section 5) on the two memories. Which one an instruction reaches the verifier
- * found out. An arena access may lie anywhere: where a page is absent a load gives 0, a store is dropped, and an atomic
- * changes neither memory nor register, as on Linux; but what the register keeps is cut to the size of the access, as the
- * verifier says of what was loaded (on Linux it keeps all 64 bits, and the verifier is wrong). An access to kernel memory is proven to be inside what the program
- * owns; should that be wrong, it still cannot leave kernel memory, for its view knows its bounds.
+ * Loads, stores and atomics (RFC 9669, section 5) on the two memories. Which one an instruction reaches the verifier found out.
+ * An arena access may lie anywhere: where a page is absent a load gives 0, a store is dropped, and an atomic changes neither
+ * memory nor register, as on Linux; but what the register keeps is cut to the size of the access, as the verifier says of what
+ * was loaded (on Linux it keeps all 64 bits, and the verifier is wrong). An access to kernel memory is proven to be inside what
+ * the program owns; should that be wrong, it still cannot leave kernel memory, for its view knows its bounds.
  */
 
 const PAGE_SHIFT = 12;

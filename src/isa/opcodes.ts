@@ -278,9 +278,9 @@ export interface PacketOpcode extends Row {
 }
 
 /**
- * Those without parameters of their own. `call`: helper, subprogram or kfunc, selected by src. `callx` and
- * `gotox`: LLVM's call and jump to the address in dst, which Linux 6.18 does not know. `ld_imm64`: the only instruction of two slots. `may_goto`: jumps by `off` when the
- * loop's budget is used up.
+ * Those without parameters of their own. `call`: helper, subprogram or kfunc, selected by src. `callx` and `gotox`: LLVM's call
+ * and jump to the address in dst, which Linux 6.18 does not know. `ld_imm64`: the only instruction of two slots. `may_goto`:
+ * jumps by `off` when the loop's budget is used up.
  */
 export interface PlainOpcode extends Row {
   readonly kind: 'call' | 'callx' | 'gotox' | 'exit' | 'may_goto' | 'ld_imm64';

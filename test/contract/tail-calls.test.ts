@@ -167,7 +167,10 @@ it('tail calls lead to the same programs on other CPUs', async () => {
   assert.deepEqual(await retvals('again'), [5, 5, 5]);
 });
 
-/** Functions that call each other six deep, each of which also calls a small one a hundred times. The last one leaves for the program anew. */
+/**
+ * Functions that call each other six deep, each of which also calls a small one a hundred times. The last one leaves for the program
+ * anew.
+ */
 function deepObject(): string {
   const small = 'r1 = r6\ncall small\nr6 = r0\n'.repeat(100);
   const callers = [1, 2, 3, 4, 5].map((number) => {

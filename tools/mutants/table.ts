@@ -1,6 +1,7 @@
 /**
- * Deliberate bugs: each replaces a text that stands once in a file of a room, here of src/verifier (jit.ts has those of
- * src/jit). A test must fail for every one of them, or a case is missing. When the code that a row names has changed, the row says so and is to be written anew.
+ * Deliberate bugs: each replaces a text that stands once in a file of a room, here of src/verifier (jit.ts has those of src/jit).
+ * A test must fail for every one of them, or a case is missing. When the code that a row names has changed, the row says so and
+ * is to be written anew.
  */
 export interface Mutant {
   /** What is wrong then. */

@@ -14,12 +14,12 @@ import { EmbeddedMap, USER_CPU } from './map.ts';
 import { copyBytes } from './value.ts';
 
 /**
- * What all hash maps are made of: buckets that are lists of elements, a lock for each bucket or group of them, and free elements in a
- * list for each CPU, which runs through HASH. Who looks up takes no lock. An element may be freed and taken for another key while a reader stands on it, so a
- * list ends in the number of its bucket, and a reader that arrives at another's starts again (Linux: hlist_nulls). A value that
- * is replaced goes into another element, which is published when it is whole; each CPU has one to spare for that, so replacing works
- * in a full map too. Memory is set aside at the start, and costs nothing until it is touched: BPF_F_NO_PREALLOC makes no difference.
- * Where things are: hash-layout.ts; free elements: free-elements.ts.
+ * What all hash maps are made of: buckets that are lists of elements, a lock for each bucket or group of them, and free elements
+ * in a list for each CPU, which runs through HASH. Who looks up takes no lock. An element may be freed and taken for another key
+ * while a reader stands on it, so a list ends in the number of its bucket, and a reader that arrives at another's starts again
+ * (Linux: hlist_nulls). A value that is replaced goes into another element, which is published when it is whole; each CPU has one
+ * to spare for that, so replacing works in a full map too. Memory is set aside at the start, and costs nothing until it is
+ * touched: BPF_F_NO_PREALLOC makes no difference. Where things are: hash-layout.ts; free elements: free-elements.ts.
  */
 
 const MOST_LOCKS = 1024;

@@ -21,9 +21,9 @@ import { EmbeddedMap } from './map.ts';
 import { change } from './wait.ts';
 
 /**
- * BPF_MAP_TYPE_PERF_EVENT_ARRAY: a slot for each CPU holds the ring that the CPU's programs write to, as an offset of kernel memory; 0: none.
- * Rings are made by a reader, and there are no other perf events here. A ring is a page with HEAD and TAIL (64 bits), LOST and SIZE,
- * then the data. Only its own CPU writes to a ring, so that nobody needs a lock.
+ * BPF_MAP_TYPE_PERF_EVENT_ARRAY: a slot for each CPU holds the ring that the CPU's programs write to, as an offset of kernel
+ * memory; 0: none. Rings are made by a reader, and there are no other perf events here. A ring is a page with HEAD and TAIL (64
+ * bits), LOST and SIZE, then the data. Only its own CPU writes to a ring, so that nobody needs a lock.
  */
 
 const FLAGS = BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_PRESERVE_ELEMS;

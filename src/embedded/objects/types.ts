@@ -7,8 +7,9 @@ import type { KernelOffset } from '../layout.ts';
  * What has to be known of a type that programs allocate: its size, and where the kernel's fields in it are. It stands in kernel
  * memory, so that a compiled program hands it over as a number and every CPU reads it (Linux: struct btf_struct_meta).
  *
- * Layout, words: the size in bytes; the number of fields; 1 where programs may see an object that somebody else gives up; for each field its kind, its offset, the record of the type that it points to
- * or holds (0: none of the program's own), and where in that the node lies.
+ * Layout, words: the size in bytes; the number of fields; 1 where programs may see an object that somebody else gives up; for
+ * each field its kind, its offset, the record of the type that it points to or holds (0: none of the program's own), and where in
+ * that the node lies.
  */
 
 const HEAD_WORDS = 3;

@@ -9,9 +9,9 @@ import { translate } from '../compile.ts';
 import type { CallOut, JitOptions, Target } from '../target.ts';
 
 /**
- * Programs in assembly text for tests of the JIT's stages: verified as `syscall` programs (r1 is the context), with maps
- * that exist in name only: `ARENA`, `ARRAY` of four values of 8 bytes, and number 3, of one value. Nothing runs; what the code would do is the
- * matter of test/instructions and test/engines.test.ts.
+ * Programs in assembly text for tests of the JIT's stages: verified as `syscall` programs (r1 is the context), with maps that
+ * exist in name only: `ARENA`, `ARRAY` of four values of 8 bytes, and number 3, of one value. Nothing runs; what the code would
+ * do is the matter of test/instructions and test/engines.test.ts.
  */
 
 const PLAIN = { keySize: 0, valueSize: 0, flags: 0, keyType: 0, valueType: 0 };

@@ -2,7 +2,10 @@ import type { Env } from '../env.ts';
 import type { Reg } from '../state/reg.ts';
 import { tnumText } from './stack.ts';
 
-/** Where on the stack an access may lie, and whether that is inside the frame's 512 bytes. Offsets count from the top: −1 is the highest byte. */
+/**
+ * Where on the stack an access may lie, and whether that is inside the frame's 512 bytes. Offsets count from the top: −1 is the
+ * highest byte.
+ */
 
 /** Bytes of stack that a frame may have (Linux: MAX_BPF_STACK). */
 export const MAX_STACK = 512;

@@ -74,8 +74,9 @@ const SHORT: Readonly<Record<string, string>> = {
 };
 
 /**
- * Reads cases: `# rule` begins a group; a line with a dot in front is a declaration that all cases of the file share;
- * `section | name | statements` is a case; `%flags N` loads those that follow with other BPF_F_* flags. Functions behind the first follow after `||`, as `name : prototype: statements`.
+ * Reads cases: `# rule` begins a group; a line with a dot in front is a declaration that all cases of the file share; `section |
+ * name | statements` is a case; `%flags N` loads those that follow with other BPF_F_* flags. Functions behind the first follow
+ * after `||`, as `name : prototype: statements`.
  */
 function readCases(file: string): VerdictCase[] {
   let rule = '';
