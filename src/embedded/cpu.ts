@@ -47,6 +47,8 @@ export interface Caller {
   readonly program: number;
   /** @param args r1 and on, at most 5. @returns r0, unsigned. */
   invoke(subprogram: number, args: readonly bigint[]): bigint;
+  /** An exception has ended all of its functions; absent where they left by it. */
+  unwind?(): void;
 }
 
 export class Cpu implements Environment {

@@ -74,6 +74,7 @@ function callerOf({ interpreted }: Cpu, machine: Machine): Caller {
   return {
     program: interpreted?.id ?? 0,
     invoke: (number, args) => invoke(machine, number, args),
+    unwind: () => machine.unwind(),
   };
 }
 

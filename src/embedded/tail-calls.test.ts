@@ -132,3 +132,29 @@ exit`),
     using reader = loaded.maps.ring.reader();
     assert.equal(reader.take()?.length, 8, 'the record was given back');
   });
+
+for (const options of [{ engine: 'jit' }, { checked: true }] as const)
+  it(`an exception callback may be as deep as who throws: ${Object.keys(options)[0]}`, async () => {
+    const chain = (name: string, type: string, last: string) =>
+      Array.from({ length: 7 }, (_, i) => {
+        const body = i < 6 ? `call ${name}${i + 1}` : last;
+        return `.func static ${name}${i} : s32 (${type})\n*(u64 *)(r10 - 8) = 1\n${body}\nr0 = 1\nexit`;
+      }).join('\n');
+    const text = `.license "GPL"
+.extern kfunc bpf_throw : void (u64 cookie)
+.section tc
+.func f : s32 (struct __sk_buff *skb)
+call s0
+exit
+.decl_tag f, "exception_callback:handler"
+.section .text
+${chain('s', 'struct __sk_buff *skb', 'r1 = 5\ncall bpf_throw')}
+.func handler : s32 (u64 cookie)
+call h0
+r0 = 77
+exit
+${chain('h', 'u64 cookie', '')}`;
+    using kernel = embedded(options);
+    using loaded = await (await open(assembleObject(text))).load(kernel);
+    assert.equal(loaded.programs.f.run({ data: new Uint8Array(64) }).retval, 77);
+  });

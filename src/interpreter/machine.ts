@@ -103,6 +103,7 @@ export class Machine {
   mayGoto: number;
   /** What {@link LoopBudget.refill} gave the current frame. */
   deadline = 0;
+  #mostFrames = MAX_FRAMES;
   readonly #frames: Frame[] = [];
 
   /**
@@ -154,10 +155,17 @@ export class Machine {
     return this.stackTop - this.depth * FRAME_BYTES;
   }
 
+  /** Leaves all functions: an exception has ended them. What is called then may be as deep as the program was. */
+  unwind(): void {
+    this.#frames.length = 0;
+    this.#mostFrames = MAX_FRAMES + 1;
+    this.setFramePointer();
+  }
+
   /** Enters a subprogram. @returns its first slot. */
   enter(target: number, returnTo: number): number {
-    if (this.depth === MAX_FRAMES) {
-      throw new BpfError('E2BIG', `the call stack of ${MAX_FRAMES + 1} frames is too deep`);
+    if (this.depth === this.#mostFrames) {
+      throw new BpfError('E2BIG', `the call stack of ${this.depth + 1} frames is too deep`);
     }
     const registers = this.regs.slice(2 * 6, 2 * 10);
     this.#frames.push({ registers, returnTo, mayGoto: this.mayGoto, deadline: this.deadline });

@@ -20,7 +20,9 @@ export class Thrown {
 
   /** r0 of the program that threw it. */
   result(): bigint {
-    return this.#callback < 0 ? this.#cookie : this.#caller.invoke(this.#callback, [this.#cookie]);
+    if (this.#callback < 0) return this.#cookie;
+    this.#caller.unwind?.();
+    return this.#caller.invoke(this.#callback, [this.#cookie]);
   }
 }
 
