@@ -106,8 +106,8 @@ export interface StoreStatistics {
   }[];
 }
 
-/** Where the arena is in user space on Linux. */
-const LINUX_ARENA = 1n << 44n;
+/** Where the arena is in user space on Linux: above all that JavaScript's heap may take, anywhere below 0x400000000000. */
+const LINUX_ARENA = 5n << 44n;
 
 /** The object, in a clone and in a package alike. */
 const OBJECT = new URL('programs/kv/kv.bpf.o', import.meta.resolve('bpf-arena/package.json'));
